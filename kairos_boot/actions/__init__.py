@@ -1,0 +1,1 @@
+"""Effects as data: described for people, compared with the node, applied once."""

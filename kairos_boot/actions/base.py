@@ -1,0 +1,69 @@
+"""What an action is, and the two that do nothing."""
+
+from __future__ import annotations
+
+from kairos_boot.errors import KairosError
+from kairos_boot.records import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from kairos_boot.system.host import Host
+
+    class Action(Protocol):
+        """One change of a node."""
+
+        def describe(self) -> str:
+            """One line for people: a verb and its object, without secrets (C5)."""
+
+        def differs(self, host: Host) -> bool | None:
+            """Whether `apply` would change something; None where only doing it tells (a command)."""
+
+        def apply(self, host: Host) -> bool:
+            """Make the node so; True if something changed. KairosError: it could not be done, the node is as it was."""
+
+
+@record
+class Invalid:
+    """An item of a document that is wrong: it fails when its turn comes, with its place, and the later items are done."""
+
+    where: str
+    message: str
+    hint: str = ""
+
+    def describe(self) -> str:
+        """The error's line."""
+        return str(self._error())
+
+    def differs(self, host: Host) -> bool | None:  # noqa: ARG002
+        """Nothing can be said of it."""
+        return None
+
+    def apply(self, host: Host) -> bool:  # noqa: ARG002
+        """Fail."""
+        raise self._error()
+
+    def _error(self) -> KairosError:
+        return KairosError(self.message, self.where, self.hint)
+
+
+@record
+class Note:
+    """Something worth a warning: it is recorded, and nothing fails."""
+
+    where: str
+    message: str
+    hint: str = ""
+
+    def describe(self) -> str:
+        """The warning's line."""
+        return str(KairosError(self.message, self.where, self.hint))
+
+    def differs(self, host: Host) -> bool | None:  # noqa: ARG002
+        """It changes nothing."""
+        return False
+
+    def apply(self, host: Host) -> bool:  # noqa: ARG002
+        """Do nothing; the runner records it as a warning."""
+        return False

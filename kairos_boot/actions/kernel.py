@@ -1,0 +1,46 @@
+"""Settings of the running kernel: compared first, written in place."""
+
+from __future__ import annotations
+
+import os
+
+from kairos_boot.errors import KairosError
+from kairos_boot.records import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kairos_boot.system.host import Host
+
+
+@record
+class WriteKernel:
+    """A file of /proc/sys or /sys with this value."""
+
+    path: str
+    value: str
+    where: str = ""
+
+    def describe(self) -> str:
+        """The setting and its value."""
+        return f"set {self.path} to {self.value!r}"
+
+    def differs(self, host: Host) -> bool | None:
+        """Whether it has another value."""
+        now = host.read(self.path)
+        return now is None or now.decode("utf-8", "replace").split() != self.value.split()
+
+    def apply(self, host: Host) -> bool:
+        """Write the value unless it is there. KairosError: no such setting, or the kernel refuses the value."""
+        try:
+            if not self.differs(host):
+                return False
+            fd = os.open(host.path(self.path), os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
+            try:
+                os.write(fd, self.value.encode())
+            finally:
+                os.close(fd)
+        except FileNotFoundError as error:
+            raise KairosError(f"no such kernel setting: {self.path}", self.where) from error
+        except OSError as error:
+            raise KairosError(f"cannot set {self.path} to {self.value!r}: {os.strerror(error.errno)}", self.where) from error
+        return True

@@ -1,0 +1,56 @@
+"""Programs: the user's shell text, and tools with an argument list."""
+
+from __future__ import annotations
+
+from kairos_boot.errors import KairosError
+from kairos_boot.records import NOTHING, record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kairos_boot.system.host import Host
+
+
+@record
+class Run:
+    """One program to its end; *shell* is text for `sh -c` instead of *argv*. *timeout* is in seconds, 0 is none."""
+
+    argv: tuple[str, ...] = ()
+    shell: str = ""
+    timeout: float = 0
+    retries: int = 0
+    """So many more tries after a failed one."""
+    env: Mapping[str, str] = NOTHING
+    stdin: bytes = b""
+    where: str = ""
+    secret: bool = False
+    """The words are secret (C5): they are not shown."""
+    title: str = ""
+    """What people read instead of the words."""
+
+    def describe(self) -> str:
+        """The command as written."""
+        return f"run {self._shown()}"
+
+    def _shown(self) -> str:
+        if self.title or self.secret:
+            return self.title or "a command with secrets"
+        return self.shell.strip() if not self.argv else " ".join(self.argv)
+
+    def differs(self, host: Host) -> bool | None:  # noqa: ARG002
+        """Only running it tells."""
+        return None
+
+    def apply(self, host: Host) -> bool:
+        """Run it. KairosError: it ended with another status than 0, with its own words."""
+        argv = self.argv or ("/bin/sh", "-c", self.shell)
+        for attempt in range(self.retries + 1):
+            result = host.processes.run(argv, timeout=self.timeout, env=self.env, stdin=self.stdin)
+            if result.code == 0 and not result.timed_out:
+                return True
+            if attempt == self.retries:
+                break
+        tries = f" ({self.retries + 1} tries)" if self.retries else ""
+        said = "" if self.secret or not result.output.strip() else f"\n{result.output.strip()}"
+        raise KairosError(f"{self._shown()}: {result.explain(self.timeout)}{tries}{said}", self.where)

@@ -1,0 +1,21 @@
+"""The one error of the house: a fact, the place it is about, and a remedy."""
+
+from __future__ import annotations
+
+
+class KairosError(Exception):
+    """Something is wrong at *where*; *hint* says what to do about it.
+
+    *where* is `FILE:LINE:COLUMN: path.of.the.value` for documents, a path or a name for anything else.
+    """
+
+    def __init__(self, message: str, where: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """Place, fact and remedy in one line; the fact may span lines."""
+        text = f"{self.where}: {self.message}" if self.where else self.message
+        return f"{text}; {self.hint}" if self.hint else text

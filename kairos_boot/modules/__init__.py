@@ -1,0 +1,30 @@
+"""Step keys: each module turns one key of a step into actions. They read nothing and write nothing."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Protocol
+
+    from kairos_boot.actions.base import Action
+    from kairos_boot.cloudconfig.model import Step
+    from kairos_boot.facts import Facts
+
+    class Module(Protocol):
+        """A file of this folder."""
+
+        KEY: str
+
+        def plan(self, step: Step, facts: Facts) -> Iterator[Action]:
+            """Yield what makes the node match *step*, one action an item."""
+
+ORDER = (
+    ("dns", "dns"), ("downloads", "downloads"), ("git", "git"), ("ensure_entities", "entities"), ("directories", "directories"),
+    ("files", "files"), ("commands", "commands"), ("delete_entities", "entities"), ("hostname", "hostname"), ("sysctl", "sysctl"),
+    ("users", "users"), ("authorized_keys", "authorized_keys"), ("modules", "modules"), ("timesyncd", "timesyncd"),
+    ("systemctl", "systemctl"), ("environment", "environment"), ("systemd_firstboot", "systemd_firstboot"),
+    ("datasource", "datasource"), ("layout", "layout"), ("package_pins", "package_pins"), ("packages", "packages"),
+    ("unpack_images", "unpack_images"),
+)
+"""Keys in the order in which a step does them, and the file of each (spec/modules.md 1.1)."""

@@ -1,0 +1,25 @@
+"""commands: shell text, one shell an item (spec/modules.md 3.7)."""
+
+from __future__ import annotations
+
+from kairos_boot.actions.run import Run
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kairos_boot.actions.base import Action
+    from kairos_boot.cloudconfig.model import Step
+    from kairos_boot.facts import Facts
+
+KEY = "commands"
+TIME_LIMIT = 600.0
+"""Seconds a command may take unless the step says otherwise (B4)."""
+
+
+def plan(step: Step, facts: Facts) -> Iterator[Action]:
+    """Yield one run per item; an empty text is run, too, and succeeds."""
+    timeout = TIME_LIMIT if step.timeout is None else step.timeout
+    for index, text in enumerate(step.commands):
+        where = step.where(KEY, index)
+        yield Run(shell=facts.render(text, where), timeout=timeout, retries=step.retries, where=where)

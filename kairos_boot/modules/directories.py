@@ -1,0 +1,25 @@
+"""directories: directories with mode and owner (spec/modules.md 3.5)."""
+
+from __future__ import annotations
+
+from kairos_boot.actions.base import Invalid
+from kairos_boot.actions.files import MakeDirectory, Owner
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kairos_boot.actions.base import Action
+    from kairos_boot.cloudconfig.model import Step
+    from kairos_boot.facts import Facts
+
+KEY = "directories"
+
+
+def plan(step: Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
+    """Yield one action per directory."""
+    for index, item in enumerate(step.directories):
+        if not item.path.startswith("/"):
+            yield Invalid(step.where(KEY, index, "path"), f"not an absolute path: {item.path!r}", "begin it with /")
+        else:
+            yield MakeDirectory(item.path.rstrip("/") or "/", item.permissions, Owner(item.owner or 0, item.group or 0), step.where(KEY, index))

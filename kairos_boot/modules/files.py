@@ -1,0 +1,59 @@
+"""files: whole files with mode and owner (spec/modules.md 3.6)."""
+
+from __future__ import annotations
+
+from kairos_boot.actions.base import Invalid
+from kairos_boot.actions.files import PRIVATE, Owner, WriteFile
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kairos_boot.actions.base import Action
+    from kairos_boot.cloudconfig.model import File, Step
+    from kairos_boot.facts import Facts
+
+KEY = "files"
+
+
+def plan(step: Step, facts: Facts) -> Iterator[Action]:
+    """Yield one write per file, its content decoded first and rendered then."""
+    for index, file in enumerate(step.files):
+        where = step.where(KEY, index)
+        if not file.path.startswith("/"):
+            yield Invalid(step.where(KEY, index, "path"), f"not an absolute path: {file.path!r}", "begin it with /")
+            continue
+        try:
+            content = decode(file.content, file.encoding)
+        except ValueError as error:
+            yield Invalid(step.where(KEY, index, "content"), f"cannot decode the content of {file.path} as {file.encoding}: {error}")
+            continue
+        if b"{{" in content:
+            content = facts.render(content.decode("utf-8", "surrogateescape"), step.where(KEY, index, "content")).encode("utf-8", "surrogateescape")
+        secret = file.permissions is not None and file.permissions & 0o177 == 0 and file.permissions <= PRIVATE
+        yield WriteFile(file.path, content, file.permissions, owner(file), secret=secret, where=where, append=file.append)
+
+
+def owner(file: File) -> Owner:
+    """The owner a file item asks for: names win over numbers, numbers default to 0."""
+    if file.ownerstring:
+        user, _, group = file.ownerstring.partition(":")
+        return Owner(user, group or None)
+    return Owner(file.owner or 0, file.group or 0)
+
+
+def decode(content: str, encoding: str) -> bytes:
+    """The bytes of *content*. Any unknown encoding is plain text. ValueError: it is not what the encoding says."""
+    raw = content.encode("utf-8", "surrogateescape")
+    if encoding in ("b64", "base64", "gz+base64", "gzip+base64", "gz+b64", "gzip+b64"):
+        from binascii import a2b_base64  # noqa: PLC0415
+
+        raw = a2b_base64(raw.replace(b"\n", b"").replace(b"\r", b""), strict_mode=True)
+    if encoding in ("gz", "gzip", "gz+base64", "gzip+base64", "gz+b64", "gzip+b64"):
+        import zlib  # noqa: PLC0415
+
+        try:
+            raw = zlib.decompress(raw, wbits=31)
+        except zlib.error as error:
+            raise ValueError(str(error)) from error
+    return raw

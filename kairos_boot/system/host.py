@@ -1,0 +1,105 @@
+"""What actions work on: a root directory, a process runner and a clock."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+
+from kairos_boot.errors import KairosError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kairos_boot.system.process import ProcessRunner
+
+MAX_LINKS = 40
+
+
+class Host:
+    """A node, or its tree below another directory.
+
+    *root* is the directory that paths of documents start at; *processes* runs programs there; *clock* gives the time in
+    seconds since the epoch. *online* is whether this is the running system (kernel settings, PID 1), not a tree on a disk.
+    """
+
+    def __init__(self, root: str = "/", processes: ProcessRunner | None = None, clock: Callable[[], float] = time.time,
+                 *, online: bool | None = None) -> None:
+        from kairos_boot.system.process import Processes  # noqa: PLC0415
+
+        self.root = root.rstrip("/") or "/"
+        self.processes = processes or Processes(self.root)
+        self.clock = clock
+        self.online = self.root == "/" if online is None else online
+
+    def path(self, path: str) -> str:
+        """Where *path* of the node lies here, links followed inside the root, the last one too.
+
+        KairosError: too many links. What does not exist is taken as written.
+        """
+        if self.root == "/":
+            return path
+        return self._resolve(path, follow_last=True)
+
+    def entry(self, path: str) -> str:
+        """Like `path`, but a link at the end stays a link."""
+        if self.root == "/":
+            return path
+        return self._resolve(path, follow_last=False)
+
+    def real(self, path: str) -> str:
+        """Like `path`, with every link resolved also below /: the file that a rename must replace."""
+        return self._resolve(path, follow_last=True)
+
+    def _resolve(self, path: str, *, follow_last: bool) -> str:
+        base = "" if self.root == "/" else self.root
+        todo = [p for p in reversed(path.split("/")) if p not in ("", ".")]
+        done: list[str] = []
+        links = 0
+        while todo:
+            part = todo.pop()
+            if part == "..":
+                if done:
+                    done.pop()
+                continue
+            here = f"{base}/{'/'.join([*done, part])}"
+            if todo or follow_last:
+                try:
+                    link = os.readlink(here)
+                except OSError:
+                    done.append(part)
+                    continue
+                links += 1
+                if links > MAX_LINKS:
+                    raise KairosError("too many levels of symbolic links", path)
+                if link.startswith("/"):
+                    done = []
+                todo.extend(p for p in reversed(link.split("/")) if p not in ("", "."))
+            else:
+                done.append(part)
+        return f"{base}/{'/'.join(done)}"
+
+    def read(self, path: str) -> bytes | None:
+        """The content of *path*, or None if there is no such file."""
+        try:
+            fd = os.open(self.path(path), os.O_RDONLY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        with open(fd, "rb") as file:  # noqa: PTH123
+            return file.read()
+
+    def exists(self, path: str) -> bool:
+        """Whether something is at *path*, links followed."""
+        try:
+            os.stat(self.path(path))
+        except OSError:
+            return False
+        return True
+
+    def is_directory(self, path: str) -> bool:
+        """Whether *path* is a directory or a link to one."""
+        try:
+            return stat.S_ISDIR(os.stat(self.path(path)).st_mode)
+        except OSError:
+            return False
