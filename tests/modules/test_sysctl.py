@@ -1,0 +1,74 @@
+"""sysctl: settings of the running kernel, each on its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kairos_boot.facts import Facts
+from kairos_boot.modules import sysctl
+
+if TYPE_CHECKING:
+    from tests.modules.conftest import MakeStep, Node
+
+
+def test_the_value_is_written_as_it_stands(host: Node, step: MakeStep) -> None:
+    """The text goes to the kernel without a line end."""
+    host.put("/proc/sys/net/ipv4/ip_forward", "0\n")
+    assert host.do(sysctl, step(sysctl={"net.ipv4.ip_forward": "1"})) == [True]
+    assert host.text("/proc/sys/net/ipv4/ip_forward") == "1"
+
+
+def test_second_run_changes_nothing(host: Node, step: MakeStep) -> None:
+    """A setting that the kernel shows with tabs and a line end is the same setting."""
+    host.put("/proc/sys/net/ipv4/range", "1024\t65000\n")
+    wanted = step(sysctl={"net.ipv4.range": "1024 65000"})
+    before = host.state()
+    assert host.do(sysctl, wanted) == [False]
+    assert host.state() == before
+
+
+@pytest.mark.parametrize(("name", "path"), [
+    ("net/ipv4/ip_forward", "net/ipv4/ip_forward"),
+    ("net.ipv4.conf.eth0/5.mtu", "net/ipv4/conf/eth0.5/mtu"),
+    ("net/ipv4/conf/eth0.5/mtu", "net/ipv4/conf/eth0.5/mtu"),
+    ("debug.exception-trace", "debug/exception-trace"),
+])
+def test_both_spellings_of_a_name(host: Node, step: MakeStep, name: str, path: str) -> None:
+    """The first separator decides, as in sysctl(8), so that an interface name may contain a dot."""
+    host.put("/proc/sys/" + path, "0")
+    assert host.do(sysctl, step(sysctl={name: "7"})) == [True]
+    assert host.text("/proc/sys/" + path) == "7"
+
+
+@pytest.mark.parametrize("name", ["swap pines", "net..ipv4", "", "../../etc/passwd", "net/../../../etc/passwd", "a\0b", "net."])
+def test_a_name_that_is_none_is_refused_with_its_place(host: Node, step: MakeStep, name: str) -> None:
+    """Nothing outside /proc/sys is reachable; the error tells where the name stands and how names are written."""
+    host.put("/etc/passwd", "root:x:0:0::/:/bin/sh\n")
+    host.put("/proc/sys/vm/swappiness", "60")
+    before = host.text("/etc/passwd")
+    refused, done = host.do(sysctl, step(sysctl={name: "1", "vm.swappiness": "10"}))
+    assert "stages.s[0].sysctl" in str(refused)
+    assert "net.ipv4.ip_forward" in str(refused)
+    assert done is True
+    assert host.text("/etc/passwd") == before
+
+
+def test_an_unknown_setting_does_not_stop_the_next(host: Node, step: MakeStep) -> None:
+    """It is an error with its place, and it is not created."""
+    host.put("/proc/sys/vm/swappiness", "60")
+    unknown, done = host.do(sysctl, step(sysctl={"vm.no_such": "1", "vm.swappiness": "10"}))
+    assert "no such kernel setting: /proc/sys/vm/no_such" in str(unknown)
+    assert done is True
+    assert not host.exists("/proc/sys/vm/no_such")
+
+
+def test_differs_and_describe_agree_with_apply(host: Node, step: MakeStep) -> None:
+    """A plan tells the truth before and after."""
+    host.put("/proc/sys/vm/swappiness", "60")
+    [action] = sysctl.plan(step(sysctl={"vm.swappiness": "10"}), Facts())
+    assert action.differs(host) is True
+    assert action.describe() == "set /proc/sys/vm/swappiness to '10'"
+    action.apply(host)
+    assert action.differs(host) is False
