@@ -289,7 +289,11 @@ KEY_NAMES = {"if_": "if"}
 
 @record
 class Problem:
-    """Something a document says wrong: an `error` costs what it is about, a `warning` costs nothing."""
+    """Something a document says wrong.
+
+    `error` costs what it is about, `warning` costs nothing in a run and is an error to `validate` (an unknown key),
+    `doubt` is probably not what was meant and is a warning everywhere.
+    """
 
     severity: str
     where: str

@@ -1,0 +1,16 @@
+"""The program."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """Run the verb of the command line and return the exit code."""
+    from kairos_boot.cli.main import run  # noqa: PLC0415
+
+    return run(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

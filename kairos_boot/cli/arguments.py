@@ -1,0 +1,78 @@
+"""Flags and words of a verb. `argparse` takes longer to load than most stages take to run."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class UsageError(Exception):
+    """The call is wrong: exit code 2."""
+
+
+class Arguments:
+    """What was given: flags by their long name, and the words."""
+
+    def __init__(self) -> None:
+        self.flags: dict[str, list[str]] = {}
+        self.words: list[str] = []
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.flags
+
+    def value(self, name: str, default: str = "") -> str:
+        """The last value of the flag, or *default*."""
+        return self.flags[name][-1] if name in self.flags else default
+
+    def values(self, name: str) -> list[str]:
+        """Every value of the flag."""
+        return self.flags.get(name, [])
+
+
+def parse(words: Sequence[str], flags: Mapping[str, bool], short: Mapping[str, str] | None = None) -> Arguments:
+    """Split *words* by *flags* (long name -> takes a value) and *short* (letter -> long name).
+
+    Flags may stand anywhere; `--` ends them. UsageError: an unknown flag, a value missing or too much.
+    """
+    given = Arguments()
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            given.words += rest
+            break
+        if word == "-" or not word.startswith("-"):
+            given.words.append(word)
+            continue
+        if not word.startswith("--"):
+            letters = word[1:]
+            name = (short or {}).get(letters[0], "")
+            if not name:
+                raise UsageError(f"unknown flag: -{letters[0]}")
+            if flags[name]:
+                value, has = letters[1:].removeprefix("="), len(letters) > 1
+            else:
+                value, has = "", False
+                if len(letters) > 1:
+                    rest.insert(0, "-" + letters[1:])
+        else:
+            name, equals, value = word[2:].partition("=")
+            has = bool(equals)
+            if name not in flags:
+                raise UsageError(f"unknown flag: --{name}{_suggestion(name, flags)}")
+            if has and not flags[name]:
+                raise UsageError(f"the flag --{name} takes no value")
+        if flags[name] and not has:
+            if not rest:
+                raise UsageError(f"the flag --{name} needs a value")
+            value = rest.pop(0)
+        given.flags.setdefault(name, []).append(value)
+    return given
+
+
+def _suggestion(name: str, flags: Mapping[str, bool]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415
+
+    near = get_close_matches(name, list(flags), 1)
+    return f" (did you mean --{near[0]}?)" if near else ""

@@ -1,0 +1,73 @@
+"""Find the verb, run it, and turn what goes wrong into an exit code (decisions B3)."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from kairos_boot.cli.arguments import UsageError
+from kairos_boot.errors import KairosError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DONE, DEGRADED, USAGE, NOTHING_DONE = 0, 1, 2, 3
+
+VERBS = {
+    "run-stage": "emit a stage",
+    "plan": "say what a stage would do, and change nothing",
+    "validate": "check cloud-config documents",
+    "schema": "print the JSON Schema of a cloud-config",
+    "status": "tell what ran in a boot, what was skipped and why, what failed",
+    "analyze": "tell where the time of a boot went",
+    "logs": "collect what a report of a fault needs",
+    "initrd": "attach the image, or make the root file system ready (used in the initrd)",
+    "notify": "hand an event over to the installed providers",
+    "start": "hand over to the installed providers",
+}
+INTERNAL = ("initrd", "notify", "start")
+
+
+def usage() -> str:
+    """The overview."""
+    lines = "\n".join(f"  {name:<12}{text}" for name, text in VERBS.items() if name not in INTERNAL)
+    return f"usage: kairos-boot VERB [ARGUMENTS]\n\n{lines}\n\nkairos-boot VERB --help tells the arguments. See kairos-boot(8).\n"
+
+
+def run(words: Sequence[str]) -> int:
+    """Run *words* (without the program's name) and return the exit code: 0 done, 1 degraded, 2 wrong usage, 3 nothing could be done."""
+    if not words or words[0] in ("-h", "--help", "help"):
+        (sys.stdout if words else sys.stderr).write(usage())
+        return DONE if words else USAGE
+    if words[0] in ("--version", "version"):
+        from kairos_boot import __version__  # noqa: PLC0415
+
+        sys.stdout.write(f"kairos-boot {__version__}\n")
+        return DONE
+    verb = words[0]
+    if verb not in VERBS:
+        from difflib import get_close_matches  # noqa: PLC0415
+
+        near = get_close_matches(verb, list(VERBS), 1)
+        sys.stderr.write(f"kairos-boot: unknown verb: {verb}{f' (did you mean {near[0]}?)' if near else ''}\n{usage()}")
+        return USAGE
+    module = __import__(f"kairos_boot.cli.{verb.replace('-', '_')}", fromlist=("run",))
+    if "-h" in words[1:2] or "--help" in words[1:2]:
+        sys.stdout.write(f"usage: {(module.__doc__ or '').strip()}\n")
+        return DONE
+    try:
+        code: int = module.run(list(words[1:]))
+        sys.stdout.flush()
+    except UsageError as error:
+        sys.stderr.write(f"kairos-boot {verb}: {error}\nkairos-boot {verb} --help tells the arguments\n")
+        return USAGE
+    except KairosError as error:
+        sys.stderr.write(f"kairos-boot {verb}: {error}\n")
+        return NOTHING_DONE
+    except BrokenPipeError:  # the reader of our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return DEGRADED
+    except KeyboardInterrupt:
+        return 130
+    return code

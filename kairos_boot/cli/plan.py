@@ -1,0 +1,162 @@
+"""kairos-boot plan [--root DIR] [--cmdline TEXT] [--json] [--diff] STAGE|--all [SOURCE...]
+
+Says what a stage would do on this root and why steps would be skipped, and changes nothing: no command is run, a
+condition that only a shell can decide is shown as it stands.
+
+  + would change   = is so already   ? only doing it tells   ! would fail   - the step would be skipped
+"""
+
+from __future__ import annotations
+
+import sys
+
+from kairos_boot.cli import wiring
+from kairos_boot.cli.arguments import UsageError, parse
+from kairos_boot.errors import KairosError
+from kairos_boot.stages.conditions import decide
+from kairos_boot.stages.graph import order
+from kairos_boot.stages.runner import SUBSTAGES, planned
+from kairos_boot.system.host import Host
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from kairos_boot.actions.base import Action
+    from kairos_boot.facts import Facts
+    from kairos_boot.system.process import Result
+
+FLAGS = {"root": True, "cmdline": True, "json": False, "diff": False, "all": False, "only": False, **wiring.SOURCE_FLAGS}
+SIGNS = {True: "+", False: "=", None: "?"}
+
+
+class _Unshelled:
+    """A process runner that runs nothing: a plan has no effects."""
+
+    def run(self, argv: Sequence[str], **_: Any) -> Result:
+        """Refuse."""
+        raise _Undecided(" ".join(argv))
+
+
+class _Undecided(KairosError):
+    pass
+
+
+class _Node(Host):
+    """A host whose kernel command line may be another one."""
+
+    def __init__(self, root: str, cmdline: str | None) -> None:
+        super().__init__(root, _Unshelled())
+        self._cmdline = cmdline
+
+    def read(self, path: str) -> bytes | None:
+        """The content of *path*; the given text for the kernel command line."""
+        if self._cmdline is not None and path == "/proc/cmdline":
+            return self._cmdline.encode()
+        return super().read(path)
+
+
+def run(words: list[str]) -> int:
+    """Print the plan; 1 if something is known to fail."""
+    given = parse(words, FLAGS, {"d": "dotnotation"})
+    if "all" in given:
+        from kairos_boot.stages.catalog import BOOT_STAGES  # noqa: PLC0415
+
+        stages, sources = list(BOOT_STAGES), given.words
+    elif given.words:
+        stages, sources = given.words[:1], given.words[1:]
+    else:
+        raise UsageError("it needs the name of a stage, or --all")
+    wiring.is_offline_root(given.value("root", "/"))
+    cmdline = given.value("cmdline") if "cmdline" in given else None
+    host = _Node(given.value("root", "/"), cmdline)
+    documents = wiring.Sources(host, sources, given, cmdline=cmdline).load()
+    facts = wiring.facts_of(host)
+    graphs = [(s, order(documents, s)) for stage in stages for s in ([stage] if "only" in given else [stage + x for x in SUBSTAGES])]
+    steps = [_step(stage, node, host, facts, diff="diff" in given) for stage, graph in graphs for layer in graph.layers for node in layer]
+    problems = [p for d in documents for p in d.problems] + [p for _, graph in graphs for p in graph.problems]
+    if "json" in given:
+        import json  # noqa: PLC0415
+
+        shown = [{"severity": p.severity, "where": p.where, "message": p.message, "hint": p.hint} for p in problems]
+        sys.stdout.write(json.dumps({"steps": steps, "problems": shown}, indent=1, ensure_ascii=False) + "\n")
+    else:
+        _print(steps)
+        for problem in problems:
+            sys.stderr.write(f"{problem.severity}: {problem}\n")
+    failing = any(p.severity == "error" for p in problems) or any(a["sign"] == "!" for s in steps for a in s["actions"])
+    return 1 if failing else 0
+
+
+def _step(stage: str, node: Any, host: Host, facts: Facts, *, diff: bool) -> dict[str, Any]:
+    step = node.step
+    shown: dict[str, Any] = {"stage": stage, "step": node.name, "file": step.source, "skip": "", "if": "", "actions": []}
+    decision = decide(step, host, facts)
+    if decision.undecided:
+        shown["if"] = step.if_
+    elif not decision.run:
+        shown["skip"] = decision.reason
+        return shown
+    facts.warnings.clear()
+    for key, action in planned(step, facts):
+        shown["actions"].append({"module": key, **_action(action, host, diff=diff)})
+    for where, text in facts.warnings:
+        shown["actions"].append({"module": "", "sign": "!", "action": f"{where}: {text}"})
+    facts.warnings.clear()
+    return shown
+
+
+def _action(action: Action | KairosError, host: Host, *, diff: bool) -> dict[str, str]:
+    if isinstance(action, KairosError):
+        return {"sign": "!", "action": str(action)}
+    if type(action).__name__ in ("Invalid", "Note"):
+        return {"sign": "!" if type(action).__name__ == "Invalid" else "=", "action": action.describe()}
+    try:
+        sign = SIGNS[action.differs(host)]
+    except _Undecided:
+        sign = "?"
+    except (KairosError, OSError) as error:
+        return {"sign": "!", "action": f"{action.describe()}: {error}"}
+    shown = {"sign": sign, "action": action.describe()}
+    if diff and sign == "+":
+        shown["diff"] = _diff(action, host)
+    return shown
+
+
+def _diff(action: Action, host: Host) -> str:
+    """The change of a file's text, unless it is secret or no text (C5)."""
+    from kairos_boot.actions.files import WriteFile  # noqa: PLC0415
+
+    if not isinstance(action, WriteFile) or action.secret:
+        return ""
+    old, new = host.read(action.path) or b"", action.content
+    if action.append:
+        new = old if new in old else old + new
+    try:
+        lines = old.decode().splitlines(), new.decode().splitlines()
+    except UnicodeDecodeError:
+        return ""
+    from difflib import unified_diff  # noqa: PLC0415
+
+    return "\n".join(unified_diff(*lines, action.path, action.path, lineterm=""))
+
+
+def _print(steps: list[dict[str, Any]]) -> None:
+    stage = ""
+    for step in steps:
+        if step["stage"] != stage:
+            stage = step["stage"]
+            sys.stdout.write(f"{stage}\n")
+        if step["skip"]:
+            sys.stdout.write(f"  - {step['step']}: {step['skip']}\n")
+            continue
+        sys.stdout.write(f"  {step['step']}\n")
+        if step["if"]:
+            sys.stdout.write(f"      ? if: {step['if'].strip()}\n")
+        for action in step["actions"]:
+            text = action["action"].replace("\n", "\n        ")
+            sys.stdout.write(f"      {action['sign']} {text}\n")
+            if action.get("diff"):
+                sys.stdout.write("        " + action["diff"].replace("\n", "\n        ") + "\n")
+

@@ -1,0 +1,114 @@
+"""kairos-boot run-stage [FLAGS] STAGE [SOURCE...]
+
+Emits STAGE.before, STAGE and STAGE.after.
+
+SOURCE is a directory, a file, a URL, or - for standard input. Without one the default directories /system/oem, /oem
+and /usr/local/cloud-config, the URI of the kernel command line and the kernel command line itself are read.
+
+  -a, --analyze         print the order of the steps, run nothing
+      --strict          stop at the first failure
+      --jobs N          let up to N steps of a layer overlap
+      --root DIR        work on the system below DIR
+  -d, --dotnotation     the sources are dot-notation text
+      --only            emit STAGE alone
+      --json            print the outcome for programs
+      --cloud-init-paths PATH            add a source to the default ones
+      --override-cloud-init-paths PATH   replace the default ones
+
+Exit code: 0 all done, 1 something failed and the rest was done, 2 wrong usage, 3 nothing could be done.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from kairos_boot.cli import wiring
+from kairos_boot.cli.arguments import UsageError, parse
+from kairos_boot.stages.runner import Options, Runner, substages
+from kairos_boot.system.host import Host
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kairos_boot.cloudconfig.model import Document
+
+FLAGS = {"analyze": False, "strict": False, "jobs": True, "only": False, "json": False, **wiring.SOURCE_FLAGS}
+
+
+def run(words: list[str]) -> int:
+    """Emit the stage; 1 if anything failed."""
+    given = parse(words, FLAGS, {"a": "analyze", "d": "dotnotation"})
+    if not given.words:
+        raise UsageError("it needs the name of a stage")
+    stage, sources = given.words[0], given.words[1:]
+    options = Options("strict" in given, _jobs(given.value("jobs", "1")), "only" in given)
+    root = given.value("root", "/")
+    wiring.is_offline_root(root)
+    host = Host(root)
+    if "analyze" in given:
+        return _analyze(stage, options, wiring.Sources(host, sources, given))
+    wiring.need_root(host.root)
+    from kairos_boot.system.lock import Lock  # noqa: PLC0415
+
+    log = wiring.logger()
+    lock = Lock(wiring.LOCK)
+    lock.acquire(lambda text: log(5, text, kind="lock", stage=stage))
+    try:
+        return _emit(stage, options, host, wiring.Sources(host, sources, given, keep=True), as_json="json" in given)
+    finally:
+        lock.release()
+
+
+def _emit(stage: str, options: Options, host: Host, sources: wiring.Sources, *, as_json: bool) -> int:
+    ledger = wiring.ledger_of(host)
+    runner = Runner(host, wiring.facts_of(host), _Kept(ledger) if as_json else ledger, wiring.logger(), options)  # type: ignore[arg-type]
+    outcome = runner.emit(stage, sources.load)
+    if host.online:
+        ledger.keep(host)
+    if as_json:
+        _print({"stage": stage, "result": outcome.result, "done": outcome.done, "skipped": outcome.skipped, "failed": outcome.failed,
+                "changed": outcome.changed, "records": runner.ledger.records})  # type: ignore[attr-defined]
+    return 1 if outcome.failed else 0
+
+
+class _Kept:
+    """A ledger that also remembers what it was given."""
+
+    def __init__(self, ledger: Any) -> None:
+        self.ledger, self.records = ledger, []  # type: ignore[var-annotated]
+
+    def write(self, kind: str, **fields: Any) -> None:
+        """Write and remember."""
+        self.records.append({"kind": kind, **fields})
+        self.ledger.write(kind, **fields)
+
+
+def _print(value: object) -> None:
+    import json  # noqa: PLC0415
+
+    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def _jobs(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise UsageError(f"--jobs needs a number of 1 or more, not {text!r}")
+    return int(text)
+
+
+def _analyze(stage: str, options: Options, sources: wiring.Sources) -> int:
+    """Print each (sub)stage's graph on stdout and what is wrong on stderr."""
+    from kairos_boot.stages.graph import order  # noqa: PLC0415
+
+    documents = sources.load()
+    graphs = [order(documents, name) for name in substages(stage, options)]
+    for graph in graphs:
+        sys.stdout.writelines(line + "\n" for line in graph.lines())
+    problems = [p for d in documents for p in d.problems] + [p for g in graphs for p in g.problems]
+    for problem in problems:
+        sys.stderr.write(f"{problem.severity}: {problem}\n")
+    return 1 if _degraded(documents, graphs) else 0
+
+
+def _degraded(documents: list[Document], graphs: list[Any]) -> bool:
+    return any(p.severity == "error" for d in documents for p in d.problems) or any(g.problems for g in graphs)

@@ -1,0 +1,68 @@
+"""kairos-boot validate [--json] SOURCE...
+
+Checks cloud-config documents without a node: what a run would warn of is an error here. Each line is
+FILE:LINE:COLUMN: what is wrong; what to do.
+
+Exit code: 0 valid (warnings of probable mistakes included), 1 errors, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from kairos_boot.cli import wiring
+from kairos_boot.cli.arguments import UsageError, parse
+from kairos_boot.cloudconfig.model import Problem
+from kairos_boot.errors import KairosError
+from kairos_boot.facts import Facts
+from kairos_boot.stages.graph import order
+from kairos_boot.stages.runner import planned
+from kairos_boot.system.host import Host
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kairos_boot.cloudconfig.model import Document, Step
+
+
+def run(words: list[str]) -> int:
+    """Print what is wrong; 1 if there is an error."""
+    given = parse(words, {"json": False, "dotnotation": False}, {"d": "dotnotation"})
+    if not given.words:
+        raise UsageError("it needs at least one source")
+    documents = wiring.Sources(Host("/"), given.words, given).load()
+    found = list(dict.fromkeys(problems(documents)))
+    if "json" in given:
+        import json  # noqa: PLC0415
+
+        sys.stdout.write(json.dumps([{"severity": p.severity, "where": p.where, "message": p.message, "hint": p.hint} for p in found], indent=1) + "\n")
+    else:
+        sys.stdout.writelines(f"{p.severity}: {p}\n" for p in found)
+    return 1 if any(p.severity == "error" for p in found) else 0
+
+
+def problems(documents: list[Document]) -> Iterator[Problem]:
+    """Everything that is wrong with *documents*, on their own and together."""
+    for document in documents:
+        for problem in document.problems:
+            yield Problem("error" if problem.severity != "doubt" else "warning", problem.where, problem.message, problem.hint)
+        for stage in document.stages:
+            for step in document.steps(stage):
+                yield from of_step(step)
+    for stage in dict.fromkeys(s for d in documents for s in d.stages):
+        for problem in order(documents, stage).problems:
+            yield Problem("error", problem.where, problem.message, problem.hint)
+
+
+def of_step(step: Step) -> Iterator[Problem]:
+    """What the step's modules find wrong, without a node."""
+    facts = Facts()
+    for key, action in planned(step, facts):
+        if isinstance(action, KairosError):
+            yield Problem("error", action.where or step.where(key), action.message, action.hint)
+        elif type(action).__name__ in ("Invalid", "Note"):
+            yield Problem("error" if type(action).__name__ == "Invalid" else "warning", action.where, action.message, action.hint)  # type: ignore[attr-defined]
+        while facts.warnings:
+            where, text = facts.warnings.pop(0)
+            yield Problem("warning", where, text)

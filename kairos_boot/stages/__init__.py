@@ -1,0 +1,1 @@
+"""Documents in, records out: order, conditions, execution, and the ledger of it."""

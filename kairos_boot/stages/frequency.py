@@ -1,0 +1,66 @@
+"""frequency: how often a step runs (decisions H). A record is a file on the persistent partition, and gone with it."""
+
+from __future__ import annotations
+
+import os
+
+from kairos_boot.actions.files import make_directories, replace_file
+from kairos_boot.errors import KairosError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kairos_boot.cloudconfig.model import Step
+    from kairos_boot.system.host import Host
+
+PERSISTENT, OEM = "/usr/local/.kairos/steps", "/oem/.kairos/steps"
+"""Where records lie, and where before the persistent partition is mounted."""
+
+
+def ran_before(host: Host, name: str, step: Step) -> str:
+    """Why the step's frequency leaves it out now, or nothing."""
+    known = None
+    for folder in (PERSISTENT, OEM):
+        known = known or host.read(f"{folder}/{_file(name)}")
+    if known is None:
+        return ""
+    image, content, when = (known.decode("utf-8", "replace").split("\n") + ["", "", ""])[:3]
+    if step.frequency == "once-per-image" and image != _image(host):
+        return ""
+    if step.frequency == "on-change" and content != _content(step):
+        return ""
+    return f"frequency: {step.frequency}, and it ran {when}"
+
+
+def remember(host: Host, name: str, step: Step, now: float) -> None:
+    """Record that the step was done. KairosError: the record cannot be written, so the step runs again next time."""
+    import time  # noqa: PLC0415
+
+    when = time.strftime("on %Y-%m-%d at %H:%M:%S UTC", time.gmtime(now))
+    folder = host.real(PERSISTENT if os.path.ismount(host.path("/usr/local")) or not host.is_directory("/oem") else OEM)
+    try:
+        make_directories(folder, 0o700, 0, 0)
+        replace_file(f"{folder}/{_file(name)}", f"{_image(host)}\n{_content(step)}\n{when}\n{name}\n".encode(), 0o600, os.geteuid(), os.getegid())
+    except OSError as error:
+        raise KairosError(f"cannot record that it ran: {os.strerror(error.errno)}", step.where("frequency"), "it runs again next time") from error
+
+
+def _digest(data: bytes) -> str:
+    from hashlib import sha256  # noqa: PLC0415
+
+    return sha256(data).hexdigest()[:32]
+
+
+def _file(name: str) -> str:
+    return _digest(name.encode())
+
+
+def _content(step: Step) -> str:
+    """What the step says, without where it stands."""
+    from kairos_boot.cloudconfig.model import LOADER_FIELDS  # noqa: PLC0415
+
+    return _digest("\n".join(f"{key}={getattr(step, key)!r}" for key in step.__match_args__ if key not in LOADER_FIELDS).encode())  # type: ignore[attr-defined]
+
+
+def _image(host: Host) -> str:
+    """What tells one image from another: the release files that an image build writes."""
+    return _digest(b"\0".join(host.read(path) or b"" for path in ("/etc/kairos-release", "/usr/lib/os-release", "/etc/os-release")))
