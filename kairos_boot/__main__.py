@@ -7,7 +7,7 @@ import sys
 
 def main() -> int:
     """Run the verb of the command line and return the exit code."""
-    from kairos_boot.cli.main import run  # noqa: PLC0415
+    from kairos_boot.cli.main import run
 
     return run(sys.argv[1:])
 

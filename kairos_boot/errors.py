@@ -19,3 +19,8 @@ class KairosError(Exception):
         """Place, fact and remedy in one line; the fact may span lines."""
         text = f"{self.where}: {self.message}" if self.where else self.message
         return f"{text}; {self.hint}" if self.hint else text
+
+
+def reason(error: OSError) -> str:
+    """What the kernel said, without the path that the message has anyway."""
+    return error.strerror or str(error)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T", bound=type)
 else:
-    def dataclass_transform(**_: object):  # noqa: ANN201, D103
+    def dataclass_transform(**_: object):  # noqa: ANN201
         return lambda function: function
 
 NOTHING: Mapping[str, Any] = type(type.__dict__)({})
@@ -26,7 +26,7 @@ def _init(self: Any, *values: Any, **named: Any) -> None:
     fields, defaults, put = cls.__match_args__, cls._defaults, object.__setattr__
     if len(values) > len(fields):
         raise TypeError(f"{cls.__name__} takes {len(fields)} values, {len(values)} given")
-    for name, value in zip(fields, values):
+    for name, value in zip(fields, values, strict=False):
         put(self, name, value)
     for name in fields[len(values):]:
         if name in named:
@@ -36,7 +36,7 @@ def _init(self: Any, *values: Any, **named: Any) -> None:
         else:
             raise TypeError(f"{cls.__name__} needs {name!r}")
     if named:
-        raise TypeError(f"{cls.__name__} has no field {sorted(named)[0]!r}")
+        raise TypeError(f"{cls.__name__} has no field {min(named)!r}")
 
 
 def _refuse(self: Any, name: str, value: Any = None) -> None:  # noqa: ARG001
@@ -62,7 +62,7 @@ def _repr(self: Any) -> str:
 @dataclass_transform(frozen_default=True, eq_default=True)
 def record(cls: T) -> T:
     """Make *cls* a frozen record with slots, equality, a hash and a readable form."""
-    own = tuple(cls.__dict__.get("__annotations__", ()))
+    own = tuple(cls.__dict__.get("__annotations__", ()))  # noqa: RUF063
     inherited = tuple(n for n in getattr(cls, "__match_args__", ()) if n not in own)
     body = {k: v for k, v in cls.__dict__.items() if k not in own and k not in ("__dict__", "__weakref__")}
     body["__slots__"] = tuple(n for n in own if n not in getattr(cls, "__match_args__", ()))
@@ -71,7 +71,7 @@ def record(cls: T) -> T:
     for name, method in (("__init__", _init), ("__setattr__", _refuse), ("__delattr__", _refuse), ("__eq__", _eq),
                          ("__hash__", _hash), ("__repr__", _repr)):
         body.setdefault(name, method)
-    return type(cls)(cls.__name__, cls.__bases__, body)  # type: ignore[return-value]
+    return type(cls)(cls.__name__, cls.__bases__, body)
 
 
 def replace(item: Any, **changes: Any) -> Any:

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 
-from kairos_boot.errors import KairosError
+from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
 
 TYPE_CHECKING = False
@@ -21,7 +21,8 @@ PRIVATE = 0o600
 @record
 class Owner:
     """Who owns a file: numbers or names; None keeps what an existing file has, else 0. A *user* alone given by name
-    brings its primary group (spec/modules.md 1.8)."""
+    brings its primary group (spec/modules.md 1.8).
+    """
 
     user: int | str | None = None
     group: int | str | None = None
@@ -30,7 +31,7 @@ class Owner:
         """Numeric user and group. KairosError: no such user or group in the node's own files."""
         user, group = self.user, self.group
         if isinstance(user, str) or isinstance(group, str):
-            from kairos_boot.system.accounts import lookup_group, lookup_user  # noqa: PLC0415
+            from kairos_boot.system.accounts import lookup_group, lookup_user
 
             if isinstance(user, str):
                 user, primary = lookup_user(host, user)
@@ -63,7 +64,7 @@ class WriteFile:
         mode = "" if self.mode is None else f", mode {self.mode:04o}"
         return f"{'append to' if self.append else 'write'} {self.path} ({len(self.content)} bytes{mode})"
 
-    def _wanted(self, host: Host, old: bytes | None) -> bytes:
+    def _wanted(self, old: bytes | None) -> bytes:
         if not self.append or old is None:
             return self.content
         return old if self.content in old else old + self.content
@@ -75,11 +76,11 @@ class WriteFile:
             now = os.stat(target)
         except OSError:
             return True
-        return not stat.S_ISREG(now.st_mode) or bool(self._difference(host, now)) or self._content_differs(host, target)
+        return not stat.S_ISREG(now.st_mode) or bool(self._difference(host, now)) or self._content_differs(target)
 
-    def _content_differs(self, host: Host, target: str) -> bool:
+    def _content_differs(self, target: str) -> bool:
         old = _read(target)
-        return self._wanted(host, old) != old
+        return self._wanted(old) != old
 
     def _difference(self, host: Host, now: os.stat_result) -> list[str]:
         user, group = self.owner.ids(host)
@@ -92,7 +93,7 @@ class WriteFile:
         try:
             return self._apply(host)
         except OSError as error:
-            raise KairosError(f"cannot write {self.path}: {_reason(error)}", self.where) from error
+            raise KairosError(f"cannot write {self.path}: {reason(error)}", self.where) from error
 
     def _apply(self, host: Host) -> bool:
         user, group = self.owner.ids(host)
@@ -101,21 +102,21 @@ class WriteFile:
         if now and not stat.S_ISREG(now.st_mode):
             raise KairosError(f"cannot write {self.path}: it is not a regular file", self.where)
         old = _read(target) if now else None
-        content = self._wanted(host, old)
+        content = self._wanted(old)
         if now and content == old:
             if not self._difference(host, now):
                 return False
             _own(target, user, group)
             os.chmod(target, stat.S_IMODE(now.st_mode) if self.mode is None else self.mode)
             return True
-        self._make_parents(host, target, user, group)
+        self._make_parents(target, user, group)
         mode = self.mode if self.mode is not None else stat.S_IMODE(now.st_mode) if now else FILE_MODE
         user = user if user is not None else now.st_uid if now else 0
         group = group if group is not None else now.st_gid if now else 0
         replace_file(target, content, mode, user, group)
         return True
 
-    def _make_parents(self, host: Host, target: str, user: int | None, group: int | None) -> None:
+    def _make_parents(self, target: str, user: int | None, group: int | None) -> None:
         mode = self.parent_mode
         if mode is None:
             mode = FILE_MODE if self.mode is None else self.mode
@@ -163,7 +164,7 @@ class MakeDirectory:
                 _own(target, user, group)
                 os.chmod(target, stat.S_IMODE(now.st_mode) if self.mode is None else self.mode)
         except OSError as error:
-            raise KairosError(f"cannot make directory {self.path}: {_reason(error)}", self.where) from error
+            raise KairosError(f"cannot make directory {self.path}: {reason(error)}", self.where) from error
         return True
 
 
@@ -172,7 +173,7 @@ def replace_file(target: str, content: bytes, mode: int, user: int, group: int) 
     temporary = f"{os.path.dirname(target)}/.{os.path.basename(target)[:200]}.{os.getpid()}.new"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        with open(fd, "wb") as file:  # noqa: PTH123
+        with open(fd, "wb") as file:
             file.write(content)
             file.flush()
             os.fchown(fd, user, group)
@@ -221,9 +222,6 @@ def _stat(path: str) -> os.stat_result | None:
 
 
 def _read(path: str) -> bytes:
-    with open(path, "rb") as file:  # noqa: PTH123
+    with open(path, "rb") as file:
         return file.read()
 
-
-def _reason(error: OSError) -> str:
-    return os.strerror(error.errno) if error.errno else str(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kairos_boot.errors import KairosError
+from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
 
 TYPE_CHECKING = False
@@ -42,5 +42,5 @@ class WriteKernel:
         except FileNotFoundError as error:
             raise KairosError(f"no such kernel setting: {self.path}", self.where) from error
         except OSError as error:
-            raise KairosError(f"cannot set {self.path} to {self.value!r}: {os.strerror(error.errno)}", self.where) from error
+            raise KairosError(f"cannot set {self.path} to {self.value!r}: {reason(error)}", self.where) from error
         return True

@@ -41,13 +41,13 @@ def run(words: Sequence[str]) -> int:
         (sys.stdout if words else sys.stderr).write(usage())
         return DONE if words else USAGE
     if words[0] in ("--version", "version"):
-        from kairos_boot import __version__  # noqa: PLC0415
+        from kairos_boot import __version__
 
         sys.stdout.write(f"kairos-boot {__version__}\n")
         return DONE
     verb = words[0]
     if verb not in VERBS:
-        from difflib import get_close_matches  # noqa: PLC0415
+        from difflib import get_close_matches
 
         near = get_close_matches(verb, list(VERBS), 1)
         sys.stderr.write(f"kairos-boot: unknown verb: {verb}{f' (did you mean {near[0]}?)' if near else ''}\n{usage()}")

@@ -36,10 +36,10 @@ class _Unshelled:
 
     def run(self, argv: Sequence[str], **_: Any) -> Result:
         """Refuse."""
-        raise _Undecided(" ".join(argv))
+        raise _UndecidedError(" ".join(argv))
 
 
-class _Undecided(KairosError):
+class _UndecidedError(KairosError):
     pass
 
 
@@ -61,7 +61,7 @@ def run(words: list[str]) -> int:
     """Print the plan; 1 if something is known to fail."""
     given = parse(words, FLAGS, {"d": "dotnotation"})
     if "all" in given:
-        from kairos_boot.stages.catalog import BOOT_STAGES  # noqa: PLC0415
+        from kairos_boot.stages.catalog import BOOT_STAGES
 
         stages, sources = list(BOOT_STAGES), given.words
     elif given.words:
@@ -77,7 +77,7 @@ def run(words: list[str]) -> int:
     steps = [_step(stage, node, host, facts, diff="diff" in given) for stage, graph in graphs for layer in graph.layers for node in layer]
     problems = [p for d in documents for p in d.problems] + [p for _, graph in graphs for p in graph.problems]
     if "json" in given:
-        import json  # noqa: PLC0415
+        import json
 
         shown = [{"severity": p.severity, "where": p.where, "message": p.message, "hint": p.hint} for p in problems]
         sys.stdout.write(json.dumps({"steps": steps, "problems": shown}, indent=1, ensure_ascii=False) + "\n")
@@ -114,7 +114,7 @@ def _action(action: Action | KairosError, host: Host, *, diff: bool) -> dict[str
         return {"sign": "!" if type(action).__name__ == "Invalid" else "=", "action": action.describe()}
     try:
         sign = SIGNS[action.differs(host)]
-    except _Undecided:
+    except _UndecidedError:
         sign = "?"
     except (KairosError, OSError) as error:
         return {"sign": "!", "action": f"{action.describe()}: {error}"}
@@ -126,7 +126,7 @@ def _action(action: Action | KairosError, host: Host, *, diff: bool) -> dict[str
 
 def _diff(action: Action, host: Host) -> str:
     """The change of a file's text, unless it is secret or no text (C5)."""
-    from kairos_boot.actions.files import WriteFile  # noqa: PLC0415
+    from kairos_boot.actions.files import WriteFile
 
     if not isinstance(action, WriteFile) or action.secret:
         return ""
@@ -137,7 +137,7 @@ def _diff(action: Action, host: Host) -> str:
         lines = old.decode().splitlines(), new.decode().splitlines()
     except UnicodeDecodeError:
         return ""
-    from difflib import unified_diff  # noqa: PLC0415
+    from difflib import unified_diff
 
     return "\n".join(unified_diff(*lines, action.path, action.path, lineterm=""))
 

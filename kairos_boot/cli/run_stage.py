@@ -49,7 +49,7 @@ def run(words: list[str]) -> int:
     if "analyze" in given:
         return _analyze(stage, options, wiring.Sources(host, sources, given))
     wiring.need_root(host.root)
-    from kairos_boot.system.lock import Lock  # noqa: PLC0415
+    from kairos_boot.system.lock import Lock
 
     log = wiring.logger()
     lock = Lock(wiring.LOCK)
@@ -62,13 +62,14 @@ def run(words: list[str]) -> int:
 
 def _emit(stage: str, options: Options, host: Host, sources: wiring.Sources, *, as_json: bool) -> int:
     ledger = wiring.ledger_of(host)
-    runner = Runner(host, wiring.facts_of(host), _Kept(ledger) if as_json else ledger, wiring.logger(), options)  # type: ignore[arg-type]
+    kept = _Kept(ledger)
+    runner = Runner(host, wiring.facts_of(host), kept if as_json else ledger, wiring.logger(), options)
     outcome = runner.emit(stage, sources.load)
     if host.online:
         ledger.keep(host)
     if as_json:
         _print({"stage": stage, "result": outcome.result, "done": outcome.done, "skipped": outcome.skipped, "failed": outcome.failed,
-                "changed": outcome.changed, "records": runner.ledger.records})  # type: ignore[attr-defined]
+                "changed": outcome.changed, "records": kept.records})
     return 1 if outcome.failed else 0
 
 
@@ -76,7 +77,8 @@ class _Kept:
     """A ledger that also remembers what it was given."""
 
     def __init__(self, ledger: Any) -> None:
-        self.ledger, self.records = ledger, []  # type: ignore[var-annotated]
+        self.ledger = ledger
+        self.records: list[dict[str, Any]] = []
 
     def write(self, kind: str, **fields: Any) -> None:
         """Write and remember."""
@@ -85,7 +87,7 @@ class _Kept:
 
 
 def _print(value: object) -> None:
-    import json  # noqa: PLC0415
+    import json
 
     sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
@@ -98,7 +100,7 @@ def _jobs(text: str) -> int:
 
 def _analyze(stage: str, options: Options, sources: wiring.Sources) -> int:
     """Print each (sub)stage's graph on stdout and what is wrong on stderr."""
-    from kairos_boot.stages.graph import order  # noqa: PLC0415
+    from kairos_boot.stages.graph import order
 
     documents = sources.load()
     graphs = [order(documents, name) for name in substages(stage, options)]

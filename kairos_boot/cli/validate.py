@@ -34,7 +34,7 @@ def run(words: list[str]) -> int:
     documents = wiring.Sources(Host("/"), given.words, given).load()
     found = list(dict.fromkeys(problems(documents)))
     if "json" in given:
-        import json  # noqa: PLC0415
+        import json
 
         sys.stdout.write(json.dumps([{"severity": p.severity, "where": p.where, "message": p.message, "hint": p.hint} for p in found], indent=1) + "\n")
     else:

@@ -10,7 +10,7 @@ from kairos_boot.system.host import Host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from kairos_boot.cli.arguments import Arguments
     from kairos_boot.cloudconfig.model import Document
@@ -30,12 +30,12 @@ def facts_of(host: Host) -> Facts:
     """The facts of *host*, gathered when they are asked for."""
 
     def gather() -> Mapping[str, object]:
-        from kairos_boot.system import facts  # noqa: PLC0415
+        from kairos_boot.system import facts
 
         return facts.gather(host)
 
     def hostname_data() -> Mapping[str, object]:
-        from kairos_boot.system import facts  # noqa: PLC0415
+        from kairos_boot.system import facts
 
         return facts.hostname_data(host)
 
@@ -46,7 +46,7 @@ class Sources:
     """The documents of a call: given sources, or the default directories, the cmdline URI and the cmdline."""
 
     def __init__(self, host: Host, words: Sequence[str], arguments: Arguments, *, keep: bool = False, cmdline: str | None = None) -> None:
-        from kairos_boot.system.reader import HostReader  # noqa: PLC0415
+        from kairos_boot.system.reader import HostReader
 
         self.host, self.reader = host, HostReader(host)
         self.dotnotation = "dotnotation" in arguments
@@ -60,7 +60,7 @@ class Sources:
 
     def load(self) -> list[Document]:
         """Load everything, files anew, URLs and standard input once."""
-        from kairos_boot.cloudconfig.sources import config_uri, load, load_cmdline  # noqa: PLC0415
+        from kairos_boot.cloudconfig.sources import config_uri, load_cmdline
 
         documents: list[Document] = []
         paths: list[str] = []
@@ -75,7 +75,7 @@ class Sources:
             text = self.cmdline()
             uri, problems = config_uri(text, self.host_values)
             if problems:
-                from kairos_boot.cloudconfig.model import Document as Broken  # noqa: PLC0415
+                from kairos_boot.cloudconfig.model import Document as Broken
 
                 documents.append(Broken("the kernel command line", problems=tuple(problems), broken=True))
             if uri:
@@ -85,7 +85,7 @@ class Sources:
 
     def host_values(self) -> Mapping[str, object]:
         """The template data of a configuration URI."""
-        from kairos_boot.system.facts import gather  # noqa: PLC0415
+        from kairos_boot.system.facts import gather
 
         return gather(self.host)
 
@@ -96,12 +96,12 @@ class Sources:
         return (self.host.read("/proc/cmdline") or b"").decode("utf-8", "surrogateescape")
 
     def _files(self, paths: Sequence[str]) -> list[Document]:
-        from kairos_boot.cloudconfig.sources import load  # noqa: PLC0415
+        from kairos_boot.cloudconfig.sources import load
 
         return load(paths, self.reader, dotnotation=self.dotnotation, cache=self.cache, missing_ok=DIRECTORIES if self.default else ()) if paths else []
 
     def _once(self, source: str) -> list[Document]:
-        from kairos_boot.cloudconfig.sources import load  # noqa: PLC0415
+        from kairos_boot.cloudconfig.sources import load
 
         if source not in self._fetched:
             self._fetched[source] = load([source], self.reader, dotnotation=self.dotnotation)
@@ -110,7 +110,7 @@ class Sources:
 
 def ledger_of(host: Host) -> Ledger:
     """The ledger of this boot."""
-    from kairos_boot.stages.ledger import Ledger  # noqa: PLC0415
+    from kairos_boot.stages.ledger import Ledger
 
     boot = (host.read("/proc/sys/kernel/random/boot_id") or b"unknown").decode().strip()
     return Ledger(host.path(LEDGER), boot)
@@ -130,9 +130,7 @@ def is_offline_root(root: str) -> None:
 
 def logger() -> Log:
     """The log for people: the journal when a service runs us, else lines on standard error."""
-    from kairos_boot.system.journal import log_to  # noqa: PLC0415
+    from kairos_boot.system.journal import log_to
 
     return log_to()
 
-
-__all__ = ["CACHE", "DIRECTORIES", "LEDGER", "LOCK", "SOURCE_FLAGS", "Callable", "Sources", "facts_of", "is_offline_root", "ledger_of", "logger", "need_root"]

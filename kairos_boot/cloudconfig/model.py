@@ -321,7 +321,7 @@ class Document:
 
     def steps(self, stage: str) -> tuple[Step, ...]:
         """The steps of *stage*, in document order."""
-        from kairos_boot.cloudconfig.plain import build  # noqa: PLC0415
+        from kairos_boot.cloudconfig.plain import build
 
         return tuple(build(Step, {"source": self.source, "place": f"stages.{stage}[{i}]", **plain})
                      for i, plain in enumerate(self.stages.get(stage, ())))

@@ -21,13 +21,13 @@ def _builder(annotation: str) -> Callable[[Any], Any] | None:
 
 def _make(kind: str) -> Callable[[Any], Any] | None:
     if kind.startswith("tuple["):
-        inner = _builder(kind[6:-6])
-        return (lambda items: tuple(map(inner, items))) if inner else None
+        item = _builder(kind[6:-6])
+        return (lambda items: tuple([item(i) for i in items])) if item else None
     if kind.startswith("Mapping[str, "):
-        inner = _builder(kind[13:-1])
-        return (lambda items: {k: inner(v) for k, v in items.items()}) if inner else None
+        value = _builder(kind[13:-1])
+        return (lambda items: {k: value(v) for k, v in items.items()}) if value else None
     cls = getattr(model, kind, None)
-    return (lambda value: build(cls, value)) if isinstance(cls, type) and kind not in ("Any",) else None
+    return (lambda value: build(cls, value)) if isinstance(cls, type) and kind != "Any" else None
 
 
 def build(cls: type, plain: dict[str, Any]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from kairos_boot.actions.files import make_directories, replace_file
-from kairos_boot.errors import KairosError
+from kairos_boot.errors import KairosError, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def ran_before(host: Host, name: str, step: Step) -> str:
         known = known or host.read(f"{folder}/{_file(name)}")
     if known is None:
         return ""
-    image, content, when = (known.decode("utf-8", "replace").split("\n") + ["", "", ""])[:3]
+    image, content, when = [*known.decode("utf-8", "replace").split("\n"), "", "", ""][:3]
     if step.frequency == "once-per-image" and image != _image(host):
         return ""
     if step.frequency == "on-change" and content != _content(step):
@@ -33,7 +33,7 @@ def ran_before(host: Host, name: str, step: Step) -> str:
 
 def remember(host: Host, name: str, step: Step, now: float) -> None:
     """Record that the step was done. KairosError: the record cannot be written, so the step runs again next time."""
-    import time  # noqa: PLC0415
+    import time
 
     when = time.strftime("on %Y-%m-%d at %H:%M:%S UTC", time.gmtime(now))
     folder = host.real(PERSISTENT if os.path.ismount(host.path("/usr/local")) or not host.is_directory("/oem") else OEM)
@@ -41,11 +41,11 @@ def remember(host: Host, name: str, step: Step, now: float) -> None:
         make_directories(folder, 0o700, 0, 0)
         replace_file(f"{folder}/{_file(name)}", f"{_image(host)}\n{_content(step)}\n{when}\n{name}\n".encode(), 0o600, os.geteuid(), os.getegid())
     except OSError as error:
-        raise KairosError(f"cannot record that it ran: {os.strerror(error.errno)}", step.where("frequency"), "it runs again next time") from error
+        raise KairosError(f"cannot record that it ran: {reason(error)}", step.where("frequency"), "it runs again next time") from error
 
 
 def _digest(data: bytes) -> str:
-    from hashlib import sha256  # noqa: PLC0415
+    from hashlib import sha256
 
     return sha256(data).hexdigest()[:32]
 
@@ -56,9 +56,9 @@ def _file(name: str) -> str:
 
 def _content(step: Step) -> str:
     """What the step says, without where it stands."""
-    from kairos_boot.cloudconfig.model import LOADER_FIELDS  # noqa: PLC0415
+    from kairos_boot.cloudconfig.model import LOADER_FIELDS
 
-    return _digest("\n".join(f"{key}={getattr(step, key)!r}" for key in step.__match_args__ if key not in LOADER_FIELDS).encode())  # type: ignore[attr-defined]
+    return _digest("\n".join(f"{key}={getattr(step, key)!r}" for key in step.__match_args__ if key not in LOADER_FIELDS).encode())
 
 
 def _image(host: Host) -> str:

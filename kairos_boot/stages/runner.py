@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from kairos_boot.actions.base import Note
 from kairos_boot.errors import KairosError
 from kairos_boot.modules import ORDER
 from kairos_boot.records import record
@@ -19,8 +20,13 @@ if TYPE_CHECKING:
     from kairos_boot.cloudconfig.model import Document, Problem, Step
     from kairos_boot.facts import Facts
     from kairos_boot.stages.graph import Graph, Node
-    from kairos_boot.stages.ledger import Ledger
     from kairos_boot.system.host import Host
+
+    class Records(Protocol):
+        """Where records go: the ledger."""
+
+        def write(self, kind: str, **fields: object) -> None:
+            """Append one record."""
 
     class Log(Protocol):
         """Where people read: the journal, a terminal, a file. *priority* is syslog's."""
@@ -60,7 +66,7 @@ class Outcome:
 class Runner:
     """Runs stages on one host. The same runner serves the stages of one process, so that facts are gathered once."""
 
-    def __init__(self, host: Host, facts: Facts, ledger: Ledger, log: Log, options: Options = Options()) -> None:  # noqa: B008
+    def __init__(self, host: Host, facts: Facts, ledger: Records, log: Log, options: Options = Options()) -> None:  # noqa: B008
         self.host, self.facts, self.ledger, self.log, self.options = host, facts, ledger, log, options
         self._reported: set[Problem] = set()
 
@@ -99,7 +105,7 @@ class Runner:
             else:
                 for node in layer:
                     self._guarded(node, stage, outcome)
-        failed, skipped, done = (now - then for now, then in zip((outcome.failed, outcome.skipped, outcome.done), before))
+        failed, skipped, done = (now - then for now, then in zip((outcome.failed, outcome.skipped, outcome.done), before, strict=True))
         seconds = time.monotonic() - started
         result = "degraded" if failed else "done"
         self.ledger.write("stage", event="end", stage=stage, result=result, done=done, skipped=skipped, failed=failed, duration=seconds)
@@ -108,7 +114,7 @@ class Runner:
 
     def _together(self, layer: Sequence[Node], stage: str, outcome: Outcome, jobs: int) -> None:
         """Run the steps of a layer beside each other, started in source order, at most *jobs* at a time."""
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+        from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(jobs) as pool:
             for future in [pool.submit(self._guarded, node, stage, outcome) for node in layer]:
@@ -136,7 +142,7 @@ class Runner:
         outcome.done += not failures
         outcome.changed = outcome.changed or changed
         if not failures and step.frequency != "always":
-            from kairos_boot.stages.frequency import remember  # noqa: PLC0415
+            from kairos_boot.stages.frequency import remember
 
             remember(self.host, node.name, step, self.host.clock())
         seconds = time.monotonic() - clock
@@ -148,7 +154,7 @@ class Runner:
         if outcome.stopped:
             return outcome.stopped
         if node.step.frequency != "always":
-            from kairos_boot.stages.frequency import ran_before  # noqa: PLC0415
+            from kairos_boot.stages.frequency import ran_before
 
             reason = ran_before(self.host, node.name, node.step)
             if reason:
@@ -181,7 +187,7 @@ class Runner:
                     break
             finally:
                 self._warnings(node, stage, outcome, key)
-            if type(action).__name__ == "Note":
+            if isinstance(action, Note):
                 outcome.warnings += 1
                 self.log(WARNING, action.describe(), kind="warning", stage=stage, step=node.name, file=node.step.source, module=key)
         return failures, changed
@@ -207,7 +213,7 @@ class Runner:
             self.ledger.write("problem", stage=stage, step=node.name, severity="error", where=where, message=message, hint=hint)
         text = f"{where}: step {node.name}: {message}{'; ' + hint if hint else ''}"
         if trace is not None:
-            import traceback  # noqa: PLC0415
+            import traceback
 
             text += "\n" + "".join(traceback.format_exception(trace)).rstrip()
         self.log(ERROR, text, kind="failure", stage=stage, step=node.name, file=node.step.source, module=key)

@@ -26,7 +26,7 @@ class Host:
 
     def __init__(self, root: str = "/", processes: ProcessRunner | None = None, clock: Callable[[], float] = time.time,
                  *, online: bool | None = None) -> None:
-        from kairos_boot.system.process import Processes  # noqa: PLC0415
+        from kairos_boot.system.process import Processes
 
         self.root = root.rstrip("/") or "/"
         self.processes = processes or Processes(self.root)
@@ -86,7 +86,7 @@ class Host:
             fd = os.open(self.path(path), os.O_RDONLY | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        with open(fd, "rb") as file:  # noqa: PTH123
+        with open(fd, "rb") as file:
             return file.read()
 
     def exists(self, path: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 
-from kairos_boot.errors import KairosError
+from kairos_boot.errors import KairosError, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Lock:
             os.makedirs(os.path.dirname(self.path), exist_ok=True)
             self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise KairosError(f"cannot open the lock: {os.strerror(error.errno)}", self.path, "run as root") from error
+            raise KairosError(f"cannot open the lock: {reason(error)}", self.path, "run as root") from error
         if not _try(self.fd):
             if self._ancestor_holds():
                 os.close(self.fd)
@@ -40,7 +40,7 @@ class Lock:
             self._wait(limit)
         os.ftruncate(self.fd, 0)
         os.pwrite(self.fd, f"{os.getpid()}\n".encode(), 0)
-        os.set_inheritable(self.fd, True)  # noqa: FBT003
+        os.set_inheritable(self.fd, True)
         os.environ[VARIABLE] = str(self.fd)
 
     def _ancestor_holds(self) -> bool:
@@ -65,7 +65,7 @@ class Lock:
             fcntl.flock(self.fd, fcntl.LOCK_EX)  # the lock belongs to the open file, which the parent shares
             os._exit(0)
         os.close(theirs)
-        import select  # noqa: PLC0415
+        import select
 
         ready = select.select([ours], [], [], limit)[0]
         os.close(ours)

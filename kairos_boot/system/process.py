@@ -7,7 +7,7 @@ import os
 import select
 import time
 
-from kairos_boot.errors import KairosError
+from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
 
 TYPE_CHECKING = False
@@ -73,7 +73,7 @@ class Processes:
             pid = os.posix_spawnp(words[0], words, environment, file_actions=actions, setpgroup=0)
         except OSError as error:
             os.close(ours)
-            raise KairosError(f"cannot run {words[0]}: {os.strerror(error.errno)}") from error
+            raise KairosError(f"cannot run {words[0]}: {reason(error)}") from error
         finally:
             os.close(theirs)
             os.close(entry)
@@ -93,7 +93,7 @@ def _stdin(data: bytes) -> int:
 
 
 def _follow(pid: int, output: int, timeout: float, waiting: Callable[[float], None] | None) -> Result:
-    os.set_blocking(output, False)  # noqa: FBT003
+    os.set_blocking(output, False)
     pidfd = os.pidfd_open(pid)
     kept = _Kept()
     started = time.monotonic()
@@ -106,10 +106,10 @@ def _follow(pid: int, output: int, timeout: float, waiting: Callable[[float], No
     try:
         while True:
             now = time.monotonic()
-            if limit and now >= limit and stage < 2:  # noqa: PLR2004
+            if limit and now >= limit and stage < 2:
                 _end(pid, SIGKILL if stage else SIGTERM)
                 stage, limit = stage + 1, now + GRACE
-            wake = min(limit, alive) if limit and stage < 2 else alive  # noqa: PLR2004
+            wake = min(limit, alive) if limit and stage < 2 else alive
             ready = dict(poll.poll(max(1, (wake - now) * 1000)))
             if output in ready and not kept.read(output):
                 poll.unregister(output)
