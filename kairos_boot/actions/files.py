@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
+from kairos_boot.system.atomic import make_directories, replace_file, sync_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kairos_boot.system.host import Host
+
+__all__ = ("MakeDirectory", "Owner", "WriteFile", "make_directories", "replace_file", "sync_directory")
 
 FILE_MODE, DIRECTORY_MODE = 0o644, 0o755
 PRIVATE = 0o600
@@ -166,48 +168,6 @@ class MakeDirectory:
         except OSError as error:
             raise KairosError(f"cannot make directory {self.path}: {reason(error)}", self.where) from error
         return True
-
-
-def replace_file(target: str, content: bytes, mode: int, user: int, group: int) -> None:
-    """Put a complete file of that mode and owner in place of *target*; OSError leaves the old one and nothing else."""
-    temporary = f"{os.path.dirname(target)}/.{os.path.basename(target)[:200]}.{os.getpid()}.new"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        with open(fd, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fchown(fd, user, group)
-            os.fchmod(fd, mode)  # after chown, which clears set-uid
-            os.fsync(fd)
-        os.rename(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    sync_directory(os.path.dirname(target))
-
-
-def sync_directory(path: str) -> None:
-    """Make the names in *path* durable; a file system that cannot is as durable as it gets."""
-    fd = os.open(path or "/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(fd)
-
-
-def make_directories(path: str, mode: int, user: int | None, group: int | None) -> None:
-    """Make *path* and its missing parents, each with exactly *mode* and owner, whatever the umask."""
-    missing = []
-    while path not in ("", "/") and not os.path.isdir(path):
-        missing.append(path)
-        path = os.path.dirname(path)
-    for directory in reversed(missing):
-        os.mkdir(directory, 0o700)
-        _own(directory, user or 0, group or 0)
-        os.chmod(directory, mode)
 
 
 def _own(path: str, user: int | None, group: int | None) -> None:

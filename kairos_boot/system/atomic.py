@@ -1,0 +1,59 @@
+"""Names that appear complete or not at all: the primitive under every file this program writes (C1)."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+
+def replace_file(target: str, content: bytes, mode: int, user: int, group: int) -> None:
+    """Put a complete file of that mode and owner in place of *target*; OSError leaves the old one and nothing else."""
+    temporary = f"{os.path.dirname(target)}/.{os.path.basename(target)[:200]}.{os.getpid()}.new"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with open(fd, "wb") as file:
+            file.write(content)
+            file.flush()
+            finish_file(fd, mode, user, group)
+        os.rename(temporary, target)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    sync_directory(os.path.dirname(target))
+
+
+def finish_file(fd: int, mode: int, user: int, group: int) -> None:
+    """Give an open file its owner and mode, and make its content durable: what is due before its name appears."""
+    os.fchown(fd, user, group)
+    os.fchmod(fd, mode)  # after chown, which clears set-uid
+    os.fsync(fd)
+
+
+def sync_directory(path: str) -> None:
+    """Make the names in *path* durable; a file system that cannot is as durable as it gets."""
+    fd = os.open(path or "/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        sync_descriptor(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_descriptor(fd: int) -> None:
+    """`sync_directory` for an open directory."""
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+
+
+def make_directories(path: str, mode: int, user: int | None, group: int | None) -> None:
+    """Make *path* and its missing parents, each with exactly *mode* and owner, whatever the umask."""
+    missing = []
+    while path not in ("", "/") and not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for directory in reversed(missing):
+        os.mkdir(directory, 0o700)
+        os.chown(directory, user or 0, group or 0)
+        os.chmod(directory, mode)
