@@ -1,0 +1,107 @@
+"""Documents to one total order: the steps of a (sub)stage in layers (decisions A1-A7, spec/engine.md 4.1, 4.2).
+
+How a step is placed, in source order (documents as given, steps as listed):
+- A plain step waits for every step before it.
+- A step with `after` waits for the steps it names and for everything of the documents before its own.
+- A step that names a later step *moves*: it leaves its place in the chain, so nothing waits for it but the steps that name it.
+  A step that names a moved step moves with it.
+So what did not move waits for earlier steps only, and a cycle is always one of `after` entries.
+"""
+
+from __future__ import annotations
+
+from kairos_boot.cloudconfig.model import Problem
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kairos_boot.cloudconfig.model import Document, Step
+
+INIT = "init"
+"""What everything comes after; `after: init` frees a step from the plain steps before it in its document."""
+
+
+class Node:
+    """A step and its full, unique name."""
+
+    __slots__ = ("document", "name", "step")
+
+    def __init__(self, name: str, step: Step, document: Document) -> None:
+        self.name = name
+        self.step = step
+        self.document = document
+
+    def __repr__(self) -> str:
+        return f"Node({self.name!r})"
+
+
+class Graph:
+    """The steps of a (sub)stage, ordered.
+
+    *layers*: each waits for the one before it; inside one, nodes stand in source order. *problems*: `after` entries that
+    name nothing or stand in a cycle; each is an error (the stage ends degraded), and its step has its place all the same.
+    """
+
+    __slots__ = ("layers", "problems")
+
+    def __init__(self, layers: tuple[tuple[Node, ...], ...], problems: tuple[Problem, ...]) -> None:
+        self.layers = layers
+        self.problems = problems
+
+    def lines(self) -> list[str]:
+        """The graph as `run-stage -a` prints it (A7); nothing for a stage without steps."""
+        if not self.layers:
+            return []
+        lines = ["1.", f" <{INIT}> (background: false) (weak: false)"]
+        for number, layer in enumerate(self.layers, 2):
+            lines.append(f"{number}.")
+            lines += [f" <{node.name}> (background: false) (weak: true)" for node in layer]
+        return lines
+
+
+def order(documents: Sequence[Document], stage: str) -> Graph:
+    """Order the steps of *stage* of all *documents*; broken documents count for nothing. Linear in steps and `after` entries."""
+    nodes: list[Node] = []
+    starts: list[int] = []  # of each node: where its document begins
+    bearers: dict[str, list[int]] = {}  # of each name: who bears it
+    taken: dict[str, int] = {}  # name -> the number that an equal one gets next
+    named = False
+    for document in documents:
+        if document.broken or not document.stages.get(stage):
+            continue
+        start = len(nodes)
+        steps = document.steps(stage)
+        for step, (name, borne) in zip(steps, names(document.name, [step.name for step in steps]), strict=True):
+            unique = name
+            while unique in taken:
+                taken[name] += 1
+                unique = f"{name}.{taken[name]}"
+            taken[unique] = 0
+            for one in {unique, borne}:
+                bearers.setdefault(one, []).append(len(nodes))
+            nodes.append(Node(unique, step, document))
+            starts.append(start)
+            named = named or bool(step.after)
+    if not named:
+        return Graph(tuple((node,) for node in nodes), ())
+    from kairos_boot.stages.after import place
+
+    levels, problems = place(nodes, starts, bearers, stage, documents)
+    layers: list[list[Node]] = [[] for _ in range(max(levels, default=0))]
+    for node, level in zip(nodes, levels, strict=True):
+        layers[level - 1].append(node)
+    return Graph(tuple(map(tuple, layers)), problems)
+
+
+def names(root: str, given: Sequence[str]) -> list[tuple[str, str]]:
+    """For each step of a list: its full name before documents are compared, and the name it bears for `after` (A6).
+
+    Equal names in a list give every step of it its index. A step that has a name of its own still bears it without index.
+    """
+    numbered = len(set(given)) < len(given)
+    result = []
+    for index, name in enumerate(given):
+        full = f"{root}.{name}.{index}" if numbered else f"{root}.{name or index}"
+        result.append((full, f"{root}.{name}" if name else full))
+    return result
