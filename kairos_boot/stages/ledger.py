@@ -1,0 +1,199 @@
+"""The ledger: what happened in this boot, one append-only file of JSON lines (decisions E1).
+
+Each record is one line and one write to a file opened for appending, so a cut costs at most the line being written; several
+processes may write at once. The writer has its own small encoder, since a boot must not pay for importing `json`.
+
+Every record has `kind`, `time` (seconds since the epoch) and `uptime` (seconds since the kernel started), both of the moment of
+writing; one with a `duration` was `duration` seconds long and ended then. The kinds and their further fields:
+
+- `boot`: `mode` and other facts of the boot, each a field.
+- `stage`: `stage`, `event` start or end, `result` done or degraded, `done`, `skipped`, `failed`, `duration`.
+- `step`: `stage`, `step`, `file`, `result` done, unchanged, skipped or failed, `reason`, `duration`.
+- `item`: `stage`, `step`, `module`, `action`, `result` changed, unchanged, failed or warning, `error`, `where`, `hint`, `duration`.
+- `problem`: `stage`, `step`, `severity`, `where`, `message`, `hint`: a document, an `after` entry or a condition that is wrong.
+- `mount`: `what`, `where`, `type`, `options`, `result` done, missing or failed, `error`: a part of the initrd's work.
+- `kept`: `result` failed, `error`: the copy on the persistent partition could not be made.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from kairos_boot.system.host import Host
+
+DIRECTORY = "/run/cos/ledger"
+KEPT = "/var/log/kairos-boot"
+BOOTS = 10
+"""So many boots are kept, this one included."""
+TEXT = 4096
+"""Characters kept of a text: half from its start, half from its end."""
+ITEMS = 256
+"""Entries kept of a list or a map."""
+
+_ESCAPES = {code: f"\\u{code:04x}" for code in (*range(0x20), 0x7f)}
+_ESCAPES |= {ord('"'): '\\"', ord("\\"): "\\\\", ord("\n"): "\\n", ord("\t"): "\\t", ord("\r"): "\\r"}
+
+
+class Ledger:
+    """Writes the records of the boot *boot_id* to a file in *directory* (a real path, made when missing).
+
+    *clock* gives seconds since the epoch, *monotonic* seconds since the kernel started. Writing never raises: when it fails,
+    *error* says why from then on, and later records are tried all the same.
+    """
+
+    def __init__(self, directory: str, boot_id: str, clock: Callable[[], float] = time.time,
+                 monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.path = f"{directory}/{boot_id}.jsonl"
+        self.boot_id = boot_id
+        self.error = ""
+        self._clock = clock
+        self._monotonic = monotonic
+        self._fd = -1
+        self._torn = False
+        self._complained = False
+
+    def write(self, kind: str, **fields: Any) -> None:
+        """Append a record. Long texts are cut in their middle; secrets must not be given (C5)."""
+        record = {"kind": kind, "time": round(self._clock(), 6), "uptime": round(self._monotonic(), 6), **fields}
+        line = (encode(record) + "\n").encode("utf-8", "backslashreplace")
+        try:
+            if self._fd < 0:
+                self._open()
+            data = b"\n" + line if self._torn else line
+            self._torn = True
+            self._torn = os.write(self._fd, data) != len(data)
+        except OSError as error:
+            self.error = f"{self.path}: {os.strerror(error.errno or 0)}"
+
+    def _open(self) -> None:
+        os.makedirs(os.path.dirname(self.path), exist_ok=True)
+        self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+        size = os.fstat(self._fd).st_size
+        self._torn = size > 0 and os.pread(self._fd, 1, size - 1) != b"\n"
+
+    def keep(self, host: Host, directory: str = KEPT, boots: int = BOOTS) -> bool:
+        """Copy this boot's ledger to *directory* of the node, where the last *boots* boots stay; whether it was possible.
+
+        The copy is atomic, and its name begins with a number that grows with each boot, since the clock of a node without a
+        battery does not. A log directory that cannot be written is recorded once and nothing more.
+        """
+        try:
+            _keep(self.path, self.boot_id, host.path(directory), boots)
+        except OSError as error:
+            if error.errno == errno.ENOENT and not os.path.exists(self.path):
+                return False  # nothing was written yet
+            if not self._complained:
+                self._complained = True
+                self.write("kept", result="failed", where=directory, error=os.strerror(error.errno or 0))
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the file; a later record opens it again."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _keep(path: str, boot_id: str, directory: str, boots: int) -> None:
+    source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(source).st_size
+        os.makedirs(directory, mode=0o750, exist_ok=True)
+        known = kept(directory)
+        own = next((name for _, boot, name in known if boot == boot_id), "")
+        name = own or f"{known[-1][0] + 1 if known else 1:06d}-{boot_id}.jsonl"
+        target = f"{directory}/{name}"
+        if not own or os.stat(target).st_size != size:
+            _copy(source, size, target)
+        others = [entry for entry in known if entry[1] != boot_id]
+        for _, _, old in others[:max(0, len(others) - (boots - 1))]:
+            os.unlink(f"{directory}/{old}")
+    finally:
+        os.close(source)
+
+
+def _copy(source: int, size: int, target: str) -> None:
+    new = f"{target}.new"
+    out = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+    try:
+        at = 0
+        while at < size:
+            data = os.pread(source, min(size - at, 1 << 20), at)
+            if not data:
+                break
+            written = 0
+            while written < len(data):
+                written += os.write(out, data[written:])
+            at += len(data)
+        os.fsync(out)
+        os.rename(new, target)
+    except OSError:
+        os.unlink(new)
+        raise
+    finally:
+        os.close(out)
+
+
+def kept(directory: str) -> list[tuple[int, str, str]]:
+    """Number, boot id and file name of each ledger in *directory*, the oldest first."""
+    found = []
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return []
+    for name in names:
+        number, dash, boot = name.removesuffix(".jsonl").partition("-")
+        if name.endswith(".jsonl") and dash and number.isdecimal():
+            found.append((int(number), boot, name))
+    return sorted(found)
+
+
+def encode(value: Any) -> str:
+    """*value* (text, numbers, booleans, None, lists, maps) as JSON on one line; anything else as its text."""
+    if value is None or value is True or value is False:
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, str):
+        if len(value) > TEXT:
+            value = f"{value[:TEXT // 2]} [… {len(value) - TEXT} characters left out …] {value[-TEXT // 2:]}"
+        return f'"{value.translate(_ESCAPES)}"'
+    if isinstance(value, int):
+        return int.__repr__(value)
+    if isinstance(value, float):
+        return repr(round(value, 6)) if abs(value) < 1e15 else "null"
+    if isinstance(value, dict):
+        items = [f"{encode(str(key))}: {encode(entry)}" for key, entry in list(value.items())[:ITEMS]]
+        return f"{{{', '.join(items)}}}"
+    if isinstance(value, list | tuple):
+        entries = [encode(entry) for entry in value[:ITEMS]]
+        if len(value) > ITEMS:
+            entries.append(encode(f"… {len(value) - ITEMS} more"))
+        return f"[{', '.join(entries)}]"
+    return encode(str(value))
+
+
+def read(data: bytes) -> tuple[list[dict[str, Any]], int]:
+    """The records of a ledger's content, and how many lines were damaged (a torn last line is one)."""
+    import json
+
+    records = []
+    damaged = 0
+    for line in data.split(b"\n"):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError:
+            record = None
+        if isinstance(record, dict) and isinstance(record.get("kind"), str):
+            records.append(record)
+        else:
+            damaged += 1
+    return records, damaged
