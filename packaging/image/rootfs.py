@@ -1,0 +1,110 @@
+#!/usr/bin/python3
+"""Debian's part of the test node: a root file system tree without our program, made once and cached.
+
+    packaging/image/rootfs.py       prints the path of the tree
+
+It is made of Debian packages alone, plus the `blkid` Python module, which is compiled in a throw-away directory of this
+machine so that no compiler gets into the image. The tree is shared by all builds: never write into it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from pathlib import Path
+
+from common import CACHE, EPOCH, cached, digest, discard, need_root, phase, run, write_tree
+
+SUITE = os.environ.get("KAIROS_BOOT_SUITE", "bookworm")
+PACKAGES = """
+    systemd systemd-sysv udev dbus libpam-systemd libnss-systemd systemd-timesyncd kmod iproute2 procps sudo openssh-server ca-certificates
+    linux-image-cloud-amd64 dracut zstd e2fsprogs dosfstools fdisk gdisk
+    python3 python3-yaml python3-pyudev python3-pystemd python3-pyroute2
+""".split()
+BLKID = "pylibblkid==0.3"
+# Left out of every package while it is unpacked. The two kernel hooks would build an initrd for nothing.
+EXCLUDED = [
+    "/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*", "/usr/share/lintian/*", "/usr/share/bug/*",
+    "/usr/share/zoneinfo/right/*", "/usr/share/zoneinfo/posix/*", "/usr/share/pixmaps/*", "/usr/share/bash-completion/*", "/usr/share/zsh/*",
+    "/usr/lib/udev/hwdb.d/*", "/etc/kernel/postinst.d/dracut", "/etc/kernel/postrm.d/dracut",
+]  # fmt: skip
+STUB_HOOK = 'mkdir -p "$1/etc/kernel/postinst.d" && ln -s /bin/true "$1/etc/kernel/postinst.d/dracut"'
+KERNEL_EXCLUDED = ["sound", "drivers/gpu", "drivers/media", "drivers/infiniband", "drivers/net/wireless", "drivers/isdn", "net/bluetooth", "drivers/bluetooth"]
+EMPTIED = ["etc/machine-id", "etc/hostname"]
+REMOVED = [
+    "boot/config-*", "boot/System.map-*", "boot/initrd*", "vmlinuz*", "initrd*", "etc/ssh/ssh_host_*", "var/lib/dbus/machine-id", "var/lib/apt/lists/*",
+    "var/cache/*", "var/log/*", "usr/share/python-wheels", "usr/lib/python3.*/pydoc_data", "usr/lib/python3.*/lib2to3", "etc/kernel/postinst.d/dracut", "usr/lib/python3/dist-packages/lxml/includes", "etc/resolv.conf",
+]  # fmt: skip
+# The root is read-only, so whatever is mounted on must be there.
+MOUNT_POINTS = ["oem", "usr/local", "system/oem", "system/discovery", "run", "tmp", "efi", "snap", "srv", "opt", "home", "usr/libexec"]
+
+
+def key() -> str:
+    """What the tree depends on."""
+    return digest(Path(__file__), SUITE, sysconfig.get_config_var("SOABI"))
+
+
+def build(draft: Path) -> None:
+    """Unpack Debian, add what it does not package, take away what makes one machine differ from another."""
+    with phase(f"Debian {SUITE} from packages (minutes the first time)"):
+        excludes = [f"--dpkgopt=path-exclude={path}" for path in EXCLUDED]
+        excludes += [f"--dpkgopt=path-exclude=/lib/modules/*/kernel/{path}/*" for path in KERNEL_EXCLUDED]
+        run("mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", f"--include={','.join(PACKAGES)}", f"--essential-hook={STUB_HOOK}", *excludes,
+            SUITE, draft)  # fmt: skip
+    with phase("the blkid module, compiled outside the image"):
+        add_blkid(draft)
+    add_grub_editenv(draft)
+    tidy(draft)
+
+
+def add_blkid(root: Path) -> None:
+    """Compile Red Hat's binding of libblkid with this machine's compiler, for the Python that the image has."""
+    ours = f"usr/lib/python{sys.version_info.major}.{sys.version_info.minor}"
+    if not (root / ours).is_dir():
+        raise SystemExit(f"the image's Python is not {sys.version.split()[0]}; set KAIROS_BOOT_SUITE to this machine's Debian release")
+    wheels = CACHE / "wheels"
+    discard(wheels)
+    venv = CACHE / "venv/bin/pip"
+    pip = [venv] if venv.exists() else [sys.executable, "-m", "pip"]
+    run(*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", wheels, BLKID)
+    [wheel] = wheels.glob("*.whl")
+    target = root / "usr/lib/python3/dist-packages"
+    run(sys.executable, "-m", "zipfile", "-e", wheel, target)
+
+
+def add_grub_editenv(root: Path) -> None:
+    """Only the editor of GRUB's environment block, under both of its names; the boot loader itself is not the image's."""
+    run("install", "-m", "0755", "/usr/bin/grub-editenv", root / "usr/bin/grub-editenv")
+    link = root / "usr/bin/grub2-editenv"
+    link.symlink_to("grub-editenv")
+
+
+def tidy(root: Path) -> None:
+    """One kernel under a fixed name, no identity, no caches, every mount point, one time stamp."""
+    for pattern in REMOVED:
+        for path in root.glob(pattern):
+            discard(path)
+    [kernel] = sorted((root / "boot").glob("vmlinuz-*"))
+    (root / "boot/vmlinuz").symlink_to(kernel.name)
+    for name in MOUNT_POINTS:
+        (root / name).mkdir(parents=True, exist_ok=True)
+    write_tree(root, dict.fromkeys(EMPTIED, ""))
+    write_tree(root, {"etc/fstab": "# written anew at each boot, from what was mounted\n"})
+    (root / "etc/resolv.conf").symlink_to("../run/systemd/resolve/resolv.conf")
+    run("chroot", root, "depmod", "-a", kernel.name.removeprefix("vmlinuz-"))
+    run("chroot", root, "passwd", "--lock", "root")
+    libraries = [f"/{path.relative_to(root)}" for path in root.glob("usr/lib/python3*")]
+    run("chroot", root, "find", *libraries, "-name", "__pycache__", "-prune", "-exec", "rm", "-r", "{}", "+")
+    run("chroot", root, "python3", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", *libraries)
+    run("find", root, "-xdev", "-newermt", f"@{EPOCH}", "-exec", "touch", "--no-dereference", "--date", f"@{EPOCH}", "{}", "+")
+
+
+def tree() -> Path:
+    """The path of the cached tree, made if needed."""
+    return cached("rootfs", key(), build, keep=2)
+
+
+if __name__ == "__main__":
+    need_root(sys.argv)
+    print(tree())

@@ -1,0 +1,102 @@
+"""Cheap variants of a cached node disk: a qcow2 overlay, edited where it differs, without mounting anything."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import disk
+from common import CACHE, MIB, cached, locked, make_ext4, run, write_tree
+from node import OEM
+
+SSH_KEY = CACHE / "ssh/id_ed25519"
+SECTOR = 512
+ACCESS = """\
+name: "Access for tests"
+stages:
+  initramfs:
+    - name: "Open root's account for the key of this machine's cache"
+      authorized_keys:
+        root:
+          - "{key}"
+"""
+
+
+def base(system_oem: Path = OEM, images: tuple[str, ...] = ("active", "passive", "recovery")) -> Path:
+    """The cached raw disk with these default configurations and images; never write to it."""
+    chosen = list(images)
+    return cached("disk", disk.key(system_oem, chosen) + ".raw", lambda draft: disk.build(draft, system_oem, chosen), keep=4)
+
+
+def access() -> dict[str, str]:
+    """A configuration that lets SSH_KEY in, under the name of its file; the key is made once."""
+    with locked(SSH_KEY.parent / ".lock"):
+        if not SSH_KEY.exists():
+            run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "kairos-boot tests", "-f", SSH_KEY)
+    return {"90_access.yaml": ACCESS.format(key=SSH_KEY.with_suffix(".pub").read_text().strip())}
+
+
+class Overlay:
+    """A qcow2 overlay of a raw disk."""
+
+    def __init__(self, raw: Path, path: Path) -> None:
+        """Make the overlay *path*; all that is written goes there."""
+        self.raw, self.path = raw, path
+        run("qemu-img", "create", "-q", "-f", "qcow2", "-b", raw.resolve(), "-F", "raw", path)
+        table = json.loads(run("sfdisk", "--json", raw))["partitiontable"]
+        self.parts = {part["name"]: part for part in table["partitions"]}
+
+    def write_oem(self, files: dict[str, str | bytes], grubenv: dict[str, str] | None = None) -> None:
+        """Make COS_OEM anew with *files* and an environment block."""
+        variables = "".join(f"{name}={value}\n" for name, value in (grubenv or {}).items())
+        block = b"# GRUB Environment Block\n" + variables.encode()
+        with tempfile.TemporaryDirectory() as scratch:
+            root = Path(scratch) / "oem"
+            write_tree(root, {"grubenv": block.ljust(1024, b"#"), **files})
+            part = self.parts["oem"]
+            image = Path(scratch) / "oem.img"
+            make_ext4(image, part["size"] * SECTOR, "COS_OEM", root)
+            self.write(image, part["start"] * SECTOR)
+
+    def drop_persistent(self) -> None:
+        """Take COS_PERSISTENT out of the partition table and wipe its beginning."""
+        size = self.raw.stat().st_size
+        with tempfile.TemporaryDirectory() as scratch:
+            blank = Path(scratch) / "table"
+            with blank.open("wb") as file:
+                file.truncate(size)
+            kept = [disk.Partition(p["name"], "", p["type"], p["start"] * SECTOR, p["size"] * SECTOR) for p in self.parts.values()]
+            disk.partition_table(blank, kept, without="persistent")
+            for offset, length in ((SECTOR, 33 * SECTOR), (size - 33 * SECTOR, 33 * SECTOR)):
+                with blank.open("rb") as file:
+                    file.seek(offset)
+                    self.write_bytes(file.read(length), offset)
+        self.zero(self.parts["persistent"]["start"] * SECTOR, MIB)
+
+    def damage(self, partition: str, path: str, *, skip: int = 0, length: int = 65536) -> None:
+        """Overwrite *length* bytes of a file of the disk with zeros, from its byte *skip* on."""
+        start = self.parts[partition]["start"] * SECTOR
+        blocks = run("debugfs", "-R", f"blocks {path}", f"{self.raw}?offset={start}").split()
+        if not blocks:
+            raise SystemExit(f"no such file on {partition}: {path}")
+        for number in blocks[skip // 4096 : (skip + length + 4095) // 4096]:
+            self.zero(start + int(number) * 4096, 4096)
+
+    def write(self, source: Path, offset: int) -> None:
+        """Write a file at *offset*; its holes become zeros that take no room."""
+        self._io(f"write -q -s {source} {offset} {source.stat().st_size}")
+
+    def write_bytes(self, data: bytes, offset: int) -> None:
+        """Write *data* at *offset*."""
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(data)
+            file.flush()
+            self.write(Path(file.name), offset)
+
+    def zero(self, offset: int, length: int) -> None:
+        """Write zeros."""
+        self._io(f"write -q -z {offset} {length}")
+
+    def _io(self, command: str) -> None:
+        run("qemu-io", "-f", "qcow2", "-c", command, self.path)
