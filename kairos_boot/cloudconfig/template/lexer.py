@@ -49,7 +49,7 @@ def tokens(text: str) -> list[Token]:
             position, trim = closing + 2 + length, length > 2
             continue
         out.append(("{{", "{{", opening))
-        position = _action(text, inside - left_trim, out)
+        position = _action(text, inside, out)
         if position < 0:
             return out
         trim = text[position - 3] == "-" and text[position - 4] in BLANK
