@@ -1,0 +1,160 @@
+"""The unit files as they are shipped: what systemd says of them, their order, their limits, what pulls them in."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+TOP = Path(__file__).resolve().parents[2]
+UNITS = TOP / "units"
+INITRD = TOP / "dracut/50kairos-boot"
+STAGES = ("fs", "boot", "network")
+ORDERING = {"After", "Before", "Wants", "Requires", "Requisite", "BindsTo", "PartOf", "Conflicts", "DefaultDependencies", "RequiresMountsFor", "OnFailure"}
+COMMAND_LIMIT = 600
+"""Seconds: the limit of one command of a step (decisions B4)."""
+
+
+class Line(NamedTuple):
+    section: str
+    key: str
+    value: str
+    explained: bool
+    """A comment stands right above."""
+
+
+def lines(path: Path) -> list[Line]:
+    found, section, comment = [], "", False
+    for text in path.read_text().splitlines():
+        if text.startswith("["):
+            section = text.strip("[]")
+        elif text and not text.startswith("#"):
+            key, _, value = text.partition("=")
+            found.append(Line(section, key, value, comment))
+        comment = text.startswith("#")
+    return found
+
+
+def values(name: str, key: str) -> list[str]:
+    return [word for line in lines(UNITS / name) if line.key == key for word in line.value.split()]
+
+
+def seconds(span: str) -> float:
+    """What systemd makes of a time span."""
+    said = subprocess.run(["systemd-analyze", "timespan", span], capture_output=True, text=True, check=True, env={"LC_ALL": "C.UTF-8"})
+    [micro] = [line.split(":")[1] for line in said.stdout.splitlines() if line.strip().startswith(("μs", "us"))]
+    return int(micro) / 1e6
+
+
+def unit_files() -> list[Path]:
+    kinds = (".service", ".timer", ".target", ".mount", ".conf")
+    return [path for folder in (UNITS, INITRD) for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink() and path.suffix in kinds]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This machine's units and, installed beside them by the project's own script, ours."""
+    root = tmp_path_factory.mktemp("root")
+    shutil.copytree("/usr/lib/systemd/system", root / "usr/lib/systemd/system", symlinks=True)
+    subprocess.run(["sh", TOP / "packaging/install", "--destdir", root], check=True)
+    for unit in INITRD.glob("*.service"):
+        shutil.copy(unit, root / "usr/lib/systemd/system")
+    return root
+
+
+@pytest.mark.parametrize("unit", [path.name for path in unit_files() if path.suffix != ".conf"])
+def test_systemd_finds_nothing_wrong_with_a_unit(tree: Path, unit: str) -> None:
+    check = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", f"--root={tree}", unit]
+    result = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout + result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("path", unit_files(), ids=lambda path: path.name)
+def test_each_ordering_line_has_its_reason_right_above(path: Path) -> None:
+    unexplained = [f"{line.key}={line.value}" for line in lines(path) if line.key in ORDERING and not line.explained]
+    assert unexplained == []
+
+
+@pytest.mark.parametrize("path", unit_files(), ids=lambda path: path.name)
+def test_nothing_requires_a_stage_unit_and_none_requires_anything(path: Path) -> None:
+    """A stage that fails or waits is seen, and costs nobody else his start (decisions B3)."""
+    hard = {"Requires", "Requisite", "BindsTo", "PartOf", "RequiredBy"}
+    assert [line for line in lines(path) if line.key in hard and ("cos-setup" in line.value or path.name.startswith("cos-setup"))] == []
+
+
+def test_the_stages_of_a_boot_are_ordered_one_after_the_other() -> None:
+    """Decisions D10, and architecture "The boot, as it should run"."""
+    assert values("cos-setup-fs.service", "DefaultDependencies") == ["no"]
+    assert "local-fs.target" in values("cos-setup-fs.service", "After")
+    assert "sysinit.target" in values("cos-setup-fs.service", "Before")
+    assert values("cos-setup-boot.service", "After") == ["cos-setup-fs.service"]
+    assert values("cos-setup-network.service", "After") == ["cos-setup-boot.service", "network-online.target"]
+    assert values("cos-setup-reconcile.service", "After") == ["cos-setup-network.service"]
+
+
+def test_the_network_stage_pulls_in_what_it_waits_for() -> None:
+    assert values("cos-setup-network.service", "Wants") == ["network-online.target"]
+
+
+@pytest.mark.parametrize("stage", ["boot", "network"])
+def test_no_login_waits_for_a_stage_that_may_take_long(stage: str) -> None:
+    assert values(f"cos-setup-{stage}.service", "Before") == []
+
+
+def test_a_network_that_never_comes_does_not_drop_the_stage() -> None:
+    """A limit on the job would cancel it; the limit is that of the service which waits for a connection."""
+    keys = {line.key for line in lines(UNITS / "cos-setup-network.service")}
+    assert not {"JobTimeoutSec", "JobRunningTimeoutSec", "JobTimeoutAction"} & keys
+
+
+@pytest.mark.parametrize("stage", [*STAGES, "reconcile"])
+def test_a_stage_has_a_limit_longer_than_that_of_one_command(stage: str) -> None:
+    """So that a hanging command ends by its own limit, which names it, before the whole stage is ended."""
+    [limit] = values(f"cos-setup-{stage}.service", "TimeoutStartSec")
+    assert COMMAND_LIMIT < seconds(limit) <= 3600
+
+
+@pytest.mark.parametrize("stage", [*STAGES, "reconcile"])
+def test_a_unit_runs_its_stage_and_leaves_background_children_alone(stage: str) -> None:
+    service = {line.key: line.value for line in lines(UNITS / f"cos-setup-{stage}.service") if line.section == "Service"}
+    assert service["ExecStart"] == f"/usr/bin/kairos-boot run-stage {stage}"
+    assert service["Type"] == "oneshot"
+    assert service["KillMode"] == "process"
+    assert service["StandardOutput"] == "journal"
+    assert service["SyslogIdentifier"] == "kairos-boot"
+    assert not any(line.value.startswith("-") for line in lines(UNITS / f"cos-setup-{stage}.service") if line.key == "ExecStart")
+
+
+def test_reconcile_can_be_started_again_and_the_others_run_once() -> None:
+    assert values("cos-setup-reconcile.service", "RemainAfterExit") == []
+    assert all(values(f"cos-setup-{stage}.service", "RemainAfterExit") == ["yes"] for stage in STAGES)
+
+
+def test_the_timer_fires_5_min_after_boot_and_then_every_60_min() -> None:
+    assert [(line.key, seconds(line.value)) for line in lines(UNITS / "cos-setup-reconcile.timer") if line.section == "Timer"] == [
+        ("OnBootSec", 300), ("OnUnitActiveSec", 3600),
+    ]  # fmt: skip
+
+
+def test_the_image_itself_makes_the_stages_part_of_a_boot(tree: Path) -> None:
+    """By links beside the units (D5): /etc/systemd is persistent, so a link made there would outlive the image."""
+    system = tree / "usr/lib/systemd/system"
+    pulled = {
+        "sysinit.target": ["cos-setup-fs.service"],
+        "multi-user.target": ["cos-setup-boot.service", "cos-setup-network.service"],
+        "timers.target": ["cos-setup-reconcile.timer"],
+    }
+    for target, units in pulled.items():
+        links = sorted((system / f"{target}.wants").glob("cos-setup-*"))
+        assert [link.name for link in links] == units
+        assert [link.resolve() for link in links] == [system / unit for unit in units]
+    assert [line for path in UNITS.glob("cos-setup-*") for line in lines(path) if line.section == "Install"] == []
+
+
+def test_one_connected_link_is_a_network() -> None:
+    assert [line.value for line in lines(UNITS / "systemd-networkd-wait-online.service.d/10-any.conf") if line.key == "ExecStart"] == [
+        "", "/usr/lib/systemd/systemd-networkd-wait-online --any",
+    ]  # fmt: skip
