@@ -1,0 +1,62 @@
+"""Records behave as frozen dataclasses do, at a fraction of their start-up cost."""
+
+from __future__ import annotations
+
+import pytest
+
+from kairos_boot.records import NOTHING, record, replace
+
+
+@record
+class Point:
+    """A place."""
+
+    x: int
+    y: int = 2
+
+    def sum(self) -> int:
+        """A method."""
+        return self.x + self.y
+
+
+@record
+class Named(Point):
+    """A place with a name."""
+
+    name: str = "here"
+
+
+def test_fields_come_by_place_by_name_and_by_default() -> None:
+    assert Point(1) == Point(x=1, y=2)
+    assert Named(1, 5, "there") == Named(x=1, y=5, name="there")
+    assert Named(1).sum() == 3
+
+
+def test_a_missing_an_unknown_and_a_surplus_value_are_type_errors() -> None:
+    for call in (lambda: Point(), lambda: Point(1, z=3), lambda: Point(1, 2, 3)):  # type: ignore[call-arg]
+        with pytest.raises(TypeError, match="Point"):
+            call()
+
+
+def test_a_record_cannot_be_changed_and_has_no_dictionary() -> None:
+    point = Point(1)
+    with pytest.raises(AttributeError, match="frozen"):
+        point.x = 2  # type: ignore[misc]
+    with pytest.raises(AttributeError):
+        del point.x
+    assert not hasattr(point, "__dict__")
+
+
+def test_equal_records_have_equal_hashes_and_other_types_are_never_equal() -> None:
+    assert hash(Named(1)) == hash(Named(1))
+    assert Point(1) != Named(1)
+    assert Point(1) != (1, 2)
+
+
+def test_a_copy_differs_where_it_was_asked_to() -> None:
+    assert replace(Named(1), y=9) == Named(1, 9)
+
+
+def test_the_shared_empty_mapping_cannot_be_filled() -> None:
+    with pytest.raises(TypeError):
+        NOTHING["a"] = 1  # type: ignore[index]
