@@ -40,9 +40,6 @@ def build(draft: Path, system_oem: Path = OEM) -> None:
         place(preset, draft / "usr/lib/systemd/system-preset" / preset.name, 0o644)
     for tmpfiles in HERE.glob("*.tmpfiles"):
         place(tmpfiles, draft / "usr/lib/tmpfiles.d" / f"{tmpfiles.stem}.conf", 0o644)
-    ours = [unit.name for unit in sorted((TOP / "units").glob("cos-setup-*")) if "[Install]" in unit.read_text()]
-    if ours:
-        run("systemctl", "--root", draft, "enable", *ours)
     place(initrd.image(draft), draft / "boot/initrd", 0o644)
     run("find", draft, "-xdev", "-newermt", f"@{EPOCH}", "-exec", "touch", "--no-dereference", "--date", f"@{EPOCH}", "{}", "+")
 

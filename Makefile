@@ -1,0 +1,78 @@
+# make check        lint, types, unit and module tests: the quick inner loop, without root
+# make test         everything, virtual machines included; installs what it needs (root)
+# make boot         build a node's disk, boot it under QEMU, show what it says, shut it down (root); KEEP=1 leaves it running, UEFI=1
+# make stop         end a node that was left running
+# make install      install into DESTDIR (default: /)
+# make bench        this project's benchmarks     make fuzz   the fuzzers     make conformance   the conformance cases, where present
+# make clean        remove build/ and what the tools left; the cache (~/.cache/kairos-boot) stays, `make clean-cache` removes it
+
+SHELL := /bin/bash
+PYTHON := /usr/bin/python3
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kairos-boot
+VENV := $(CACHE)/venv
+BIN := $(VENV)/bin
+CONFORMANCE ?= ../shared/conformance/run
+PACKAGES := gcc libc6-dev libblkid-dev python3-dev python3-venv python3-yaml python3-pyudev python3-pystemd python3-pyroute2 \
+	qemu-system-x86 qemu-utils ovmf mmdebstrap debian-archive-keyring grub-common grub-pc-bin grub-efi-amd64-bin mtools dosfstools \
+	e2fsprogs fdisk zstd cpio openssh-client systemd systemd-container dbus iproute2 util-linux file
+
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: check lint types test boot stop install build bench fuzz conformance clean clean-cache packages
+
+check: lint types
+	$(BIN)/python -m pytest -q -m 'not root and not vm and not container' --ignore=tests/vm --ignore=tests/conformance
+
+lint: $(VENV)/.made
+	$(BIN)/ruff check
+
+types: $(VENV)/.made
+	$(BIN)/mypy
+
+test: packages $(VENV)/.made lint types
+	KAIROS_BOOT_COMPLETE=1 $(BIN)/python -m pytest $(PYTEST)
+
+boot: packages $(VENV)/.made
+	@packaging/image/boot $(if $(KEEP),--keep) $(if $(UEFI),--uefi)
+
+stop:
+	@packaging/image/boot --stop
+
+install:
+	packaging/install --destdir '$(DESTDIR)' --compile
+
+# The program as it would be installed, for whatever runs it from here. Made anew each time: it takes a second.
+build:
+	packaging/install --destdir build --compile
+
+bench: build $(VENV)/.made
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+
+fuzz: $(VENV)/.made
+	@for file in fuzz/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+
+conformance: build
+	$(CONFORMANCE) --jobs 2 --command '$(CURDIR)/build/usr/bin/kairos-boot run-stage --only {args} {stage} {sources}' $(ARGS)
+
+# Debian's packages; nothing happens where all are there.
+packages:
+	@missing=; for name in $(PACKAGES); do \
+	  dpkg-query -W -f '$${db:Status-Status}' "$$name" 2>/dev/null | grep -qx installed || missing="$$missing $$name"; done; \
+	if [ -n "$$missing" ]; then \
+	  echo "installing$$missing"; \
+	  apt-get -q update >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends $$missing >/tmp/kairos-boot-apt.log 2>&1 \
+	    || { tail -n 20 /tmp/kairos-boot-apt.log; exit 1; }; \
+	fi
+
+# The environment sees Debian's packages, since the program runs with those; only tools come from elsewhere.
+$(VENV)/.made: packaging/requirements-test.txt
+	@mkdir -p $(CACHE)
+	@exec 9>$(CACHE)/.venv.lock; flock 9; \
+	$(PYTHON) -m venv --clear --system-site-packages $(VENV) && $(BIN)/pip install --quiet --disable-pip-version-check -r $< && touch $@
+
+clean:
+	rm -rf build .mypy_cache .ruff_cache .pytest_cache *.egg-info
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+clean-cache:
+	rm -rf $(CACHE)

@@ -1,0 +1,216 @@
+"""A virtual machine under QEMU: its serial console, its power button, and ssh into the node that runs in it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import re
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import rootfs
+from common import CACHE, ENV, discard, locked, say
+from variant import SSH_KEY
+
+FIRMWARE = Path("/usr/share/ovmf/OVMF.fd")
+ESCAPES = re.compile(r"\x1b\[[0-9;?=]*[a-zA-Z]|\r")
+FAILED = re.compile(r"emergency mode|Kernel panic|error: .*(no such|not found)|grub rescue>")
+TRIAL = 20  # seconds in which a kernel under KVM must have said something; without trouble it takes one
+
+
+class MachineError(Exception):
+    """The machine did not do what was waited for; the text ends with the end of its console."""
+
+
+class Machine:
+    """One QEMU process at a time on one disk; a reboot ends it, since a warm reboot under emulation takes minutes."""
+
+    def __init__(self, disk: Path, scratch: Path, *, uefi: bool = False, memory: int = 2048, second: Path | None = None) -> None:
+        """Describe the machine; *disk* and *second* are qcow2 files, *scratch* takes console logs and sockets."""
+        self.disk, self.scratch, self.uefi, self.memory, self.second = disk, scratch, uefi, memory, second
+        self.boots = 0
+        self.port = 0
+        self.process: subprocess.Popen[bytes] | None = None
+        self.started = 0.0
+
+    def start(self, *, kernel: Path | None = None, initrd: Path | None = None, append: str = "", reboots: bool = False) -> None:
+        """Switch on; a kernel and an initrd given here are started directly, without the disk's boot loader."""
+        self.boots += 1
+        self.port = free_port()
+        discard(self.monitor)
+        self.console.touch()
+        words = ["qemu-system-x86_64", "-name", "kairos-boot", "-machine", "q35", "-accel", acceleration(), "-cpu", "max", "-smp", "2", "-m", str(self.memory)]
+        words += ["-display", "none", "-serial", f"file:{self.console}", "-qmp", f"unix:{self.monitor},server=on,wait=off"]
+        words += ["-nic", f"user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:{self.port}-:22", "-device", "virtio-rng-pci"]
+        for disk in (self.disk, self.second):
+            if disk:
+                words += ["-drive", f"file={disk},if=virtio,format=qcow2,cache=unsafe"]
+        words += [] if reboots else ["-action", "reboot=shutdown"]
+        words += ["-bios", str(FIRMWARE)] if self.uefi else []
+        words += ["-kernel", str(kernel), "-initrd", str(initrd), "-append", append] if kernel else []
+        errors = (self.scratch / "qemu.log").open("ab")
+        self.started = time.monotonic()
+        self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, start_new_session=True)
+
+    @property
+    def console(self) -> Path:
+        """The file with all that the serial console showed in this boot."""
+        return self.scratch / f"console-{self.boots}.log"
+
+    @property
+    def monitor(self) -> Path:
+        """QEMU's control socket."""
+        return self.scratch / "qmp.sock"
+
+    def screen(self) -> str:
+        """The console's text so far, without colours."""
+        return ESCAPES.sub("", self.console.read_text(errors="replace"))
+
+    def running(self) -> bool:
+        """Is QEMU there?"""
+        return self.process is not None and self.process.poll() is None
+
+    def fail(self, what: str) -> MachineError:
+        """An error that shows the end of the console."""
+        tail = "\n".join(line for line in self.screen().splitlines()[-60:] if line.strip())
+        log = (self.scratch / "qemu.log").read_text(errors="replace")[-1000:]
+        return MachineError(f"{what} (boot {self.boots}, {time.monotonic() - self.started:.0f} s after its start)\n{log}{tail}")
+
+    def wait(self, what: str, test: Callable[[], Any], seconds: float, *, failed: re.Pattern[str] | None = FAILED) -> Any:
+        """Poll until *test* is true and return its value; end at once when QEMU ends or the console shows a failed boot."""
+        end = time.monotonic() + seconds
+        while not (value := test()):
+            if failed and (found := failed.search(self.screen())):
+                time.sleep(2)  # what it says after that is the cause
+                raise self.fail(f"{found[0]!r} instead of {what}")
+            if not self.running():
+                raise self.fail(f"QEMU ended before {what}")
+            if time.monotonic() > end:
+                raise self.fail(f"no {what} within {seconds:.0f} s")
+            time.sleep(0.2)
+        return value
+
+    def wait_console(self, pattern: str, seconds: float, *, failed: re.Pattern[str] | None = FAILED) -> re.Match[str]:
+        """Wait until the console shows *pattern*."""
+        wanted = re.compile(pattern, re.MULTILINE)
+        found = self.wait(f"{pattern!r}", lambda: wanted.search(self.screen()), seconds, failed=failed)
+        assert isinstance(found, re.Match)
+        return found
+
+    def wait_ssh(self, seconds: float = 300) -> None:
+        """Wait until the node's ssh server greets."""
+        self.wait("an answer of the node's ssh server", self.greets, seconds)
+
+    def greets(self) -> bool:
+        """Does the ssh server answer? QEMU itself accepts each connection, so only what is said counts."""
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=3) as link:
+            return link.recv(4) == b"SSH-"
+        return False
+
+    def ssh_command(self) -> list[str]:
+        """The words that log in; without those that only keep it quiet."""
+        options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "IdentitiesOnly=yes", "ConnectTimeout=30"]
+        return ["ssh", "-i", str(SSH_KEY), "-p", str(self.port), *(word for option in options for word in ("-o", option)), "root@127.0.0.1"]
+
+    def ssh(self, script: str, seconds: float = 180, *, check: bool = True) -> str:
+        """Run a shell script on the node and return what it printed."""
+        done = subprocess.run([*self.ssh_command(), script], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False)
+        if check and done.returncode:
+            raise self.fail(f"{script!r} on the node: status {done.returncode}\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def wait_up(self, seconds: float = 300) -> str:
+        """Wait until the boot is over, as systemd sees it; returns `running` or `degraded`."""
+        self.wait_ssh(seconds)
+        return self.ssh("systemctl is-system-running --wait", seconds, check=False).strip()
+
+    def press_power(self, seconds: float = 120) -> None:
+        """Press the power button and wait until the node has shut itself down."""
+        self.control("system_powerdown")
+        self.wait_off(seconds)
+
+    def reboot(self, seconds: float = 120) -> None:
+        """Let the node reboot itself, and start it in a new process."""
+        self.ssh("systemctl reboot", check=False)
+        self.wait_off(seconds)
+        self.start()
+
+    def wait_off(self, seconds: float = 120) -> None:
+        """Wait until QEMU has ended."""
+        assert self.process
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise self.fail("the machine does not switch off") from None
+
+    def control(self, command: str) -> None:
+        """Give QEMU one command."""
+        with socket.socket(socket.AF_UNIX) as link:
+            link.settimeout(10)
+            link.connect(str(self.monitor))
+            with link.makefile("rw") as talk:
+                for words in ("qmp_capabilities", command):
+                    talk.write(json.dumps({"execute": words}) + "\n")
+                    talk.flush()
+                    while '"return"' not in (line := talk.readline()):
+                        if not line or '"error"' in line:
+                            raise MachineError(f"QEMU refuses {words}: {line}")
+
+    def kill(self) -> None:
+        """Pull the plug."""
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+def free_port() -> int:
+    """A TCP port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def acceleration() -> str:
+    """`kvm` where a kernel was seen to start under it, else `tcg`; remembered until this machine's next boot.
+
+    That the device opens proves nothing: there are machines where the firmware runs under KVM and no kernel ever speaks.
+    """
+    memory = CACHE / "acceleration.json"
+    this = {"boot": Path("/proc/sys/kernel/random/boot_id").read_text().strip(), "kernel": platform.release()}
+    with locked(CACHE / ".acceleration.lock"):
+        with contextlib.suppress(OSError, ValueError):
+            known: dict[str, str] = json.loads(memory.read_text())
+            if {name: known.get(name) for name in this} == this:
+                return known["answer"]
+        answer = "kvm" if os.access("/dev/kvm", os.R_OK | os.W_OK) and kvm_trial() else "tcg"
+        memory.write_text(json.dumps({**this, "answer": answer}))
+    return answer
+
+
+def kvm_trial() -> bool:
+    """Start a kernel under KVM and see whether it speaks."""
+    say("  does KVM work here? A kernel is started under it once …")
+    with tempfile.TemporaryDirectory() as scratch:
+        console = Path(scratch) / "console"
+        kernel = (rootfs.tree() / "boot/vmlinuz").resolve()
+        words = ["qemu-system-x86_64", "-machine", "q35", "-accel", "kvm", "-cpu", "max", "-m", "512", "-display", "none", "-no-reboot"]
+        words += ["-serial", f"file:{console}", "-kernel", str(kernel), "-append", "console=ttyS0 panic=-1"]
+        with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENV) as trial:
+            end = time.monotonic() + TRIAL
+            spoke = False
+            while time.monotonic() < end and not spoke:
+                time.sleep(0.2)
+                spoke = console.exists() and b"Linux version" in console.read_bytes()
+                if trial.poll() is not None:
+                    break
+            trial.kill()
+    say("  KVM works" if spoke else "  KVM does not work here: emulation, about ten times slower")
+    return spoke
