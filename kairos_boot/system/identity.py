@@ -1,0 +1,65 @@
+"""What a node is: host name, architecture, and what its os-release says."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kairos_boot.system.host import Host
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "aarch64_be": "arm64be", "loongarch64": "loong64"}
+AT_START = os.uname().nodename
+"""The kernel's host name when the program started: a `hostname` step does not change what `node` sees (spec/modules.md 2.1)."""
+
+
+def hostname(host: Host) -> str:
+    """The kernel's host name at the start of the program; of a tree on a disk, what its /etc/hostname says."""
+    if host.online:
+        return AT_START
+    lines = (host.read("/etc/hostname") or b"").decode("utf-8", "replace").split()
+    return lines[0] if lines else "localhost"
+
+
+def architecture() -> str:
+    """The architecture by the name that container images use: amd64, arm64, 386, arm, riscv64, ppc64le, s390x, …"""
+    machine = os.uname().machine
+    if machine.startswith("arm") or (machine == "aarch64" and sys.maxsize < 1 << 32):
+        return "arm"
+    if machine in ("i386", "i486", "i586", "i686") or (machine == "x86_64" and sys.maxsize < 1 << 32):
+        return "386"
+    return ARCHITECTURES.get(machine, machine)
+
+
+def os_release(host: Host) -> Mapping[str, str]:
+    """The variables of /etc/os-release, else of /usr/lib/os-release, without their quotes; empty where there is neither."""
+    content = host.read("/etc/os-release")
+    if content is None:
+        content = host.read("/usr/lib/os-release") or b""
+    result = {}
+    for line in content.decode("utf-8", "replace").split("\n"):
+        name, equals, value = line.strip().partition("=")
+        if equals and not name.startswith("#"):
+            result[name] = _unquoted(value.strip())
+    return result
+
+
+def os_version(host: Host) -> str:
+    """VERSION_ID; of AlmaLinux and Rocky the major version only (spec/modules.md 2.4)."""
+    release = os_release(host)
+    version = release.get("VERSION_ID", "")
+    return version.partition(".")[0] if release.get("ID") in ("almalinux", "rocky") else version
+
+
+def _unquoted(value: str) -> str:
+    quote = value[:1]
+    if quote not in ("'", '"') or len(value) < 2 or not value.endswith(quote):
+        return value
+    value = value[1:-1]
+    if quote == '"':
+        for escaped in ('\\"', "\\$", "\\`", "\\\\"):
+            value = value.replace(escaped, escaped[1])
+    return value
