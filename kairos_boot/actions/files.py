@@ -60,6 +60,8 @@ class WriteFile:
     where: str = ""
     append: bool = False
     """Add the content unless the file already contains it (B12)."""
+    make_parents: bool = True
+    """Whether a missing directory is made, else it is an error."""
 
     def describe(self) -> str:
         """The path, size and mode; never the content."""
@@ -111,7 +113,8 @@ class WriteFile:
             _own(target, user, group)
             os.chmod(target, stat.S_IMODE(now.st_mode) if self.mode is None else self.mode)
             return True
-        self._make_parents(target, user, group)
+        if self.make_parents:
+            self._make_parents(target, user, group)
         mode = self.mode if self.mode is not None else stat.S_IMODE(now.st_mode) if now else FILE_MODE
         user = user if user is not None else now.st_uid if now else 0
         group = group if group is not None else now.st_gid if now else 0

@@ -70,7 +70,7 @@ class Processes:
         entry = _stdin(stdin)
         actions = [(os.POSIX_SPAWN_DUP2, entry, 0), (os.POSIX_SPAWN_DUP2, theirs, 1), (os.POSIX_SPAWN_DUP2, theirs, 2)]
         try:
-            pid = os.posix_spawnp(words[0], words, environment, file_actions=actions, setpgroup=0)
+            pid = os.posix_spawnp(_program(words[0], environment["PATH"]), words, environment, file_actions=actions, setpgroup=0)
         except OSError as error:
             os.close(ours)
             raise KairosError(f"cannot run {words[0]}: {reason(error)}") from error
@@ -81,6 +81,17 @@ class Processes:
             return _follow(pid, ours, timeout, waiting)
         finally:
             os.close(ours)
+
+
+def _program(name: str, path: str) -> str:
+    """Where *name* lies on the PATH that the program is given: posix_spawnp looks at the caller's. FileNotFoundError: nowhere."""
+    if "/" in name:
+        return name
+    for directory in path.split(":"):
+        found = f"{directory or '.'}/{name}"
+        if os.access(found, os.X_OK) and not os.path.isdir(found):
+            return found
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
 
 
 def _stdin(data: bytes) -> int:

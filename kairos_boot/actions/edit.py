@@ -1,0 +1,44 @@
+"""Changes of a part of a file: what else is in it stays as it is."""
+
+from __future__ import annotations
+
+from kairos_boot.actions.files import Owner, WriteFile
+from kairos_boot.errors import KairosError
+from kairos_boot.records import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kairos_boot.system.host import Host
+
+KEEP = Owner()
+
+
+@record
+class EditFile:
+    """A file whose new content follows from its old one. It keeps mode and owner; a new one is 0644 and root's."""
+
+    path: str
+    where: str = ""
+
+    def edit(self, old: bytes | None) -> bytes:
+        """The content as wanted, out of the content as it is (None: no such file)."""
+        raise NotImplementedError
+
+    def describe(self) -> str:
+        """The path."""
+        return f"edit {self.path}"
+
+    def _write(self, host: Host) -> WriteFile:
+        try:
+            old = host.read(self.path)
+        except OSError as error:
+            raise KairosError(f"cannot read {self.path}: {error.strerror}", self.where) from error
+        return WriteFile(self.path, self.edit(old), owner=KEEP, where=self.where)
+
+    def differs(self, host: Host) -> bool | None:
+        """Whether the content is not as wanted."""
+        return self._write(host).differs(host)
+
+    def apply(self, host: Host) -> bool:
+        """Write the file atomically, unless it is as wanted."""
+        return self._write(host).apply(host)

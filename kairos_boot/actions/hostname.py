@@ -1,0 +1,60 @@
+"""The node's name: the kernel's, and its line in /etc/hosts."""
+
+from __future__ import annotations
+
+import os
+
+from kairos_boot.actions.edit import EditFile
+from kairos_boot.errors import KairosError
+from kairos_boot.records import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kairos_boot.system.host import Host
+
+
+@record
+class SetHostname:
+    """The name that the running kernel gives; a tree that does not run has none."""
+
+    name: str
+    where: str = ""
+
+    def describe(self) -> str:
+        """The name."""
+        return f"set the host name to {self.name}"
+
+    def differs(self, host: Host) -> bool | None:
+        """Whether the kernel gives another name."""
+        return host.online and os.uname().nodename != self.name
+
+    def apply(self, host: Host) -> bool:
+        """Tell the kernel, unless it knows. KairosError: it refuses."""
+        if not self.differs(host):
+            return False
+        from _socket import sethostname  # `socket` imports enum and selectors
+
+        try:
+            sethostname(self.name)
+        except OSError as error:
+            raise KairosError(f"cannot set the host name to {self.name}: {error.strerror}", self.where) from error
+        return True
+
+
+@record
+class NameLoopback(EditFile):
+    """Every line of 127.0.0.1 in /etc/hosts gives `localhost` and this name; other lines stay, none is added (spec/modules.md 3.8)."""
+
+    name: str = ""
+
+    def describe(self) -> str:
+        """Name and path."""
+        return f"name 127.0.0.1 {self.name} in {self.path}"
+
+    def edit(self, old: bytes | None) -> bytes:
+        """The file with these lines replaced. KairosError: there is no file."""
+        if old is None:
+            raise KairosError(f"no such file: {self.path}", self.where, "make it with `files` if names are to be found in it")
+        mine = f"127.0.0.1 localhost {self.name}".encode()
+        lines = [mine if line.split()[:1] == [b"127.0.0.1"] else line for line in old.removesuffix(b"\n").split(b"\n")]
+        return b"\n".join(lines) + b"\n" if old else old

@@ -1,0 +1,29 @@
+"""modules: modules of the kernel, with their parameters (spec/modules.md 3.12)."""
+
+from __future__ import annotations
+
+from kairos_boot.actions.base import Invalid
+from kairos_boot.actions.modprobe import LoadModule
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kairos_boot.actions.base import Action
+    from kairos_boot.cloudconfig.model import Step
+    from kairos_boot.facts import Facts
+
+KEY = "modules"
+TIME_LIMIT = 600.0
+
+
+def plan(step: Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
+    """Yield one action per module, in document order."""
+    timeout = TIME_LIMIT if step.timeout is None else step.timeout
+    for index, item in enumerate(step.modules):
+        where = step.where(KEY, index)
+        name, *parameters = item.split() or [""]
+        if not name or name.startswith((".", "-")) or "/" in name:
+            yield Invalid(where, f"not a module's name: {item!r}", "write it like zram, or with parameters like zram num_devices=2")
+        else:
+            yield LoadModule(name, tuple(parameters), timeout, where)

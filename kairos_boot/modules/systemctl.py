@@ -1,0 +1,66 @@
+"""systemctl: units to enable, disable, mask and start, and drop-ins for them (spec/modules.md 3.14)."""
+
+from __future__ import annotations
+
+from kairos_boot.actions.base import Invalid, Note
+from kairos_boot.actions.files import Owner, WriteFile
+from kairos_boot.actions.units import ReloadUnits, SetUnit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from kairos_boot.actions.base import Action
+    from kairos_boot.cloudconfig.model import Override, Step
+    from kairos_boot.facts import Facts
+
+KEY = "systemctl"
+TIME_LIMIT = 600.0
+TYPES = (".service", ".socket", ".device", ".mount", ".automount", ".swap", ".target", ".path", ".timer", ".slice", ".scope")
+SHELL = frozenset("|&;<>$`(){}'\"\n")
+"""What only a shell would understand."""
+
+
+def plan(step: Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
+    """Yield enable, disable, mask, the drop-ins, then start, so that what starts finds its drop-ins."""
+    units = step.systemctl
+    timeout = TIME_LIMIT if step.timeout is None else step.timeout
+    for verb, items in (("enable", units.enable), ("disable", units.disable), ("mask", units.mask)):
+        yield from _each(step, verb, items, timeout)
+    yield from _overrides(step, timeout)
+    yield from _each(step, "start", units.start, timeout)
+
+
+def _each(step: Step, verb: str, items: Sequence[str], timeout: float) -> Iterator[Action]:
+    for index, item in enumerate(items):
+        where = step.where(KEY, verb, index)
+        if SHELL & set(item) or not item.split():
+            yield Invalid(where, f"not a unit: {item!r}", "no shell reads this; write one unit an item, and shell text under commands")
+        else:
+            yield SetUnit(verb, tuple(item.split()), timeout, where)
+
+
+def _overrides(step: Step, timeout: float) -> Iterator[Action]:
+    units = []
+    for index, item in enumerate(step.systemctl.overrides):
+        where = step.where(KEY, "overrides", index)
+        if not item.service or not item.content:
+            yield Note(where, "a drop-in without a service is left out" if not item.service else f"a drop-in of {item.service} without content is left out")
+        elif "/" in item.service + item.name or item.service.startswith("."):
+            yield Invalid(where, f"not names of a unit and its drop-in: {item.service!r}, {item.name!r}", "write them like foo.service and 10-foo.conf")
+        else:
+            units.append(unit(item.service))
+            yield WriteFile(path(item), item.content.encode("utf-8", "surrogateescape"), owner=Owner(), parent_mode=0o755, where=where)
+    if units:
+        yield ReloadUnits(tuple(dict.fromkeys(units)), timeout, step.where(KEY, "overrides"))
+
+
+def unit(name: str) -> str:
+    """The full name of a unit; one without a type is a service."""
+    return name if name.endswith(TYPES) else f"{name}.service"
+
+
+def path(item: Override) -> str:
+    """Where a drop-in lies."""
+    name = item.name or "override-yip.conf"
+    return f"/etc/systemd/system/{unit(item.service)}.d/{name if name.endswith('.conf') else name + '.conf'}"

@@ -1,0 +1,66 @@
+"""dns: the resolver's file, whole."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from kairos_boot.facts import Facts
+from kairos_boot.modules import dns
+
+if TYPE_CHECKING:
+    from tests.modules.conftest import MakeStep, Node
+
+FULL = {"nameservers": ["192.0.2.1", "2001:db8::1"], "search": ["lab.example", "example"], "options": ["edns0", "ndots:2"]}
+
+
+def test_the_lines_and_their_order(host: Node, step: MakeStep) -> None:
+    """Search, name servers, options; the old content goes."""
+    host.put("/etc/resolv.conf", "nameserver 198.51.100.1\n")
+    assert host.do(dns, step(dns=FULL)) == [True]
+    assert host.text("/etc/resolv.conf") == "search lab.example example\nnameserver 192.0.2.1\nnameserver 2001:db8::1\noptions edns0 ndots:2\n"
+
+
+def test_second_run_changes_nothing(host: Node, step: MakeStep) -> None:
+    """The file is not written again."""
+    host.do(dns, step(dns=FULL))
+    before = host.state()
+    assert host.do(dns, step(dns=FULL)) == [False]
+    assert host.state() == before
+
+
+def test_nothing_without_name_servers(host: Node, step: MakeStep) -> None:
+    """Search and options alone mean nothing."""
+    assert host.do(dns, step(dns={"search": ["lab"], "options": ["edns0"]})) == []
+    assert host.do(dns, step(dns={"nameservers": ["", " "]})) == []
+
+
+def test_a_root_search_domain_is_left_out(host: Node, step: MakeStep) -> None:
+    """`search .` would mean nothing; a path may be given."""
+    assert host.do(dns, step(dns={"nameservers": ["192.0.2.1"], "search": ["."], "path": "/etc/other"})) == [True]
+    assert host.text("/etc/other") == "nameserver 192.0.2.1\n"
+
+
+def test_links_are_written_through(host: Node, step: MakeStep) -> None:
+    """/etc/resolv.conf usually is a link, and stays one."""
+    host.put("/run/resolve/stub.conf", "old\n")
+    os.symlink("../run/resolve/stub.conf", host.root + "/etc/resolv.conf")
+    host.do(dns, step(dns={"nameservers": ["192.0.2.1"]}))
+    assert os.path.islink(host.root + "/etc/resolv.conf")
+    assert host.text("/run/resolve/stub.conf") == "nameserver 192.0.2.1\n"
+
+
+def test_a_missing_directory_is_not_made(host: Node, step: MakeStep) -> None:
+    """A wrong path is an error, not a new tree."""
+    [error] = host.do(dns, step(dns={"nameservers": ["192.0.2.1"], "path": "/srv/none/resolv"}))
+    assert "stages.s[0].dns" in str(error)
+    assert not host.exists("/srv")
+
+
+def test_what_is_no_address_is_noted_and_written(host: Node, step: MakeStep) -> None:
+    """It has always been written; people are told that no resolver takes a name."""
+    note, write = dns.plan(step(dns={"nameservers": ["dns.example"]}), Facts())
+    assert "not an IP address: 'dns.example'" in note.describe()
+    assert "nameservers[0]" in note.describe()
+    assert write.apply(host) is True
+    assert [note.describe() for note in list(dns.plan(step(dns={"nameservers": ["fe80::1%eth0", "1.1.1.1"]}), Facts()))[:-1]] == []
