@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from kairos_boot.actions.base import Action
     from kairos_boot.facts import Facts
+    from kairos_boot.stages.graph import Node
     from kairos_boot.system.process import Result
 
 FLAGS = {"root": True, "cmdline": True, "json": False, "diff": False, "all": False, "only": False, **wiring.SOURCE_FLAGS}
@@ -32,10 +33,13 @@ SIGNS = {True: "+", False: "=", None: "?"}
 
 
 class _Unshelled:
-    """A process runner that runs nothing: a plan has no effects."""
+    """A process runner that runs nothing, since a plan has no effects, and remembers that it was asked."""
+
+    asked = False
 
     def run(self, argv: Sequence[str], **_: Any) -> Result:
         """Refuse."""
+        self.asked = True
         raise _UndecidedError(" ".join(argv))
 
 
@@ -47,7 +51,8 @@ class _Node(Host):
     """A host whose kernel command line may be another one."""
 
     def __init__(self, root: str, cmdline: str | None) -> None:
-        super().__init__(root, _Unshelled())
+        self.shell = _Unshelled()
+        super().__init__(root, self.shell)
         self._cmdline = cmdline
 
     def read(self, path: str) -> bytes | None:
@@ -89,11 +94,12 @@ def run(words: list[str]) -> int:
     return 1 if failing else 0
 
 
-def _step(stage: str, node: Any, host: Host, facts: Facts, *, diff: bool) -> dict[str, Any]:
+def _step(stage: str, node: Node, host: _Node, facts: Facts, *, diff: bool) -> dict[str, Any]:
     step = node.step
     shown: dict[str, Any] = {"stage": stage, "step": node.name, "file": step.source, "skip": "", "if": "", "actions": []}
+    host.shell.asked = False
     decision = decide(step, host, facts)
-    if decision.undecided:
+    if host.shell.asked:  # only a shell can tell
         shown["if"] = step.if_
     elif not decision.run:
         shown["skip"] = decision.reason

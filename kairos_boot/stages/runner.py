@@ -222,9 +222,9 @@ class Runner:
         self.ledger.write("step", stage=stage, step=node.name, file=node.step.source, result=result, reason=reason, start=start, duration=seconds)
 
 
-def planned(step: Step, facts: Facts) -> Iterator[tuple[str, Action | KairosError]]:
+def planned(step: Step, facts: Facts, modules: Sequence[tuple[str, str]] = ORDER) -> Iterator[tuple[str, Action | KairosError]]:
     """The actions of the step's keys in the fixed order, each planned when its predecessors were applied."""
-    keys = [pair for pair in ORDER if pair[0] in step.keys]
+    keys = [pair for pair in modules if pair[0] in step.keys]
     if step.classic:
         keys.sort(key=lambda pair: pair[0] == "commands")  # cloud-init's runcmd comes last (B12)
     for key, name in keys:
