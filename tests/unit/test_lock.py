@@ -27,6 +27,11 @@ lock.release()
 """
 
 
+def refuse(text: str) -> None:
+    """Nobody is to be waited for."""
+    pytest.fail(text)
+
+
 def start(path: str, body: str, limit: float = 30.0) -> subprocess.Popen[str]:
     """Another process that takes the lock and then does *body*."""
     return subprocess.Popen([sys.executable, "-c", HOLD.format(body=body), path, str(limit)], stdout=subprocess.PIPE, text=True, close_fds=False)
@@ -35,7 +40,7 @@ def start(path: str, body: str, limit: float = 30.0) -> subprocess.Popen[str]:
 def test_a_second_run_waits_says_so_and_gets_the_lock_when_the_first_ends(tmp_path: Path) -> None:
     path = str(tmp_path / "lock")
     lock = Lock(path)
-    lock.acquire(lambda text: pytest.fail(text))
+    lock.acquire(refuse)
     environment = os.environ.pop("KAIROS_BOOT_LOCK")
     second = start(path, "")
     os.environ["KAIROS_BOOT_LOCK"] = environment
@@ -62,7 +67,7 @@ def test_waiting_has_an_end_and_the_error_names_the_holder(tmp_path: Path) -> No
 def test_a_child_of_the_holder_does_not_wait(tmp_path: Path) -> None:
     path = str(tmp_path / "lock")
     lock = Lock(path)
-    lock.acquire(lambda text: pytest.fail(text))
+    lock.acquire(refuse)
     child = start(path, "")
     assert child.communicate(timeout=30)[0] == "holds\n"
     lock.release()
@@ -72,7 +77,7 @@ def test_what_outlived_its_run_does_not_share_the_next_ones_lock(tmp_path: Path)
     """A background process has the old descriptor and the variable; the lock of another run is not its own."""
     path = str(tmp_path / "lock")
     first = Lock(path)
-    first.acquire(lambda text: pytest.fail(text))
+    first.acquire(refuse)
     inherited = os.dup(first.fd)
     os.set_inheritable(inherited, True)
     first.release()
@@ -93,11 +98,11 @@ def test_what_outlived_its_run_does_not_share_the_next_ones_lock(tmp_path: Path)
 def test_the_lock_is_free_again_although_a_background_child_kept_its_descriptor(tmp_path: Path) -> None:
     path = str(tmp_path / "lock")
     lock = Lock(path)
-    lock.acquire(lambda text: pytest.fail(text))
+    lock.acquire(refuse)
     child = subprocess.Popen(["sleep", "60"], close_fds=False)
     lock.release()
     before = time.monotonic()
-    Lock(path).acquire(lambda text: pytest.fail(text), 1)
+    Lock(path).acquire(refuse, 1)
     assert time.monotonic() - before < 30
     child.kill()
     child.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -41,7 +42,10 @@ def test_a_time_limit_ends_the_whole_process_group() -> None:
     assert result.explain(0.3) == "time limit of 0.3 s"
     child = int(result.output)
     for _ in range(100):  # the kernel needs a moment to bury it
-        if not os.path.exists(f"/proc/{child}") or "Z" in open(f"/proc/{child}/stat").read().split()[2]:
+        try:
+            if Path(f"/proc/{child}/stat").read_text().split()[2] == "Z":
+                break
+        except FileNotFoundError:
             break
         time.sleep(0.05)
     else:

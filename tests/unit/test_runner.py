@@ -43,7 +43,10 @@ class Bench:
         from kairos_boot.system.process import Processes
 
         self.host = Host(str(root), Processes(environment={"ROOT": str(root), "PATH": "/usr/bin:/bin"}))
-        self.runner = Runner(self.host, Facts(), self.records, lambda priority, text, **_: self.lines.append((priority, text)), Options(**options))
+        self.runner = Runner(self.host, Facts(), self.records, self._log, Options(**options))
+
+    def _log(self, priority: int, message: str, **_: str) -> None:
+        self.lines.append((priority, message))
 
     def run(self, stage: str, *documents: Document) -> Any:
         """Emit *stage* over *documents*."""
