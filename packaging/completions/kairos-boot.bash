@@ -1,0 +1,38 @@
+# Completion of kairos-boot for bash; installed as bash-completion's kairos-boot, kairos-agent and kairos.
+_kairos_boot() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb= stage= i
+    local verbs='run-stage plan validate schema status analyze logs'
+    local stages='rootfs initramfs fs boot network reconcile'
+    local sources='--dotnotation --cloud-init-paths --override-cloud-init-paths --root'
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in
+        --root | --cmdline | --jobs | --cloud-init-paths | --override-cloud-init-paths | --boot | --svg | --format | --output) ((i++)) ;;
+        -*) ;;
+        *) if [ -z "$verb" ]; then verb=${COMP_WORDS[i]}; elif [ -z "$stage" ]; then stage=${COMP_WORDS[i]}; fi ;;
+        esac
+    done
+    case $prev in
+    --root) COMPREPLY=($(compgen -d -- "$cur")); return ;;
+    --cloud-init-paths | --override-cloud-init-paths | --svg | --output) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    --format) COMPREPLY=($(compgen -W json -- "$cur")); return ;;
+    --jobs | --cmdline | --boot) return ;;
+    esac
+    local words=
+    case $verb in
+    '') words="$verbs --help --version" ;;
+    run-stage) words="--analyze --strict --jobs --only --json $sources"; [ -n "$stage" ] || words="$stages $words" ;;
+    plan) words="--cmdline --json --diff --all --only $sources"; [ -n "$stage" ] || words="$stages $words" ;;
+    validate) words='--json' ;;
+    schema) words='--format' ;;
+    status) words='--boot --json' ;;
+    analyze) words='--boot --json --svg'; [ -n "$stage" ] || words="blame timeline critical-chain $words" ;;
+    logs) words='--output' ;;
+    esac
+    COMPREPLY=($(compgen -W "$words" -- "$cur"))
+    case $cur in -*) return ;; esac
+    case $verb in
+    validate) COMPREPLY+=($(compgen -f -- "$cur")) ;;
+    run-stage | plan) [ -z "$stage" ] || COMPREPLY+=($(compgen -f -- "$cur")) ;;
+    esac
+}
+complete -o filenames -F _kairos_boot kairos-boot kairos-agent kairos
