@@ -14,7 +14,7 @@ from kairos_boot.system.atomic import replace_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from kairos_boot.system.host import Host
 
@@ -111,12 +111,13 @@ class Table:
         self.lines.append(line)
         self.ended = self.changed = True
 
-    def remove(self, name: str) -> None:
-        """Take every entry *name* out."""
-        gone = [index for index, fields in self.entries() if fields[0] == name]
+    def remove(self, name: str, wanted: Mapping[int, str] | None = None) -> bool:
+        """Take every entry *name* out that has the *wanted* fields (by their column from 0); True if there was one."""
+        gone = [index for index, fields in self.entries() if fields[0] == name and all(fields[c] == v for c, v in (wanted or {}).items())]
         for index in reversed(gone):
             del self.lines[index]
             self.changed = True
+        return bool(gone)
 
     def numbers(self) -> set[int]:
         """The numbers (uid, gid) that are taken."""
@@ -187,15 +188,20 @@ class Accounts:
             self._fd = -1
         _threads.release()
 
-    def table(self, kind: str, path: str = "") -> Table:
-        """The file of *kind* in this edit. KairosError: it is not there (gshadow may be missing) or cannot be read."""
+    def table(self, kind: str, path: str = "", *, optional: bool = False) -> Table:
+        """The file of *kind* in this edit. KairosError: it cannot be read, or is missing (gshadow and an *optional* one may be)."""
         path = path or FILES[kind][0]
         if (kind, path) not in self._tables:
-            table = read_table(self.host, kind, path)
-            if table.missing and kind != "gshadow":
-                raise KairosError(f"{path}: no such file")
-            self._tables[kind, path] = table
-        return self._tables[kind, path]
+            self._tables[kind, path] = read_table(self.host, kind, path)
+        table = self._tables[kind, path]
+        if table.missing and kind != "gshadow" and not optional:
+            raise KairosError(f"{path}: no such file")
+        return table
+
+    @property
+    def changed(self) -> bool:
+        """Whether `save` has something to write."""
+        return any(table.changed for table in self._tables.values())
 
     def ensure_group(self, name: str, members: Iterable[str] = (), gid: int | None = None, password: str = "", path: str = "") -> int:
         """Make the group, or add *members* to it, and return its number; an existing one keeps it unless *gid* is given."""

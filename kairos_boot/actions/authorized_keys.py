@@ -1,0 +1,201 @@
+"""authorized_keys: keys added for sshd, line by line, in a directory that its user may have filled with traps (C4)."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from kairos_boot.actions.base import Invalid
+from kairos_boot.errors import KairosError, reason
+from kairos_boot.records import record
+from kairos_boot.system.accounts import find_account
+from kairos_boot.system.atomic import finish_file, sync_descriptor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from kairos_boot.actions.base import Action
+    from kairos_boot.system.accounts import Account
+    from kairos_boot.system.host import Host
+
+DIRECTORY, FILE = ".ssh", "authorized_keys"
+PROVIDERS = {"github": "https://github.com/{}.keys", "gitlab": "https://gitlab.com/{}.keys"}
+LIMIT = 1024 * 1024
+"""Bytes that a list of keys may have, fetched or in the file."""
+TYPES = ("ssh-", "ecdsa-", "sk-")
+OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@record
+class AuthorizedKeys:
+    """Keys of one user: *lines* as they stand, or what *url* gives. Lines that the file has already are left alone."""
+
+    user: str
+    lines: tuple[str, ...] = ()
+    url: str = ""
+    where: str = ""
+
+    def describe(self) -> str:
+        """The user, and where the keys are from; no key."""
+        if self.url:
+            from kairos_boot.system.urls import shown
+
+            return f"add the ssh keys of {shown(self.url)} for user {self.user}"
+        return f"add {len(self.lines)} ssh key{'s' if len(self.lines) != 1 else ''} for user {self.user}"
+
+    def differs(self, host: Host) -> bool | None:
+        """Whether a key is missing; None where only fetching tells."""
+        if self.url:
+            return None
+        try:
+            return self._edit(host, self.lines, write=False)
+        except FileNotFoundError:
+            return True
+
+    def apply(self, host: Host) -> bool:
+        """Add what is missing. KairosError: no such user or home, keys that cannot be fetched, a link in place of a file."""
+        try:
+            return self._edit(host, self._fetch() if self.url else self.lines, write=True)
+        except KairosError as error:
+            raise KairosError(error.message, self.where, error.hint) from error
+        except OSError as error:
+            raise KairosError(f"cannot write the ssh keys of {self.user}: {reason(error)}", self.where) from error
+
+    def _fetch(self) -> tuple[str, ...]:
+        from kairos_boot.system.http import fetch
+        from kairos_boot.system.urls import shown
+
+        text = fetch(self.url, limit=LIMIT).decode("utf-8", "replace")
+        found = tuple(line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
+        if not all(_is_key(line) for line in found):
+            raise KairosError(f"{shown(self.url)} does not give ssh keys", hint="it must give lines like ssh-ed25519 AAAA… name")
+        return found
+
+    def _edit(self, host: Host, lines: Iterable[str], *, write: bool) -> bool:
+        account = find_account(host, self.user)
+        if not account.home.startswith("/"):
+            raise KairosError(f"user {self.user} has no home directory")
+        try:
+            home = os.open(host.real(account.home), OPEN | os.O_DIRECTORY)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise KairosError(f"the home directory of {self.user} does not exist: {account.home}") from error
+        try:
+            directory, changed = _open_directory(home, account, write=write)
+            try:
+                return _add(directory, account, lines, write=write) or changed
+            finally:
+                os.close(directory)
+        finally:
+            os.close(home)
+
+
+def from_items(user: str, items: Iterable[tuple[str, str]]) -> Iterator[Action]:
+    """The actions for a user's list of keys and addresses of keys, each with its place; literal keys in a row are one."""
+    lines: list[str] = []
+    first = ""
+    for item, where in items:
+        text = item.strip()
+        keys = [line.strip() for line in text.splitlines() if line.strip()]
+        scheme, colon, rest = text.partition(":")
+        address = bool(colon) and len(keys) == 1 and _is_scheme(scheme) and not any(c.isspace() for c in text)
+        if keys and not address and any(c.isspace() for c in text):
+            first = first or where
+            lines.extend(keys)
+            continue
+        if lines:
+            yield AuthorizedKeys(user, tuple(lines), where=first)
+            lines, first = [], ""
+        if address:
+            yield _remote(user, text, scheme.lower(), rest, where)
+        elif keys:
+            yield Invalid(where, f"an item for {user} is neither an ssh key nor an address", "write a whole key line, github:NAME, gitlab:NAME or a URL")
+    if lines:
+        yield AuthorizedKeys(user, tuple(lines), where=first)
+
+
+def _remote(user: str, text: str, scheme: str, rest: str, where: str) -> Action:
+    if scheme in ("http", "https"):
+        return AuthorizedKeys(user, url=text, where=where)
+    if scheme not in PROVIDERS:
+        return Invalid(where, f"ssh keys cannot be fetched from {scheme}:", "known are github:NAME, gitlab:NAME, http and https")
+    if not rest or not rest.isascii() or not rest.replace("-", "").replace("_", "").replace(".", "").isalnum():
+        return Invalid(where, f"not a name at {scheme}: {rest!r}")
+    return AuthorizedKeys(user, url=PROVIDERS[scheme].format(rest), where=where)
+
+
+def _is_scheme(text: str) -> bool:
+    return text[:1].isalpha() and text.isascii() and all(c.isalnum() or c in "+-." for c in text)
+
+
+def _is_key(line: str) -> bool:
+    """Whether a fetched line is a key, perhaps with options before it."""
+    words = line.split()
+    return any(word.startswith(TYPES) for word in words[:-1])
+
+
+def _open_directory(home: int, account: Account, *, write: bool) -> tuple[int, bool]:
+    """The open `.ssh` of *account*, its owner mended; True if something changed."""
+    made = False
+    try:
+        fd = os.open(DIRECTORY, OPEN | os.O_DIRECTORY, dir_fd=home)
+    except FileNotFoundError:
+        if not write:
+            raise
+        os.mkdir(DIRECTORY, 0o700, dir_fd=home)
+        fd, made = os.open(DIRECTORY, OPEN | os.O_DIRECTORY, dir_fd=home), True
+    except OSError as error:
+        raise KairosError(f"{account.home}/{DIRECTORY} is not a directory; it is left as it is", hint="remove the link or file") from error
+    now = os.fstat(fd)
+    mend = (now.st_uid, now.st_gid) != (account.uid, account.gid)
+    if write and (mend or made):
+        os.fchown(fd, account.uid, account.gid)
+        if made:
+            os.fchmod(fd, 0o700)
+    return fd, mend or made
+
+
+def _add(directory: int, account: Account, lines: Iterable[str], *, write: bool) -> bool:
+    """Add the missing *lines* to the file; True if there are any."""
+    old, mode = _read(directory, account)
+    known = {line.strip() for line in old.decode("utf-8", "surrogateescape").split("\n")}
+    new = [line for line in dict.fromkeys(lines) if line not in known]
+    if new and write:
+        gap = b"\n" if old and not old.endswith(b"\n") else b""
+        _replace(directory, account, old + gap + "".join(f"{line}\n" for line in new).encode("utf-8", "surrogateescape"), mode)
+    return bool(new)
+
+
+def _read(directory: int, account: Account) -> tuple[bytes, int]:
+    """Content and mode of the file that is there. KairosError: it is a link, or something else that must not be read as root."""
+    path = f"{account.home}/{DIRECTORY}/{FILE}"
+    try:
+        fd = os.open(FILE, OPEN | os.O_NONBLOCK, dir_fd=directory)
+    except FileNotFoundError:
+        return b"", 0o600
+    except OSError as error:
+        raise KairosError(f"{path} is not a plain file; it is left as it is", hint="remove the link") from error
+    with open(fd, "rb") as file:
+        now = os.fstat(fd)
+        if not stat.S_ISREG(now.st_mode) or (now.st_nlink > 1 and now.st_uid != account.uid):
+            raise KairosError(f"{path} is not a plain file of {account.name}; it is left as it is", hint="remove it")
+        content = file.read(LIMIT + 1)
+    if len(content) > LIMIT:
+        raise KairosError(f"{path} is larger than {LIMIT} bytes; it is left as it is")
+    return content, stat.S_IMODE(now.st_mode)
+
+
+def _replace(directory: int, account: Account, content: bytes, mode: int) -> None:
+    """Put a complete file in place; names are only ever looked up in the open directory."""
+    temporary = f".{FILE}.{os.urandom(8).hex()}"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
+    try:
+        with open(fd, "wb") as file:
+            file.write(content)
+            file.flush()
+            finish_file(fd, mode, account.uid, account.gid)
+        os.rename(temporary, FILE, src_dir_fd=directory, dst_dir_fd=directory)
+    except BaseException:
+        os.unlink(temporary, dir_fd=directory)
+        raise
+    sync_descriptor(directory)

@@ -1,0 +1,21 @@
+"""authorized_keys: ssh keys of existing users (spec/modules.md 3.11)."""
+
+from __future__ import annotations
+
+from kairos_boot.actions.authorized_keys import from_items
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kairos_boot.actions.base import Action
+    from kairos_boot.cloudconfig.model import Step
+    from kairos_boot.facts import Facts
+
+KEY = "authorized_keys"
+
+
+def plan(step: Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
+    """Yield what is to be added, user by user, in document order."""
+    for user, items in step.authorized_keys.items():
+        yield from from_items(user, [(item, step.where(KEY, user, index)) for index, item in enumerate(items)])

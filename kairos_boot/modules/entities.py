@@ -1,0 +1,139 @@
+"""ensure_entities, delete_entities: lines of the account files (spec/modules.md 3.4)."""
+
+from __future__ import annotations
+
+from kairos_boot.actions.accounts import is_name
+from kairos_boot.actions.base import Invalid, Note
+from kairos_boot.actions.entities import COLUMNS, DeleteEntity, EnsureEntity
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from kairos_boot.actions.base import Action
+    from kairos_boot.cloudconfig.model import Step
+    from kairos_boot.facts import Facts
+
+KEY = "ensure_entities"
+LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz_")
+PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./,- ")
+NULLS = ("", "~", "null", "Null", "NULL")
+
+
+def plan_ensure_entities(step: Step, facts: Facts) -> Iterator[Action]:
+    """Yield one edit per entity."""
+    return _plan("ensure_entities", step, facts)
+
+
+def plan_delete_entities(step: Step, facts: Facts) -> Iterator[Action]:
+    """Yield one removal per entity."""
+    return _plan("delete_entities", step, facts)
+
+
+def _plan(key: str, step: Step, facts: Facts) -> Iterator[Action]:
+    action = EnsureEntity if key == "ensure_entities" else DeleteEntity
+    for index, item in enumerate(step.ensure_entities if key == "ensure_entities" else step.delete_entities):
+        where = step.where(key, index, "entity")
+        try:
+            values = parse(facts.render(item.entity, where))
+            kind = values.pop("kind", "")
+            unknown = _check(kind, values, item.path)
+        except ValueError as error:
+            yield Invalid(where, str(error), "an entity has a kind (user, shadow, group or gshadow) and the fields of that kind")
+            continue
+        for name in unknown:
+            yield Note(where, f"unknown field of a {kind}: {name}", f"known are {', '.join(COLUMNS[kind])}")
+        yield action(kind, values, item.path, where)
+
+
+def _check(kind: str, values: dict[str, str], path: str) -> list[str]:
+    """Leave in *values* what an account file can hold, numbers in decimal; return the unknown keys. ValueError: one cannot be held."""
+    if kind not in COLUMNS:
+        raise ValueError(f"unsupported kind of entity: {kind!r}")
+    if path and not path.startswith("/"):
+        raise ValueError(f"not an absolute path: {path!r}")
+    columns = COLUMNS[kind]
+    if not is_name(values.get(columns[0], "")):
+        raise ValueError(f"{columns[0]} is not a name: {values.get(columns[0], '')!r}")
+    unknown = [key for key in values if key not in columns and not (kind == "user" and key == "group")]
+    for key in unknown:
+        del values[key]
+    for key, value in values.items():
+        hashed = key == "password" and kind in ("shadow", "gshadow") and value[:1] not in ("$", "!")
+        if any(c in value for c in "\n\0") or (":" in value and not hashed):
+            raise ValueError(f"{key} must be one line without a colon")
+        if key in ("uid", "gid") and value:
+            values[key] = str(integer(value, key))
+    return unknown
+
+
+def integer(text: str, key: str) -> int:
+    """A whole number as YAML writes it: decimal, 0644 or 0o644 octal, 0x, 0b. ValueError: it is none."""
+    digits = text.lstrip("+-").replace("_", "").lower()
+    try:
+        octal = len(digits) > 1 and digits[0] == "0" and digits.isdecimal() and not set(digits) & {"8", "9"}
+        value = int(digits, 8) if octal else int(digits, 10 if digits.isdecimal() else 0)
+    except ValueError:
+        raise ValueError(f"{key} is not a number: {text!r}") from None
+    if value >= 0xFFFFFFFF:
+        raise ValueError(f"{key} is too large: {text}")
+    return -value if text.startswith("-") else value
+
+
+def parse(text: str) -> dict[str, str]:
+    """The fields of an entity's YAML text, scalars as they are written. ValueError: it is no mapping of scalars."""
+    simple = _simple(text)
+    return simple if simple is not None else _yaml(text)
+
+
+def _simple(text: str) -> dict[str, str] | None:
+    """The plain lines that entities are made of, read without the YAML parser (15 ms of a boot); None where it is needed."""
+    found: dict[str, str] = {}
+    for line in text.split("\n"):
+        if not line.strip() or line[0] == "#":
+            continue
+        key, colon, value = line.partition(":")
+        value, gap = value.strip(" \r"), value[:1]
+        if not colon or gap not in ("", " ") or not key or not LETTERS.issuperset(key) or key in found:
+            return None
+        if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+            value = value[1:-1]
+            if any(c in value for c in "\"'\\"):
+                return None
+        elif value and (not PLAIN.issuperset(value) or (not value[0].isalnum() and value[0] != "/") or value in NULLS):
+            return None
+        found[key] = value
+    return found
+
+
+def _yaml(text: str) -> dict[str, str]:
+    import yaml
+
+    try:
+        node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)  # the text around it may be a secret
+        place = f" in line {mark.line + 1}" if mark else ""
+        raise ValueError(f"the entity is not YAML: {getattr(error, 'problem', None) or 'it cannot be read'}{place}") from None
+    except RecursionError:
+        raise ValueError("the entity is nested too deeply") from None
+    return _fields(node)
+
+
+def _fields(node: Any) -> dict[str, str]:
+    """The scalars of a YAML mapping; those that it merges in (`<<`) come first."""
+    if getattr(node, "id", "") != "mapping":
+        raise ValueError("the entity is not a mapping")
+    found: dict[str, str] = {}
+    merged: dict[str, str] = {}
+    for key, value in node.value:
+        if key.value == "<<" and value.id == "mapping":
+            merged.update(_fields(value))
+        elif key.id != "scalar" or value.id != "scalar":
+            raise ValueError("a field of the entity is not one value" if key.id != "scalar" else f"the field {key.value} is not one value")
+        elif key.value in found:
+            raise ValueError(f"the field {key.value} is given twice")
+        else:
+            found[key.value] = "" if value.style is None and value.value in NULLS else value.value
+    return {**merged, **found}

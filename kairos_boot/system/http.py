@@ -1,0 +1,341 @@
+"""HTTP(S) for everybody: documents, keys, downloads (decisions B4, B5, C4). Status and TLS are checked, time and size limited.
+
+`http.client` is used directly: it takes half the start-up of `urllib.request`, and redirects, proxies and time limits are decided here.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from kairos_boot.errors import KairosError, reason
+from kairos_boot.records import NOTHING, record
+from kairos_boot.system.urls import absolute, basic, origin, proxy_for, shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from http.client import HTTPConnection, HTTPResponse
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
+
+TIMEOUT, TRIES = 30.0, 3
+"""Seconds a try may take, and how many there are (B4)."""
+PAUSES = (1.0, 2.0)
+"""Seconds before the second and the third try."""
+SIZE_LIMIT = 16 * 1024 * 1024
+"""Bytes of an answer that is kept in memory."""
+BLOCK = 64 * 1024
+REDIRECTS = 10
+SLOWEST = 1024
+"""Bytes a second that a transfer without a time limit of its own must bring."""
+
+
+class TransferError(Exception):
+    """A try that another try may mend: the transport failed, or the server's status is 500 or more."""
+
+
+@record
+class Answer:
+    """The end of a successful request: the address it came to, and the headers by their lower-case names."""
+
+    url: str
+    headers: Mapping[str, str] = NOTHING
+
+
+class Clock:
+    """The time of one try: *limit* seconds in all, 0 for none. Where the caller gave none, a transfer need only keep moving."""
+
+    def __init__(self, limit: float, *, moving: bool = False) -> None:
+        self.limit, self._moving = limit, moving
+        self._end = time.monotonic() + limit if limit else 0.0
+        self._credit = 0
+        self._began = False
+
+    def left(self) -> float | None:
+        """Seconds left, None for no limit. TransferError: there are none."""
+        if not self._end:
+            return None
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TransferError(self.over())
+        return left
+
+    def over(self) -> str:
+        """What the end of the time means."""
+        return f"less than {SLOWEST} bytes a second for {self.limit:g} s" if self._moving and self._began else f"no answer within {self.limit:g} s"
+
+    def received(self, count: int) -> None:
+        """*count* bytes came: a transfer that moves gets a new limit."""
+        self._began = True
+        self._credit += count
+        if self._moving and self._end and self._credit >= SLOWEST * self.limit:
+            self._end, self._credit = time.monotonic() + self.limit, 0
+
+
+class Exchange:
+    """One request and its answer, redirects followed, the body unread. As a context it tells errors apart and closes."""
+
+    def __init__(self, url: str, headers: Mapping[str, str], clock: Clock) -> None:
+        self.url, self.headers, self.clock = url, headers, clock
+        self.answer = Answer(url)
+        self.status = 0
+        self._response: HTTPResponse
+        self._connection: HTTPConnection | None = None
+
+    def __enter__(self) -> Exchange:
+        """Ask. KairosError: the status is below 500 and not 2xx, or another try is useless. TransferError: it may help."""
+        try:
+            self._follow()
+            self._check()
+        except Exception as error:
+            self.__exit__(type(error), error)
+            raise
+        return self
+
+    def _follow(self) -> None:
+        start, authorization = self.url, ""
+        for _ in range(REDIRECTS + 1):
+            self._connection, path, own = _connect(self.url, self.clock)
+            authorization = own or authorization
+            sent = {"User-Agent": "kairos-boot", "Accept-Encoding": "identity", **self.headers}
+            if authorization:
+                sent["Authorization"] = authorization
+            self._connection.request("GET", path, headers=sent)
+            self._response = self._connection.getresponse()
+            self.status = self._response.status
+            location = self._response.getheader("Location")
+            if self.status not in (301, 302, 303, 307, 308) or not location:
+                self.answer = Answer(self.url, {name.lower(): value for name, value in self._response.getheaders()})
+                return
+            self._connection.close()
+            target = absolute(self.url, location)
+            if origin(target) != origin(self.url):
+                authorization = ""
+            self.url = target
+        raise KairosError(f"{shown(start)}: more than {REDIRECTS} redirects")
+
+    def _check(self) -> None:
+        text = f"the server answered {self.status} {self._response.reason}".rstrip()
+        if self.status >= 500:
+            raise TransferError(text)
+        if not 200 <= self.status < 300:
+            raise KairosError(f"{shown(self.url)}: {text}")
+
+    def blocks(self) -> Iterator[bytes]:
+        """The body. TransferError: it ends before its announced end, or takes too long."""
+        while data := self._response.read1(BLOCK):
+            self.clock.received(len(data))
+            yield data
+        if self._response.length:
+            raise TransferError(f"the answer ended {self._response.length} bytes too early")
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
+        """Close the connection; turn what went wrong into a KairosError, or a TransferError where another try may help."""
+        if self._connection:
+            self._connection.close()
+        if error is None or isinstance(error, (KairosError, TransferError)):
+            return
+        from http.client import HTTPException
+        from ssl import SSLCertVerificationError
+
+        if isinstance(error, SSLCertVerificationError):
+            raise KairosError(f"{shown(self.url)}: TLS: {error.verify_message}",
+                              hint="its certificate must be signed by an authority that the node trusts") from None
+        if isinstance(error, TimeoutError):
+            raise TransferError(self.clock.over()) from None
+        if isinstance(error, HTTPException):
+            raise TransferError(f"the answer is broken ({type(error).__name__})") from None
+        if isinstance(error, _DiskError):
+            raise KairosError(f"{shown(self.url)}: {reason(error)}") from None
+        if isinstance(error, OSError):
+            raise TransferError(reason(error)) from None
+        if isinstance(error, ValueError):
+            raise KairosError(f"{shown(self.url)}: not a usable address") from None
+
+
+def fetch(url: str, *, limit: int = SIZE_LIMIT, timeout: float = TIMEOUT, tries: int = TRIES, headers: Mapping[str, str] = NOTHING,
+          pause: Callable[[float], None] = time.sleep) -> bytes:
+    """The body at *url*, at most *limit* bytes. *timeout* is in seconds for a whole try, 0 is none.
+
+    KairosError: no http(s) address, no connection, TLS not verified, a status that is not 2xx, too large.
+    """
+    return request(url, limit=limit, timeout=timeout, tries=tries, headers=headers, pause=pause)[1]
+
+
+def request(url: str, *, limit: int = SIZE_LIMIT, timeout: float = TIMEOUT, tries: int = TRIES, headers: Mapping[str, str] = NOTHING,
+            pause: Callable[[float], None] = time.sleep) -> tuple[Answer, bytes]:
+    """Like `fetch`, with the answer's address and headers."""
+    def once() -> tuple[Answer, bytes]:
+        body = bytearray()
+        with Exchange(url, headers, Clock(timeout)) as exchange:
+            for data in exchange.blocks():
+                body += data
+                if len(body) > limit:
+                    raise KairosError(f"{shown(url)}: the answer is larger than {limit} bytes")
+        return exchange.answer, bytes(body)
+
+    return _tries(url, once, tries, pause)
+
+
+def download(url: str, target: Callable[[Answer], int], *, timeout: float | None = None, tries: int = TRIES,
+             pause: Callable[[float], None] = time.sleep) -> Answer:
+    """Write the body at *url* to the descriptor that *target* gives for the answer; it is called once, at the first good answer.
+
+    A transfer that breaks off is resumed where the server vouches, by a strong ETag, that the rest belongs to the same content, and
+    begun again where not. *timeout* None: 30 s until the body begins, which then has to move. KairosError: as `fetch`, or no room.
+    """
+    fd = -1
+    tag = ""
+
+    def once() -> Answer:
+        nonlocal fd, tag
+        have = os.lseek(fd, 0, os.SEEK_END) if fd >= 0 else 0
+        headers = {"Range": f"bytes={have}-", "If-Range": tag} if have and tag else {}
+        with Exchange(url, headers, Clock(TIMEOUT if timeout is None else timeout, moving=timeout is None)) as exchange:
+            answer = exchange.answer
+            if fd < 0:
+                fd = target(answer)
+            if exchange.status != 206 or not _continues(answer, have, tag):
+                if exchange.status == 206:
+                    tag = ""
+                    os.ftruncate(fd, 0)
+                    raise TransferError("the server sent another part than asked for")
+                os.ftruncate(fd, 0)
+                os.lseek(fd, 0, os.SEEK_SET)
+                tag = _strong_tag(answer)
+            _room(fd, answer)
+            for data in exchange.blocks():
+                _write(fd, data)
+        return answer
+
+    return _tries(url, once, tries, pause)
+
+
+class _DiskError(OSError):
+    """The node's own disk, not the network."""
+
+
+def _tries(url: str, once: Callable[[], T], tries: int, pause: Callable[[float], None]) -> T:
+    for number in range(tries):
+        try:
+            return once()
+        except TransferError as error:
+            if number == tries - 1:
+                raise KairosError(f"{shown(url)}: {error}" + (f" ({tries} tries)" if tries > 1 else "")) from None
+            pause(PAUSES[min(number, len(PAUSES) - 1)])
+    raise KairosError(f"{shown(url)}: no try was allowed")
+
+
+def _strong_tag(answer: Answer) -> str:
+    tag = answer.headers.get("etag", "")
+    return tag if tag.startswith('"') and answer.headers.get("accept-ranges", "").lower() == "bytes" else ""
+
+
+def _continues(answer: Answer, have: int, tag: str) -> bool:
+    given = answer.headers.get("content-range", "").lower().removeprefix("bytes").strip()
+    return have > 0 and given.startswith(f"{have}-") and answer.headers.get("etag", tag) == tag
+
+
+def _room(fd: int, answer: Answer) -> None:
+    length = answer.headers.get("content-length", "")
+    space = os.fstatvfs(fd)
+    if length.isdecimal() and int(length) > space.f_bavail * space.f_frsize:
+        raise KairosError(f"{shown(answer.url)}: no room for {int(length)} bytes", hint="free some space, or choose another path")
+
+
+def _write(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    try:
+        while view:
+            view = view[os.write(fd, view):]
+    except OSError as error:
+        raise _DiskError(error.errno, error.strerror) from error
+
+
+def _connect(url: str, clock: Clock) -> tuple[HTTPConnection, str, str]:
+    """A connection towards *url*, the path to ask for, and the Authorization header of its user and password."""
+    from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
+    from urllib.parse import quote, urlsplit
+
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise KairosError(f"{shown(url)}: not an http or https address")
+    host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+    path = quote(parts.path or "/", safe="%/:=&~+!$,;'@()*") + (f"?{quote(parts.query, safe='%/:=&?~+!$,;@()*[]' + chr(39))}" if parts.query else "")
+    secure = parts.scheme == "https"
+    proxy = proxy_for(parts.scheme, host, port)
+    via = urlsplit(proxy if "://" in proxy else f"http://{proxy}") if proxy else None
+    if via and (via.scheme != "http" or not via.hostname):
+        raise KairosError(f"{shown(url)}: the proxy {shown(proxy)} is not an http address")
+    target = (via.hostname or "", via.port or 80) if via else (host, port)
+    connection: HTTPConnection
+    if secure:
+        from ssl import create_default_context
+
+        connection = HTTPSConnection(*target, timeout=clock.left(), context=create_default_context())
+    else:
+        connection = HTTPConnection(*target, timeout=clock.left())
+    # Its own way to connect starts the time limit anew at each address, and its own reading at each byte.
+    connection._create_connection = _dial(clock)  # type: ignore[attr-defined]  # noqa: SLF001
+    connection.response_class = lambda sock, **options: HTTPResponse(_Timed(sock, clock), **options)  # type: ignore[assignment, arg-type]
+    if via:
+        credentials = {"Proxy-Authorization": basic(via.username, via.password)} if via.username else {}
+        if secure:
+            connection.set_tunnel(host, port, credentials)
+        else:
+            literal = f"[{host}]" if ":" in host else host
+            path = f"http://{literal}:{port}{path}"
+    connection.connect()
+    return connection, path, basic(parts.username, parts.password) if parts.username else ""
+
+
+class _Timed:
+    """A socket as an answer sees it: no read waits longer than the try may take."""
+
+    def __init__(self, sock: Any, clock: Clock) -> None:
+        self._sock, self._clock = sock, clock
+
+    def makefile(self, mode: str) -> Any:  # noqa: ARG002
+        import io
+
+        sock, clock, raw = self._sock, self._clock, self._sock.makefile("rb", buffering=0)
+
+        class Raw(io.RawIOBase):
+            def readable(self) -> bool:
+                return True
+
+            def readinto(self, buffer: Any) -> int | None:
+                sock.settimeout(clock.left())
+                count: int | None = raw.readinto(buffer)
+                return count
+
+            def close(self) -> None:
+                raw.close()
+                super().close()
+
+        return io.BufferedReader(Raw())
+
+
+def _dial(clock: Clock) -> Callable[..., Any]:
+    def dial(address: tuple[str, int], *_: object) -> Any:
+        import socket
+
+        failure: OSError = OSError("no address")
+        for family, kind, protocol, _name, place in socket.getaddrinfo(*address, 0, socket.SOCK_STREAM):
+            link = socket.socket(family, kind, protocol)
+            try:
+                link.settimeout(clock.left())
+                link.connect(place)
+            except OSError as error:
+                link.close()
+                failure = error
+            except BaseException:
+                link.close()
+                raise
+            else:
+                return link
+        raise failure
+
+    return dial
