@@ -163,6 +163,8 @@ def _tokens(text: str) -> list[object]:
         elif text.startswith(("&&", "||"), at):
             tokens.append(text[at:at + 2])
             at += 2
+        elif text.startswith("((", at):
+            raise Undecided  # arithmetic in some shells
         elif c in "\n;()|":
             tokens.append(c)
             at += 1
