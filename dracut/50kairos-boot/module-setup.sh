@@ -1,0 +1,50 @@
+#!/bin/bash
+# The initrd half of a node: attaches the state image and lays out the immutable root. Sourced by dracut.
+
+# called by dracut
+check() {
+    # The machine that builds images is not a node: only who asks for the module (add_dracutmodules) gets it.
+    [[ -d $dracutsysrootdir/usr/lib/kairos-boot ]] || return 1
+    require_binaries python3 e2fsck mount || return 1
+    return 255
+}
+
+# called by dracut
+depends() {
+    echo systemd-initrd dracut-systemd udev-rules rootfs-block fs-lib
+}
+
+# called by dracut
+installkernel() {
+    # The root is a file system in a file, with overlays on top, whatever the building machine uses itself.
+    hostonly='' instmods loop overlay ext4
+}
+
+# called by dracut
+install() {
+    # The interpreter and all that the program imports, byte-compiled, without the sources; libraries are dracut's business.
+    local closure
+    closure=$(/usr/bin/python3 -ISB "$moddir/closure.py" "$initdir") || {
+        derror "kairos-boot: the closure of the program could not be made"
+        return 1
+    }
+    # shellcheck disable=SC2086
+    inst_multiple /usr/bin/python3 $closure
+    inst_simple /usr/bin/kairos-boot
+    ln -sfn kairos-boot "$initdir/usr/bin/kairos-agent"
+
+    # What published steps of the stage rootfs call, which runs here and not in the node.
+    inst_multiple sh mount umount e2fsck blkid udevadm systemctl modprobe \
+        cat chmod chown cp cut date dirname basename echo env false grep head id ln ls mkdir mktemp mv printf pwd readlink rm rmdir \
+        sed sleep sort stat sync tail tee test touch tr true uname uniq wc
+    inst_multiple -o [ awk bash blockdev e2label find findmnt gawk hostname losetup lsblk mke2fs mkfs.ext4 mawk partx resize2fs sfdisk tune2fs \
+        wipefs xargs
+
+    local unit
+    for unit in kairos-boot-image.service kairos-boot-initrd.service; do
+        inst_simple "$moddir/$unit" "$systemdsystemunitdir/$unit"
+        $SYSTEMCTL -q --root "$initdir" add-wants initrd.target "$unit"
+    done
+    inst_simple "$moddir/initrd-cleanup.conf" "$systemdsystemunitdir/initrd-cleanup.service.d/50-kairos-boot.conf"
+    inst_simple "$moddir/modules-load.conf" /usr/lib/modules-load.d/kairos-boot.conf
+}

@@ -1,0 +1,124 @@
+"""The kernel command line: tokens are compared whole, the last one wins (D4)."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STATE_SECONDS, DEVICE_SECONDS = 60.0, 30.0
+"""How long the state partition, and how long the OEM and persistent partitions are waited for (D2)."""
+CONSOLES = ("/dev/tty1", "/dev/ttyS0")
+_OFF = ("0", "no", "off", "false")
+
+
+def split(text: str) -> Iterator[str]:
+    """The tokens as the kernel splits them: by white space, which double quotes protect; the quotes are not part of the token."""
+    token, quoted, begun = "", False, False
+    for char in text:
+        if char == '"':
+            quoted, begun = not quoted, True
+        elif char.isspace() and not quoted:
+            if begun:
+                yield token
+            token, begun = "", False
+        else:
+            token, begun = token + char, True
+    if begun:
+        yield token
+
+
+class Cmdline:
+    """The options of one boot."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text.strip()
+        self.tokens = tuple(split(text))
+
+    def has(self, *keys: str) -> bool:
+        """Whether one of *keys* is there, alone or with a value that is not an off word (`0 no off false`)."""
+        return any(key in keys and (not eq or value not in _OFF) for key, eq, value in (t.partition("=") for t in self.tokens))
+
+    def token(self, *tokens: str) -> bool:
+        """Whether one of *tokens* is there as written."""
+        return any(token in tokens for token in self.tokens)
+
+    def values(self, key: str) -> list[str]:
+        """Every value of *key* that is not empty, in order."""
+        return [value for name, eq, value in (t.partition("=") for t in self.tokens) if name == key and eq and value]
+
+    def value(self, *keys: str, default: str = "") -> str:
+        """The last value of the first of *keys* that has one."""
+        for key in keys:
+            values = self.values(key)
+            if values:
+                return values[-1]
+        return default
+
+    def cos(self, name: str, default: str = "") -> str:
+        """The value of `rd.immucore.NAME`, else of `rd.cos.NAME`."""
+        return self.value(f"rd.immucore.{name}", f"rd.cos.{name}", default=default)
+
+    def seconds(self, name: str, default: float) -> float:
+        """A time limit of `rd.immucore.NAME` or `rd.cos.NAME`; what is no whole number of 0 or more is *default*."""
+        for prefix in ("rd.immucore.", "rd.cos."):
+            for value in reversed(self.values(prefix + name)):
+                if value.isdecimal() and value.isascii():
+                    return float(value)
+        return default
+
+    @property
+    def disabled(self) -> bool:
+        """Whether the layout is left to somebody else."""
+        return self.has("rd.cos.disable", "rd.immucore.disable", "rd.cos.disabled", "rd.immucore.disabled")
+
+    @property
+    def root_mode(self) -> str:
+        """`ro`, or `rw` for who debugs an image."""
+        return "rw" if self.has("rd.cos.debugrw", "rd.immucore.debugrw") else "ro"
+
+    @property
+    def image(self) -> str:
+        """The path of the image inside its partition, or nothing."""
+        return self.value("cos-img/filename")
+
+    @property
+    def state_partuuid(self) -> str:
+        """The GUID of the partition that the image lies on, as the boot loader tells it (D9), or nothing."""
+        kind, _, value = self.value("kairos.state").partition("=")
+        return value.lower() if kind.upper() == "PARTUUID" else ""
+
+    @property
+    def oem_label(self) -> str:
+        """The label of the OEM file system."""
+        return self.cos("oemlabel", "COS_OEM")
+
+    @property
+    def oem_seconds(self) -> float:
+        """How long the OEM partition is waited for."""
+        return self.seconds("oemtimeout", DEVICE_SECONDS)
+
+    @property
+    def overlay(self) -> str:
+        """What holds the ephemeral layer, unless the layout says so: `tmpfs:SIZE`, `LABEL=…` or `UUID=…`."""
+        return self.cos("overlay", "tmpfs:20%")
+
+    @property
+    def mounts(self) -> list[str]:
+        """Further mounts `SPEC:PATH`."""
+        return self.values("rd.cos.mount") + self.values("rd.immucore.mount")
+
+    @property
+    def fsck(self) -> tuple[str, ...]:
+        """The flags of a file system check before a mount, or none at all."""
+        mode, repair = self.value("fsck.mode"), self.value("fsck.repair")
+        if mode == "skip":
+            return ()
+        flag = {"yes": "-y", "no": "-n"}.get(repair, "-p")
+        return (flag, "-f") if mode == "force" else (flag,)
+
+    @property
+    def consoles(self) -> list[str]:
+        """The consoles that a fatal message goes to; options behind a comma are dropped."""
+        named = [f"/dev/{value.partition(',')[0]}" for value in self.values("console")]
+        return list(dict.fromkeys([*(named or CONSOLES), "/dev/console"]))

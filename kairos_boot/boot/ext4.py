@@ -1,0 +1,36 @@
+"""What an ext2/3/4 superblock tells of an image before anybody mounts it (fields: the kernel's documentation of ext4)."""
+
+from __future__ import annotations
+
+from kairos_boot.errors import KairosError
+
+_START, _SIZE = 1024, 1024
+_HAS_ERRORS = 2
+
+
+def check(path: str, size: int | None = None) -> str:
+    """Check the superblock of *path* and return its label.
+
+    KairosError: no ext file system, a file shorter than its file system (a copy that was cut off), errors that the kernel noted.
+    """
+    with open(path, "rb") as file:
+        if size is None:
+            size = file.seek(0, 2)
+        file.seek(_START)
+        block = file.read(_SIZE)
+    if len(block) < _SIZE or block[56:58] != b"\x53\xef":
+        raise KairosError("it has no ext4 file system, or its beginning was overwritten", path)
+
+    def number(at: int, length: int) -> int:
+        return int.from_bytes(block[at:at + length], "little")
+
+    shift = number(24, 4)
+    high = number(0x150, 4) if number(0x60, 4) & 0x80 else 0
+    length = (number(4, 4) + (high << 32)) * (1024 << min(shift, 16))
+    if shift > 6 or not number(4, 4) or not number(40, 4):
+        raise KairosError("its superblock is damaged", path)
+    if length > size:
+        raise KairosError(f"it was cut off: {size} bytes of a file system of {length}", path)
+    if number(58, 2) & _HAS_ERRORS:
+        raise KairosError("the kernel noted errors in its file system", path)
+    return block[120:136].rstrip(b"\0").decode("utf-8", "replace")

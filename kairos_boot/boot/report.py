@@ -1,0 +1,138 @@
+"""What the initrd half says: the ledger, the log that operators know (E5), a status line on the console for each part."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from kairos_boot.errors import KairosError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from kairos_boot.stages.ledger import Ledger
+    from kairos_boot.stages.runner import Log
+
+ERROR, WARNING, NOTICE, INFO = 3, 4, 5, 6
+_WORDS = {0: "ERR", 1: "ERR", 2: "ERR", 3: "ERR", 4: "WRN", 5: "INF", 6: "INF", 7: "DBG"}
+LOG = "/run/immucore/immucore.log"
+FATAL_FILE = "/run/cos/fatal"
+"""Says why the node must not leave the initrd; a unit looks whether it is there."""
+
+
+class FatalError(KairosError):
+    """The node cannot boot: the cause, and in *hint* the remedy."""
+
+
+class TextLog:
+    """Readable lines in a file of mode 0600, and everything handed on to another log."""
+
+    def __init__(self, path: str, following: Log | None = None, *, debug: bool = False) -> None:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        os.fchmod(self._fd, 0o600)
+        self._following, self._debug = following, debug
+
+    def __call__(self, priority: int, message: str, *, kind: str = "", stage: str = "", step: str = "", file: str = "", module: str = "") -> None:
+        """One message; it is also a runner's log."""
+        if priority < 7 or self._debug:
+            when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            os.write(self._fd, f"{when} {_WORDS[priority]} {message}\n".encode("utf-8", "backslashreplace"))
+        if self._following:
+            self._following(priority, message, kind=kind, stage=stage, step=step, file=file, module=module)
+
+
+class Report:
+    """Records parts of the initrd's work. `failed` counts what makes the node degraded."""
+
+    def __init__(self, ledger: Ledger, log: Log, console: str = "/dev/console", *, quiet: bool = False) -> None:
+        self.ledger, self.log, self.console, self.quiet = ledger, log, console, quiet
+        self.failed = 0
+
+    def part(self, text: str, do: Callable[[], object], *, what: str = "", where: str = "", fstype: str = "",
+             options: Sequence[str] = ()) -> bool:
+        """Do a part, and record it. A KairosError makes the node degraded, a FatalError goes through; True if it was done."""
+        start = time.monotonic()
+        try:
+            do()
+        except KairosError as error:
+            self._mount(what or text, where, fstype, options, "failed", start, error)
+            self.failed += 1
+            self.say(f"{text}: {error}", failed=True)
+            if isinstance(error, FatalError):
+                raise
+            return False
+        self._mount(what or text, where, fstype, options, "done", start)
+        self.say(text)
+        return True
+
+    def _mount(self, what: str, where: str, fstype: str, options: Sequence[str], result: str, start: float,
+               error: KairosError | None = None) -> None:
+        said = {"error": error.message, "hint": error.hint} if error else {}
+        self.ledger.write("mount", what=what, where=where, type=fstype, options=",".join(options), result=result,
+                          duration=time.monotonic() - start, **said)
+
+    def missing(self, what: str, where: str, error: KairosError) -> None:
+        """Record that something that should be mounted is not there."""
+        self.failed += 1
+        self.ledger.write("mount", what=what, where=where, type="", options="", result="missing", error=error.message, hint=error.hint)
+        self.say(str(error), failed=True)
+
+    def warn(self, message: str) -> None:
+        """Something worth a look that costs nothing."""
+        self.ledger.write("problem", severity="warning", where="", message=message)
+        self.log(WARNING, message, kind="warning")
+
+    def say(self, text: str, *, failed: bool = False) -> None:
+        """A status line, as PID 1 prints them."""
+        self.log(ERROR if failed else INFO, text, kind="failure" if failed else "part")
+        if failed or not self.quiet:
+            mark = "\033[0;1;31mFAILED\033[0m" if failed else "\033[0;32m  OK  \033[0m"
+            write_console(self.console, f"[{mark}] {text}\n")
+
+    def fatal(self, error: KairosError, consoles: Sequence[str], path: str = FATAL_FILE) -> None:
+        """Tell every console why the node cannot boot and what to do, and keep the text in *path*."""
+        text = banner(error)
+        self.ledger.write("problem", severity="error", where=error.where, message=f"the node cannot boot: {error.message}", hint=error.hint)
+        self.log(ERROR, f"the node cannot boot: {error}", kind="failure")
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+        for console in consoles:
+            write_console(console, text)
+
+
+def banner(error: KairosError) -> str:
+    """The text of a fatal error for a console of 80 columns."""
+    line = "=" * 78
+    where = [f"  Where:   {error.where}"] if error.where else []
+    remedy = [f"  Remedy:  {error.hint}"] if error.hint else []
+    parts = ["", line, "  THIS NODE CANNOT BOOT", "", *where, f"  Cause:   {error.message}", *remedy, "",
+             f"  What was done until now: {LOG} and /run/cos/ledger", line, ""]
+    return "\n".join(piece for part in parts for piece in _wrap(part)) + "\n"
+
+
+def _wrap(text: str) -> list[str]:
+    """Break at blanks, behind the word that begins the line."""
+    lines, line = [], ""
+    for word in text.split(" "):
+        if len(line) + len(word) > 77 and line.strip():
+            lines.append(line.rstrip())
+            line = " " * 11
+        line += word + " "
+    return [*lines, line.rstrip()]
+
+
+def write_console(path: str, text: str) -> None:
+    """Write to a terminal that may not exist, and never wait for it."""
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        os.write(fd, text.replace("\n", "\r\n").encode("utf-8", "backslashreplace"))
+    except OSError:
+        pass
+    finally:
+        os.close(fd)

@@ -1,0 +1,114 @@
+"""kairos-boot initrd image|root
+
+  image   find the boot disk, check the state image and attach it (before sysroot.mount)
+  root    stage rootfs, the immutable layout below /sysroot, stage initramfs in it (after sysroot.mount)
+
+Exit code: 0 done, 1 the node is degraded and boots, 3 it cannot boot.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kairos_boot.boot.cmdline import STATE_SECONDS, Cmdline
+from kairos_boot.boot.report import LOG, Report, TextLog
+from kairos_boot.boot.state import BootState, detect, efivar, write_sentinels
+from kairos_boot.cli import wiring
+from kairos_boot.cli.arguments import UsageError
+from kairos_boot.errors import KairosError
+from kairos_boot.system.host import Host
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from kairos_boot.system.udev import Partition, Udev
+
+SENTINELS = "/run/cos"
+DISK_FILE = "/run/kairos-boot/boot-disk"
+FATAL = 3
+
+
+class Node:
+    """The running system, as boot.image and boot.root want it."""
+
+    def __init__(self, host: Host) -> None:
+        self.processes = host.processes
+        self._udev: Udev | None = None
+
+    @property
+    def udev(self) -> Udev:
+        """udev, asked when it is first needed."""
+        if self._udev is None:
+            from kairos_boot.system.udev import Udev
+
+            self._udev = Udev()
+        return self._udev
+
+    def wait(self, find: Callable[[list[Partition]], Partition | None], limit: float) -> Partition | None:
+        """See Udev.wait."""
+        return self.udev.wait(find, limit)
+
+    def partitions(self) -> list[Partition]:
+        """See Udev.partitions."""
+        return self.udev.partitions()
+
+    def mount(self, source: str, target: str, fstype: str, options: Sequence[str]) -> None:
+        """Mount, once: what is mounted there already stays."""
+        from kairos_boot.system import mounts
+
+        if mounts.at(target, mounts.mounted()):
+            return
+        try:
+            mounts.mount(source, target, fstype, options)
+        except OSError as error:
+            raise KairosError(os.strerror(error.errno or 0), target) from error
+
+    def attach(self, path: str, *, read_only: bool) -> str:
+        """See loop.attach."""
+        from kairos_boot.system import loop
+
+        return loop.attach(path, read_only=read_only)
+
+    def esp(self) -> str:
+        """The GUID of the ESP that the firmware started."""
+        return efivar("LoaderDevicePartUUID")
+
+
+def run(words: list[str]) -> int:
+    """Do one half."""
+    if len(words) != 1 or words[0] not in ("image", "root"):
+        raise UsageError("say which half: image or root")
+    wiring.need_root("/")
+    host = Host("/")
+    cmdline = Cmdline((host.read("/proc/cmdline") or b"").decode("utf-8", "surrogateescape"))
+    state = detect(cmdline, efivar)
+    ledger = wiring.ledger_of(host)
+    log = TextLog(LOG, wiring.logger(), debug=cmdline.has("rd.immucore.debug"))
+    report = Report(ledger, log, quiet=cmdline.has("quiet"))
+    try:
+        write_sentinels(state, SENTINELS)
+        if words[0] == "image":
+            return _image(cmdline, state, Node(host), report)
+        from kairos_boot.cli.initrd_root import root
+
+        return root(host, cmdline, state, report)
+    except KairosError as error:
+        report.fatal(error, cmdline.consoles)
+        return FATAL
+    finally:
+        ledger.close()
+
+
+def _image(cmdline: Cmdline, state: BootState, node: Node, report: Report) -> int:
+    from kairos_boot.boot.image import attach
+
+    report.ledger.write("boot", mode=state.mode, image=cmdline.image, cmdline_reduced=state.reduced)
+    if state.reduced:
+        report.say(f"The root file system of this boot ({state.mode}) is made by others")
+        return 0
+    disk = attach(cmdline, state, node, report, STATE_SECONDS)
+    os.makedirs(os.path.dirname(DISK_FILE), exist_ok=True)
+    with open(DISK_FILE, "w", encoding="utf-8") as file:
+        file.write(disk.text())
+    return 1 if report.failed else 0

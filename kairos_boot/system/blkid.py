@@ -1,0 +1,41 @@
+"""What is on a device or in an image file, by libblkid (module `blkid` of pylibblkid)."""
+
+from __future__ import annotations
+
+import os
+
+from kairos_boot.errors import KairosError
+from kairos_boot.records import record
+
+
+@record
+class Content:
+    """What a probe found; all empty where there is nothing."""
+
+    fstype: str = ""
+    label: str = ""
+    uuid: str = ""
+    usage: str = ""
+
+
+def probe(path: str) -> Content:
+    """The file system of *path*. KairosError: several contradict each other, the device cannot be read, no `blkid` module."""
+    try:
+        import blkid
+    except ModuleNotFoundError as error:
+        raise KairosError("the Python module blkid is missing", hint="install pylibblkid") from error
+    prober = blkid.Probe()
+    try:
+        prober.set_device(path)
+        prober.enable_superblocks(True)
+        prober.set_superblocks_flags(blkid.SUBLKS_TYPE | blkid.SUBLKS_LABEL | blkid.SUBLKS_UUID | blkid.SUBLKS_USAGE)
+        prober.enable_partitions(True)
+        found = prober.do_safeprobe()
+    except OSError as error:
+        raise KairosError(f"cannot be probed: {os.strerror(error.errno) if error.errno else error}", path) from error
+    except RuntimeError as error:
+        raise KairosError(f"what is on it is ambiguous ({error})", path, "wipe the old signature with wipefs, after looking at it") from error
+    if not found:
+        return Content()
+    values = {str(key): str(value) for key, value in prober.items()}
+    return Content(values.get("TYPE", ""), values.get("LABEL", ""), values.get("UUID", ""), values.get("USAGE", ""))

@@ -1,0 +1,89 @@
+"""Loop devices: an image file becomes a block device in one ioctl (LOOP_CONFIGURE, Linux 5.8)."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import sys
+
+from kairos_boot.errors import KairosError
+
+_CONFIGURE, _GET_FREE, _CLEAR = 0x4C0A, 0x4C82, 0x4C01
+_READ_ONLY = 1
+_TRIES = 64
+"""Another process may take the free device that the kernel named; so often we ask again."""
+
+
+def attach(path: str, *, read_only: bool = True) -> str:
+    """Attach the file *path* and return the device's node; a device that has it already is used again.
+
+    Partitions inside it are not looked for. KairosError: no loop driver, or the file cannot be used.
+    """
+    present = attached(path)
+    if present:
+        return present
+    try:
+        file = os.open(path, (os.O_RDONLY if read_only else os.O_RDWR) | os.O_CLOEXEC)
+    except OSError as error:
+        raise KairosError(f"cannot open the image: {os.strerror(error.errno or 0)}", path) from error
+    try:
+        return _attach(file, path, read_only=read_only)
+    except OSError as error:
+        raise KairosError(f"cannot attach the image to a loop device: {os.strerror(error.errno or 0)}", path,
+                          "the initrd needs the kernel module loop") from error
+    finally:
+        os.close(file)
+
+
+def _attach(file: int, path: str, *, read_only: bool) -> str:
+    control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        for _ in range(_TRIES):
+            node = f"/dev/loop{fcntl.ioctl(control, _GET_FREE)}"
+            device = os.open(node, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                fcntl.ioctl(device, _CONFIGURE, _request(file, path, read_only=read_only))
+            except OSError as error:
+                if error.errno != errno.EBUSY:
+                    raise
+            else:
+                return node
+            finally:
+                os.close(device)
+    finally:
+        os.close(control)
+    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+
+def _request(file: int, path: str, *, read_only: bool) -> bytes:
+    """Struct loop_config: descriptor, block size (0: chosen by the kernel), loop_info64, 64 bytes to spare."""
+    order = sys.byteorder
+    flags = _READ_ONLY if read_only else 0
+    name = os.fsencode(path)[-63:]
+    head = file.to_bytes(4, order) + bytes(4)
+    info = bytes(5 * 8) + bytes(3 * 4) + flags.to_bytes(4, order) + name.ljust(64, b"\0") + bytes(64 + 32 + 16)
+    return head + info + bytes(64)
+
+
+def attached(path: str) -> str:
+    """The node of the loop device that has *path*, or nothing."""
+    wanted = os.path.realpath(path)
+    for name in sorted(os.listdir("/sys/block")):
+        if name.startswith("loop"):
+            try:
+                with open(f"/sys/block/{name}/loop/backing_file", encoding="utf-8", errors="surrogateescape") as file:
+                    if file.read().rstrip("\n") == wanted:
+                        return f"/dev/{name}"
+            except OSError:
+                continue
+    return ""
+
+
+def detach(node: str) -> None:
+    """Give the device back; it goes when its last user does."""
+    device = os.open(node, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(device, _CLEAR)
+    finally:
+        os.close(device)

@@ -1,0 +1,78 @@
+"""udev's view of the disks: what is there now, and waiting for what is not there yet by udev's own events."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from kairos_boot.records import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
+
+
+@record
+class Partition:
+    """A block device that may carry a file system: `disk` is the kernel's name of the disk that it is on."""
+
+    node: str
+    disk: str = ""
+    label: str = ""
+    fstype: str = ""
+    partuuid: str = ""
+    uuid: str = ""
+
+
+class Udev:
+    """Partitions as udev has seen them; pyudev is loaded when it is first asked."""
+
+    def __init__(self) -> None:
+        import pyudev
+
+        self._context: Any = pyudev.Context()
+        self._monitor: Any = pyudev.Monitor.from_netlink(self._context)
+        self._monitor.filter_by("block")
+        self._monitor.start()  # before the first look, so that nothing falls between the two
+        self._known: dict[str, Partition] = {}
+        for device in self._context.list_devices(subsystem="block"):
+            self._take(device)
+
+    def _take(self, device: Any) -> None:
+        if device.action == "remove" or not device.is_initialized:
+            self._known.pop(device.sys_name, None)
+            return
+        if device.sys_name.startswith(("loop", "ram", "zram", "fd")):
+            return
+        has = device.properties.get
+        disk = device.find_parent("block", "disk") if device.device_type == "partition" else device
+        self._known[device.sys_name] = Partition(device.device_node, disk.sys_name if disk else "", has("ID_FS_LABEL", ""),
+                                                 has("ID_FS_TYPE", ""), has("ID_PART_ENTRY_UUID", "").lower(), has("ID_FS_UUID", ""))
+
+    def partitions(self) -> list[Partition]:
+        """What udev knows now, by node."""
+        return sorted(self._known.values(), key=lambda item: item.node)
+
+    def complete(self, disk: str) -> bool:
+        """Whether udev has looked at every partition that the kernel found on *disk*: what is missing now will not come."""
+        try:
+            names = [name for name in os.listdir(f"/sys/class/block/{disk}") if os.path.exists(f"/sys/class/block/{disk}/{name}/partition")]
+        except OSError:
+            return False
+        return all(name in self._known for name in names)
+
+    def wait(self, find: Callable[[list[Partition]], T | None], limit: float) -> T | None:
+        """What *find* makes of the partitions, as soon as it is not None; None after *limit* seconds."""
+        end = time.monotonic() + limit
+        while True:
+            found = find(self.partitions())
+            left = end - time.monotonic()
+            if found is not None or left <= 0:
+                return found
+            device = self._monitor.poll(left)
+            while device is not None:
+                self._take(device)
+                device = self._monitor.poll(0)
