@@ -7,7 +7,7 @@ t a time, a anything; `*` behind the last letter makes that parameter repeatable
 from __future__ import annotations
 
 from kairos_boot.cloudconfig.template import nodes as n
-from kairos_boot.cloudconfig.template.values import MISSING, Failure, GoObject, Int64, StringMap, Uint8, type_name
+from kairos_boot.cloudconfig.template.values import MISSING, Failure, GoObject, Int64, NilMap, StringMap, Uint8, type_name
 
 _NAMES = {
     "s": "string", "i": "int", "l": "int64", "u": "uint32", "f": "float64", "b": "bool", "m": "map[string]interface {}", "t": "time.Time",
@@ -38,7 +38,7 @@ def check_type(value: object, code: str) -> object:
         return None if value is MISSING else value
     if value is MISSING or value is None:
         if code == "m" and value is MISSING:
-            return {}
+            return NilMap()
         got = "invalid value; expected " if value is MISSING else "wrong type for value; expected "
         raise Failure(got + _NAMES[code] + ("" if value is MISSING else "; got interface {}"), "give it a value with default")
     if not _fits(value, code):
@@ -72,7 +72,7 @@ def constant(node: n.Literal | n.Nil, code: str) -> object:
         if code == "a":
             return None
         if code == "m":
-            return {}
+            return NilMap()
         raise Failure(f"cannot assign nil to {_NAMES[code]}")
     value = node.value
     if code == "a":

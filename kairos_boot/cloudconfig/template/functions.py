@@ -12,10 +12,10 @@ FAMILIES = {
     "go_builtins": "call eq ge gt html index js le len lt ne not print printf println slice urlquery mustSlice",
     "sprig_strings": "trim trimAll trimall trimPrefix trimSuffix upper lower title untitle repeat substr trunc abbrev abbrevboth nospace"
     " initials swapcase contains hasPrefix hasSuffix quote squote cat indent nindent replace plural toString hello",
-    "sprig_words": "snakecase camelcase kebabcase wrap wrapWith split splitn splitList toStrings join sortAlpha",
+    "sprig_cases": "snakecase camelcase kebabcase",
+    "sprig_words": "wrap wrapWith split splitn splitList toStrings join sortAlpha",
     "sprig_random": "shuffle randAlphaNum randAlpha randAscii randNumeric randBytes randInt uuidv4",
     "sprig_hashes": "sha1sum sha256sum sha512sum adler32sum b64enc b64dec b32enc b32dec",
-    "sprig_crypto": "derivePassword encryptAES decryptAES",
     "sprig_numbers": "atoi int int64 float64 toDecimal add1 add sub div mod mul add1f addf subf divf mulf max min biggest maxf minf"
     " ceil floor round seq until untilStep",
     "sprig_logic": "default empty coalesce all any ternary fail typeOf typeIs typeIsLike kindOf kindIs deepEqual",
@@ -37,6 +37,7 @@ LEFT_OUT = frozenset(
     (
         "env", "expandenv", "getHostByName", "bcrypt", "htpasswd", "genPrivateKey", "genCA", "genCAWithKey", "genSelfSignedCert",
         "genSelfSignedCertWithKey", "genSignedCert", "genSignedCertWithKey", "buildCustomCert",
+        "derivePassword", "encryptAES", "decryptAES",
     )
 )  # fmt: skip
 """Functions of sprig that are not offered: they read the program's environment, ask the network, or make keys."""

@@ -113,7 +113,7 @@ def equal(first: object, *others: object) -> bool:
     """True if *first* equals any of *others*."""
     if not others:
         raise Failure("missing argument for comparison")
-    return any([_same(first, other) for other in others])
+    return any(_same(first, other) for other in others)
 
 
 def _same(one: object, two: object) -> bool:
@@ -164,7 +164,7 @@ def _joined(values: tuple[object, ...]) -> str:
 
 
 def html(*values: object) -> str:
-    table = {"\0": "\ufffd", '"': "&#34;", "'": "&#39;", "&": "&amp;", "<": "&lt;", ">": "&gt;"}
+    table: dict[str, str | int | None] = {"\0": "\ufffd", '"': "&#34;", "'": "&#39;", "&": "&amp;", "<": "&lt;", ">": "&gt;"}
     return _joined(values).translate(str.maketrans(table))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kairos_boot.cloudconfig.template import limits
 from kairos_boot.cloudconfig.template.text import quote
-from kairos_boot.cloudconfig.template.values import MISSING, GoObject, StringMap, Strings, Struct, encode, type_name
+from kairos_boot.cloudconfig.template.values import MISSING, GoObject, StringMap, Strings, Struct, encode, finite, type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,10 +101,8 @@ def _inner(value: object, container: object, depth: int, walk: limits.Walk) -> s
 
 def float_text(value: float, verb: str, precision: int, *, threshold: int = 6) -> str:
     """strconv.FormatFloat for e, f, g and their upper-case forms; precision -1 is the shortest exact form."""
-    if value != value:
-        return "NaN"
-    if value in {float("inf"), float("-inf")}:
-        return "+Inf" if value > 0 else "-Inf"
+    if not finite(value):
+        return "+Inf" if value > 0 else "-Inf" if value < 0 else "NaN"
     lower = verb.lower()
     if precision >= 0 and lower != "g":
         text = f"{value:.{precision}{lower}}"

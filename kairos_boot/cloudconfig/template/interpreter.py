@@ -113,7 +113,7 @@ class _Scope:
                 raise _Jump(node.keyword)
 
     def branch(self, dot: object, node: n.Branch) -> None:
-        """if and with."""
+        """Execute an if or with."""
         value = self.pipe(dot, node.pipe)
         if truth(value):
             self.walk(value if node.keyword == "with" else dot, node.body)
@@ -159,7 +159,7 @@ class _Scope:
             self.walk(dot, node.otherwise)
 
     def call(self, dot: object, node: n.Call) -> None:
-        """template and block."""
+        """Execute a template action, which a block is, too."""
         body = self.run.templates.get(node.name)
         if body is None:
             known = ", ".join(sorted(k for k in self.run.templates if k != "template"))

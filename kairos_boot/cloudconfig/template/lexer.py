@@ -102,7 +102,7 @@ def _action(text: str, position: int, out: list[Token]) -> int:
         position = end
 
 
-def _operand(text: str, position: int) -> Token | tuple[str, int, str]:
+def _operand(text: str, position: int) -> tuple[str, int, str]:
     """The operand at *position*: its kind, end and fault."""
     char = text[position]
     if char in "\"'":

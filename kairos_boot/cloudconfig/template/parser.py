@@ -204,7 +204,7 @@ class _Parser:
         self.loops += keyword == "range"
         body, stop = self.items()
         self.loops -= keyword == "range"
-        otherwise = None
+        otherwise: list[n.Node] | None = None
         if stop.keyword == "else":
             following = self.peek()
             if keyword != "range" and following[:2] == ("keyword", keyword):

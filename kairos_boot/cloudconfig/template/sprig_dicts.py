@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kairos_boot.cloudconfig.template import limits
 from kairos_boot.cloudconfig.template.sprig_strings import to_text
-from kairos_boot.cloudconfig.template.values import Failure, Strings, truth, type_name
+from kairos_boot.cloudconfig.template.values import Failure, NilMap, Strings, truth, type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ def make(*pairs: object) -> Map:
 
 
 def put(target: Map, key: str, value: object) -> Map:
+    if isinstance(target, NilMap):
+        raise Failure("assignment to entry in nil map", "make the map with dict")
     target[key] = value
     return target
 
@@ -57,7 +59,7 @@ def merge(target: Map, *sources: Map) -> Map:
 
 
 def merge_overwrite(target: Map, *sources: Map) -> Map:
-    """The same, but what a later source has (and is not empty) wins."""
+    """The same, but what a later source has wins."""
     for source in sources:
         _merge(target, source, limits.Walk(), 0, overwrite=True)
     return target
@@ -71,7 +73,7 @@ def _merge(target: Map, source: Map, walk: limits.Walk, depth: int, *, overwrite
         old = target.get(key)
         if isinstance(old, dict) and isinstance(value, dict):
             _merge(old, value, walk, depth + 1, overwrite=overwrite)
-        elif key not in target or (truth(value) if overwrite else not truth(old)):
+        elif overwrite or (not truth(old) and (value is not None or depth)):
             target[key] = value
 
 

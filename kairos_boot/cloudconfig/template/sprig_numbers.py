@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kairos_boot.cloudconfig.template import limits
-from kairos_boot.cloudconfig.template.values import Failure, Int64, Ints, wrap64
+from kairos_boot.cloudconfig.template.values import Failure, Int64, Ints, finite, wrap64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,20 +40,12 @@ def to_int(value: object) -> int:
         whole, _, fraction = text.partition(".")
         if fraction and not fraction.strip("0") and not text.startswith("."):
             text = whole
-        return parse_int(_decimal(text)) or 0
+        return parse_int(text) or 0
     return 0
 
 
 def _cut(value: float) -> int:
     return int(value) if abs(value) < 9.3e18 else -(1 << 63)
-
-
-def _decimal(text: str) -> str:
-    """A leading zero does not make a number octal here."""
-    sign, body = (text[0], text[1:]) if text[:1] in {"+", "-"} else ("", text)
-    if len(body) > 1 and body[0] == "0" and body.isdecimal():
-        body = body.lstrip("0") or "0"
-    return sign + body
 
 
 def to_float(value: object) -> float:
@@ -120,7 +112,7 @@ def _decimal_number(value: object) -> object:
     from decimal import Decimal
 
     number = to_float(value)
-    if number != number or number in {float("inf"), float("-inf")}:
+    if not finite(number):
         raise Failure(f"Cannot create a Decimal from {number}")
     return Decimal(repr(number))
 
@@ -150,7 +142,7 @@ def _round(value: object, places: int, *half: float) -> float:
         raise Failure(f"cannot round to {places} places")
     power = 10.0**places
     scaled = power * number
-    if scaled != scaled or scaled in {float("inf"), float("-inf")}:
+    if not finite(scaled):
         return number
     fraction = modf(scaled)[0]
     if fraction >= (half[0] if half else 0.5):

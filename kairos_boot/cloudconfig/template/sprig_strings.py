@@ -25,7 +25,7 @@ def upper(text: str) -> str:
 
 
 def lower(text: str) -> str:
-    return "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+    return "".join(c.lower()[:1] for c in text)
 
 
 def _starts(text: str, change: object) -> str:
@@ -71,15 +71,17 @@ def substr(start: int, end: int, text: str) -> str:
     if start < 0:
         return cut(text, 0, _bound(end, length))
     if end < 0 or end > length:
-        return cut(text, _bound(start, length))
+        if start > length:
+            raise Failure(f"runtime error: slice bounds out of range [{start}:{length}]")
+        return cut(text, start)
     if start > end:
-        raise Failure(f"slice bounds out of range [{start}:{end}]")
+        raise Failure(f"runtime error: slice bounds out of range [{start}:{end}]")
     return cut(text, start, end)
 
 
 def _bound(number: int, length: int) -> int:
     if not 0 <= number <= length:
-        raise Failure(f"slice bounds out of range [:{number}] with length {length}")
+        raise Failure(f"runtime error: slice bounds out of range [:{number}] with length {length}")
     return number
 
 

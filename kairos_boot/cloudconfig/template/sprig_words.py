@@ -1,71 +1,36 @@
-"""sprig: strings into words and lists, and back: case styles, wrapping, splitting, joining."""
+"""sprig: strings into lines and lists, and back: wrapping, splitting, joining, sorting."""
 
 from __future__ import annotations
 
 from kairos_boot.cloudconfig.template import limits
-from kairos_boot.cloudconfig.template.sprig_strings import lower, to_text, upper
-from kairos_boot.cloudconfig.template.values import StringMap, Strings, encode
+from kairos_boot.cloudconfig.template.sprig_strings import to_text
+from kairos_boot.cloudconfig.template.values import StringMap, Strings, decode, encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kairos_boot.cloudconfig.template.functions import Function
 
 
-def _delimited(text: str, mark: str) -> str:
-    """Words in lower case with *mark* between: a word begins at a separator, a capital, and where letters and digits meet."""
-    out: list[str] = []
-    for place, char in enumerate(text):
-        before = text[place - 1] if place else ""
-        after = text[place + 1 : place + 2]
-        if char in " _-.":
-            if out and out[-1] != mark:
-                out.append(mark)
-            continue
-        boundary = (
-            (char.isupper() and (before.islower() or before.isdecimal() or (before.isupper() and after.islower())))
-            or (char.isdecimal() and before.isalpha())
-            or (char.isalpha() and before.isdecimal())
-        )
-        if boundary and out and out[-1] != mark:
-            out.append(mark)
-        out.append(lower(char))
-    return "".join(out)
-
-
-def camelcase(text: str) -> str:
-    """`http_server` as `HttpServer`; separators at either end stay."""
-    out: list[str] = []
-    rise = True
-    for char in text:
-        if char in " _-.":
-            rise = True
-        elif rise:
-            out.append(upper(char))
-            rise = False
-        else:
-            out.append(char)
-    return "".join(out)
-
-
-def wrap_with(width: int, line_end: str, text: str) -> str:
-    """Lines of at most *width* characters, broken at spaces; a longer word is broken where the line ends."""
+def wrap(width: int, line_end: str, text: str, *, long_words: bool) -> str:
+    """Lines of at most *width* bytes, broken at spaces; a longer word stays whole unless *long_words* says to break it."""
     width = max(width, 1)
-    limits.text_fits(len(text) + len(text) * len(line_end))
     line_end = line_end or "\n"
-    out = []
+    limits.text_fits(len(text) + len(text) * len(line_end))
+    data = encode(text)
+    out: list[str] = []
     start = 0
-    while len(text) - start > width:
-        if text[start] == " ":
+    while len(data) - start > width:
+        if data[start] == 32:
             start += 1
             continue
-        space = text.rfind(" ", start, start + width + 1)
-        if space > start:
-            out += (text[start:space], line_end)
-            start = space + 1
-        else:
-            out += (text[start : start + width], line_end)
-            start += width
-    return "".join(out) + text[start:]
+        end = data.rfind(b" ", start, start + width + 1)
+        if end < 0:
+            end = start + width if long_words else data.find(b" ", start + width)
+            if end < 0:
+                break
+        out += (decode(data[start:end]), line_end)
+        start = end + (data[end] == 32)
+    return "".join(out) + decode(data[start:])
 
 
 def _split(text: str, separator: str, count: int = -1) -> list[object]:
@@ -104,16 +69,13 @@ def join(separator: str, value: object) -> str:
 
 
 def sort_alpha(value: object) -> Strings:
-    return Strings(sorted((str(p) for p in to_strings(value)), key=encode)) if isinstance(value, (list, tuple)) else to_strings(value)
-
-
-def _chars(width: int, text: str) -> str:
-    return wrap_with(width, "", text)
+    pieces: list[str] = sorted((str(p) for p in to_strings(value)), key=encode)
+    return Strings(pieces)
 
 
 FUNCTIONS: dict[str, Function] = {
-    "snakecase": ("s", lambda text: _delimited(text, "_")), "kebabcase": ("s", lambda text: _delimited(text, "-")),
-    "camelcase": ("s", camelcase), "wrap": ("is", _chars), "wrapWith": ("iss", wrap_with), "split": ("ss", split),
+    "wrap": ("is", lambda width, text: wrap(width, "", text, long_words=False)),
+    "wrapWith": ("iss", lambda width, line_end, text: wrap(width, line_end, text, long_words=True)), "split": ("ss", split),
     "splitn": ("sis", splitn), "splitList": ("ss", split_list), "toStrings": ("a", to_strings), "join": ("sa", join),
     "sortAlpha": ("a", sort_alpha),
 }  # fmt: skip

@@ -62,6 +62,12 @@ class StringMap(dict[str, object]):
     __slots__ = ()
 
 
+class NilMap(dict[str, object]):
+    """A nil map[string]interface {}: what a missing value is where a map is wanted."""
+
+    __slots__ = ()
+
+
 class Struct(dict[str, object]):
     """The top of the data when its fields are fixed: an unknown one is an error."""
 
@@ -148,6 +154,11 @@ def size(text: str) -> int:
 def cut(text: str, start: int, end: int | None = None) -> str:
     """Go's text[start:end], in bytes."""
     return text[start:end] if text.isascii() else decode(encode(text)[start:end])
+
+
+def finite(number: float) -> bool:
+    """False for infinity and for what is no number."""
+    return abs(number) < float("inf")
 
 
 def wrap64(number: int) -> Int64:
