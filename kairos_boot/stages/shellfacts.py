@@ -143,18 +143,18 @@ def _program(name: str, host: Host) -> None:
 def _content(path: str, host: Host, grep: _Grep) -> bytes | None:
     """The content that grep searches, None where it cannot be read. Undecided: no plain file, or implementations differ over it."""
     _program("grep", host)
-    real = _path(path, host)
     try:
-        if not stat.S_ISREG(os.stat(real).st_mode):
+        found = os.stat(_path(path, host))
+        if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST:
             raise Undecided  # opening a device may do something
-        fd = os.open(real, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
+        pass
+    try:
+        content = host.read(path)
+    except OSError as error:
+        raise Undecided from error
+    if content is None:
         return None
-    with open(fd, "rb") as file:
-        try:
-            content = file.read(LARGEST + 1)
-        except OSError as error:
-            raise Undecided from error
     if len(content) > LARGEST or (grep.exact and not (content.isascii() and b"\0" not in content)):
         raise Undecided
     return content
