@@ -1,0 +1,217 @@
+"""What templates may ask of a node: `.Values`, and the fields of a host name's template (spec/engine.md 3.8, spec/modules.md 1.6).
+
+Nothing is read before it is asked for, and nothing is written. Numbers are floats, as in the JSON that templates are used to;
+what is not known has no key.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from kairos_boot.system.identity import architecture, hostname, os_release, os_version
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _collections_abc import dict_items, dict_keys, dict_values
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from kairos_boot.system.host import Host
+
+__all__ = ("Values", "architecture", "gather", "hostname", "hostname_data", "os_release")
+
+STARTED = time.time_ns()
+ZONES = "/zoneinfo/"
+LETTERS = b"1234567890abcdefghijklmnopqrstuvwxyz"
+
+
+class Values(dict[str, object]):
+    """A dict whose values are found out when they are asked for; one that turns out to be None or an empty list is no key."""
+
+    __slots__ = ("_unread",)
+
+    def __init__(self, known: Iterable[tuple[str, object]] | Mapping[str, object] = (), unread: Mapping[str, Callable[[], object]] | None = None) -> None:
+        super().__init__(known)
+        self._unread = dict(unread or {})
+
+    def _read(self, key: object) -> None:
+        find = self._unread.pop(key, None)  # type: ignore[call-overload]
+        value = find() if find else None
+        if value is not None and value != []:
+            super().__setitem__(key, value)  # type: ignore[index]
+
+    def _read_all(self) -> None:
+        for key in tuple(self._unread):
+            self._read(key)
+
+    def __contains__(self, key: object) -> bool:
+        self._read(key)
+        return super().__contains__(key)
+
+    def __getitem__(self, key: str) -> object:
+        self._read(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: object = None) -> object:
+        self._read(key)
+        return super().get(key, default)
+
+    def __iter__(self) -> Iterator[str]:
+        self._read_all()
+        return super().__iter__()
+
+    def __len__(self) -> int:
+        self._read_all()
+        return super().__len__()
+
+    def __eq__(self, other: object) -> bool:
+        self._read_all()
+        return super().__eq__(other)
+
+    __hash__ = None
+
+    def __repr__(self) -> str:
+        self._read_all()
+        return super().__repr__()
+
+    def keys(self) -> dict_keys[str, object]:
+        self._read_all()
+        return super().keys()
+
+    def values(self) -> dict_values[str, object]:
+        self._read_all()
+        return super().values()
+
+    def items(self) -> dict_items[str, object]:
+        self._read_all()
+        return super().items()
+
+
+def gather(host: Host) -> dict[str, object]:
+    """The template data `.Values` of *host*. `Random` is another one each time; everything else is read when it is asked for."""
+
+    def hardware(name: str) -> Callable[[], object]:
+        def find() -> object:
+            from kairos_boot.system import hardware as read
+
+            return getattr(read, name)(host)
+
+        return find
+
+    return Values(unread={
+        "sysinfo": _sysinfo, "node": lambda: _node(host), "os": lambda: _os(host), "kernel": lambda: _kernel(host),
+        **{name: hardware(name) for name in ("product", "board", "chassis", "bios", "cpu", "memory", "storage", "network")},
+        "Random": random_word, "ProtectedID": lambda: protected_id(machine_id(host)),
+    })
+
+
+def hostname_data(host: Host) -> dict[str, object]:
+    """The fields of a `hostname` template; empty texts where there is no machine id."""
+    return Values(unread={"UUID": random_uuid, "Random": random_word, "MachineID": lambda: machine_id(host),
+                          "ProtectedID": lambda: protected_id(machine_id(host))})
+
+
+def text(host: Host, path: str) -> str:
+    """A file's text without blanks and NULs around it; empty where it cannot be read."""
+    try:
+        content = host.read(path)
+    except OSError:
+        return ""
+    return (content or b"").decode("utf-8", "replace").strip("\0 \t\r\n")
+
+
+def present(**values: str | float | None) -> dict[str, object]:
+    """Those of *values* that are known, numbers as floats."""
+    return {name: float(value) if isinstance(value, int) else value for name, value in values.items() if value}
+
+
+def machine_id(host: Host) -> str:
+    """D-Bus' machine id, else systemd's, else nothing."""
+    return text(host, "/var/lib/dbus/machine-id") or text(host, "/etc/machine-id")
+
+
+def protected_id(machine: str) -> str:
+    """An id derived from the machine's, for those who must not know that one."""
+    if not machine:
+        return ""
+    from hmac import digest
+
+    return digest(machine.encode(), b"yip", "sha256").hex()
+
+
+def random_word() -> str:
+    """32 random digits and small letters."""
+    word = b""
+    while len(word) < 32:
+        word += bytes(LETTERS[byte % 36] for byte in os.urandom(40) if byte < 252)  # 252 = 7 * 36: none is likelier
+    return word[:32].decode()
+
+
+def random_uuid() -> str:
+    """A random UUID (version 4)."""
+    raw = bytearray(os.urandom(16))
+    raw[6] = raw[6] & 0x0F | 0x40
+    raw[8] = raw[8] & 0x3F | 0x80
+    digits = raw.hex()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def _sysinfo() -> dict[str, object]:
+    from kairos_boot import __version__
+
+    seconds, rest = divmod(STARTED, 10**9)
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(seconds))
+    zone = time.strftime("%z", time.localtime(seconds))
+    return {"version": __version__, "timestamp": f"{stamp}.{rest:09d}{'Z' if zone == '+0000' else zone[:3] + ':' + zone[3:]}"}
+
+
+def _node(host: Host) -> dict[str, object]:
+    def runs_on() -> str | None:
+        from kairos_boot.system.hardware import hypervisor
+
+        return hypervisor(host) or None
+
+    return Values(present(hostname=hostname(host), machineid=text(host, "/etc/machine-id")),
+                  {"hypervisor": runs_on, "timezone": lambda: _timezone(host) or None})
+
+
+def _timezone(host: Host) -> str:
+    try:
+        link = os.readlink(host.entry("/etc/localtime"))
+    except OSError:
+        link = ""
+    if ZONES in link:
+        return link.partition(ZONES)[2]
+    zone = text(host, "/etc/timezone")
+    if not zone:
+        for line in text(host, "/etc/sysconfig/clock").splitlines():
+            if line.startswith("ZONE="):
+                zone = line.removeprefix("ZONE=").strip("\"'")
+    return zone
+
+
+def _os(host: Host) -> dict[str, object]:
+    release = os_release(host)
+    vendor, name = release.get("ID", ""), release.get("PRETTY_NAME", "")
+    loaders = (("amd64", "/lib64/ld-linux-x86-64.so.2"), ("i386", "/lib/ld-linux.so.2"))
+    found = next((arch for arch, path in loaders if host.exists(path)), "") or architecture().replace("386", "i386")
+    return present(name=name, vendor=vendor, version=os_version(host), release=_release(host, vendor, name), architecture=found)
+
+
+def _release(host: Host, vendor: str, name: str) -> str:
+    """The point release, from where each distribution keeps it."""
+    if vendor == "debian":
+        return text(host, "/etc/debian_version")
+    if vendor == "ubuntu":
+        return next((word for word in name.split() if word[:1].isdigit()), "")
+    if vendor in ("almalinux", "centos", "rocky", "rhel"):
+        words = text(host, f"/etc/{'redhat' if vendor == 'rhel' else vendor}-release").split()
+        return next((word for word in words if word[:1].isdigit()), "")
+    return ""
+
+
+def _kernel(host: Host) -> dict[str, object]:
+    running = os.uname()
+    known = host.online
+    return present(release=running.release if known else text(host, "/proc/sys/kernel/osrelease"),
+                   version=running.version if known else text(host, "/proc/sys/kernel/version"), architecture=running.machine)
