@@ -96,7 +96,7 @@ class EnsureUser:
             table.put([self.name, password, today(host), *line[3:]])
 
     def _make(self, host: Host, accounts: Accounts) -> bool:
-        users, defaults = accounts.table("user"), self._defaults(host)
+        users, defaults = accounts.table("user"), self._useradd(host)
         home = self.home or f"{defaults['HOME'].rstrip('/')}/{self.name}"
         gid = self._primary(accounts)
         uid = self.uid if self.uid is not None else _owner(host, home, users)
@@ -125,7 +125,7 @@ class EnsureUser:
         return accounts.ensure_group(self.primary_group or self.name, (self.name,))
 
     @staticmethod
-    def _defaults(host: Host) -> dict[str, str]:
+    def _useradd(host: Host) -> dict[str, str]:
         found = {"HOME": "/home", "SHELL": "/bin/sh"}
         for line in (host.read(DEFAULTS) or b"").decode("utf-8", "replace").splitlines():
             name, _, value = line.strip().removeprefix("export ").partition("=")
@@ -182,7 +182,7 @@ def _owner(host: Host, home: str, users: Table) -> int | None:
 
 def _is_system(path: str) -> bool:
     path = os.path.normpath(path)
-    return path in SYSTEM or path.startswith(SYSTEM_TREES)
+    return path in SYSTEM or f"{path}/".startswith(SYSTEM_TREES)
 
 
 def make_home(host: Host, home: str, uid: int, gid: int, others: set[int]) -> bool:

@@ -1,0 +1,302 @@
+"""users: accounts that are made whole, once, and never with more rights than their document gives."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kairos_boot.actions.accounts import EnsureUser
+from kairos_boot.facts import Facts
+from kairos_boot.modules import users
+from kairos_boot.system.accounts import lookup_group, lookup_user
+from kairos_boot.system.passwords import verify
+from tests.modules.account_files import GROUP, GSHADOW, PASSWD, SHADOW, line, put_accounts
+
+if TYPE_CHECKING:
+    from tests.modules.conftest import MakeStep, Node
+
+DAY = str(1_750_000_000 // 86400)
+
+
+@pytest.fixture
+def node(host: Node) -> Node:
+    """A node with accounts."""
+    put_accounts(host)
+    return host
+
+
+def account(**more: Any) -> dict[str, Any]:
+    """A user without a home, so that the test needs no other user than its own."""
+    return {"no_create_home": True, "passwd": "$6$s$h", **more}
+
+
+def test_a_new_user_gets_what_is_not_given(node: Node, step: MakeStep) -> None:
+    """Lowest free number, own group with the user as its member, the usual home, shell and comment, at the end of each file."""
+    assert node.do(users, step(users={"ada": account()})) == [True]
+    assert node.text("/etc/passwd") == PASSWD + "ada:x:1000:1000:Created by entities:/home/ada:/bin/sh\n"
+    assert node.text("/etc/group") == GROUP + "ada:x:1000:ada\n"
+    assert node.text("/etc/shadow") == SHADOW + f"ada:$6$s$h:{DAY}::::::\n"
+    assert node.text("/etc/gshadow") == GSHADOW + "ada:!::ada\n"
+
+
+def test_everything_given_is_taken_as_it_stands(node: Node, step: MakeStep) -> None:
+    """A given primary group is looked up and gets the user as a member; there is no group of the user's own."""
+    node.do(users, step(users={"ada": account(uid="1500", gecos="Ada, Lab", homedir="/srv/ada", shell="/bin/rbash", primary_group="staff", groups=("wheel", "daemon"))}))
+    assert line(node, "/etc/passwd", "ada") == "ada:x:1500:50:Ada, Lab:/srv/ada:/bin/rbash"
+    assert node.text("/etc/group") == "root:x:0:\ndaemon:x:1:ada\nwheel:x:10:ada\nstaff:x:50:keeper,ada\nkeeper:x:1200:\n"
+    assert node.text("/etc/gshadow") == "root:*::\ndaemon:*::ada\nwheel:*::ada\nstaff:*::keeper,ada\nkeeper:!::\n"
+
+
+def test_second_run_writes_nothing(node: Node, step: MakeStep) -> None:
+    """C7: hashes, plain text and locks, with groups."""
+    wanted = step(users={"ada": account(groups=("wheel",)), "bob": account(passwd="tangerine"), "cyd": account(lock_passwd=True), "keeper": {"passwd": "apricot"}})
+    assert set(node.do(users, wanted)) == {True, False}
+    before = node.state()
+    assert True not in node.do(users, wanted)
+    assert node.state() == before
+
+
+@pytest.mark.parametrize("keys", [{"passwd": ""}, {"passwd": "", "lock_passwd": True}, {"passwd": "$6$s$h", "lock_passwd": True}])
+def test_no_password_or_a_lock_is_a_locked_account(node: Node, step: MakeStep, keys: dict[str, Any]) -> None:
+    """C3: never empty; a lock wins over a password."""
+    node.do(users, step(users={"ada": account(**keys)}))
+    assert line(node, "/etc/shadow", "ada").split(":")[1] == "!"
+
+
+def test_a_lock_stays_in_the_second_run(node: Node, step: MakeStep) -> None:
+    """The account exists then, and its document gives a password: it must not open it."""
+    wanted = step(users={"ada": account(lock_passwd=True)})
+    node.do(users, wanted)
+    node.do(users, wanted)
+    assert line(node, "/etc/shadow", "ada").split(":")[1] == "!"
+
+
+def test_plain_text_is_hashed_and_shown_nowhere(node: Node, step: MakeStep) -> None:
+    """C5: neither in the file, nor in the description, nor in the record's own form."""
+    wanted = step(users={"ada": account(passwd="tangerine")})
+    [action] = users.plan(wanted, Facts())
+    assert "tangerine" not in action.describe() + repr(action)
+    action.apply(node)
+    stored = line(node, "/etc/shadow", "ada").split(":")[1]
+    assert verify("tangerine", stored)
+    assert len(stored.split("$")[3]) == 86
+
+
+def test_an_existing_user_keeps_all_but_its_password(node: Node, step: MakeStep) -> None:
+    """Aging fields stay, the day of change is new; shell, groups and number of the document do not count (spec/modules.md 3.10)."""
+    result = node.do(users, step(users={"keeper": {"passwd": "$6$new$hash", "shell": "/bin/false", "uid": "7", "groups": ("wheel",), "gecos": "x"}}))
+    assert result == [True, False]
+    assert node.text("/etc/shadow") == SHADOW.replace("$6$keepkeep$notarealhash:19000", f"$6$new$hash:{DAY}")
+    assert (node.text("/etc/passwd"), node.text("/etc/group")) == (PASSWD, GROUP)
+
+
+@pytest.mark.parametrize("keys", [{}, {"gecos": "x"}, {"lock_passwd": True}, {"lock_passwd": True, "passwd": "$6$n$h"}])
+def test_being_listed_changes_no_existing_account(node: Node, step: MakeStep, keys: dict[str, Any]) -> None:
+    """B12: it is neither locked nor opened."""
+    before = {path: node.text(path) for path in ("/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow")}
+    assert node.do(users, step(users={"keeper": keys})) == [False]
+    assert before == {path: node.text(path) for path in before}
+
+
+def test_users_are_made_in_the_order_of_their_names(node: Node, step: MakeStep) -> None:
+    """So numbers do not depend on the order in the document."""
+    node.do(users, step(users={name: account() for name in ("zoe", "bob", "x", "ada")}))
+    assert [lookup_user(node, name) for name in ("ada", "bob", "x", "zoe")] == [(1000, 1000), (1001, 1001), (1002, 1002), (1003, 1003)]
+
+
+def test_a_missing_group_is_an_error_and_the_rest_is_done(node: Node, step: MakeStep) -> None:
+    """C3: the account and its other groups are there; the place of the missing one is told, in the second run, too."""
+    wanted = step(users={"ada": account(groups=("wheel", "nosuch", "staff"))})
+    for _ in range(2):
+        result = node.do(users, wanted)
+        [failure] = [text for text in result if isinstance(text, str)]
+        assert "nosuch" in failure
+        assert "stages.s[0].users.ada.groups[1]" in failure
+    assert line(node, "/etc/group", "staff") == "staff:x:50:keeper,ada"
+    assert "nosuch" not in node.text("/etc/group")
+
+
+def test_missing_groups_of_a_classic_user_are_made(node: Node, step: MakeStep) -> None:
+    """B12: as in cloud-init, the primary group, too."""
+    assert node.do(users, step(users={"ada": account(groups=("docker",), primary_group="lab", create_groups=True)})) == [True]
+    assert node.text("/etc/group") == GROUP + "lab:x:1000:ada\ndocker:x:1001:ada\n"
+    assert lookup_user(node, "ada") == (1000, 1000)
+
+
+def test_a_missing_primary_group_makes_no_account(node: Node, step: MakeStep) -> None:
+    """C3: never group 0; the next user is made."""
+    failure, done = node.do(users, step(users={"ada": account(primary_group="nosuch"), "bob": account()}))
+    assert "nosuch" in str(failure)
+    assert done is True
+    assert "ada" not in node.text("/etc/passwd") + node.text("/etc/group") + node.text("/etc/shadow")
+
+
+def test_an_existing_group_of_the_users_name_keeps_its_number(node: Node, step: MakeStep) -> None:
+    """C3: it becomes the user's group."""
+    node.put("/etc/group", "root:x:0:\nada:x:900:keeper\n")
+    node.do(users, step(users={"ada": account()}))
+    assert line(node, "/etc/group", "ada") == "ada:x:900:keeper,ada"
+    assert lookup_user(node, "ada") == (1000, 900)
+
+
+@pytest.mark.parametrize("keys", [
+    {"uid": "twelve"}, {"uid": "-1"}, {"uid": "4294967295"}, {"gecos": "a:b"}, {"homedir": "/a:0:0"}, {"shell": "/bin/sh\nevil:x:0:0::/:/bin/sh"},
+    {"homedir": "home"}, {"passwd": "$6$a:b"}, {"passwd": "a\nb"}, {"groups": ("a:b",)}, {"primary_group": "x,y"},
+])
+def test_what_no_account_file_can_hold_is_refused(node: Node, step: MakeStep, keys: dict[str, Any]) -> None:
+    """A value with a colon or a line end would be another account; the next user is made."""
+    *failures, done = node.do(users, step(users={"ada": account(**keys), "bob": account()}))
+    assert len(failures) == 1
+    assert "users.ada" in str(failures[0])
+    assert done is True
+    assert "evil" not in node.text("/etc/passwd")
+    assert "ada" not in node.text("/etc/passwd")
+
+
+@pytest.mark.parametrize("name", ["", "a:b", "a b", "-a", "+a", "#a", "a/b", "a,b", "..", "a\nb"])
+def test_a_name_that_is_none_is_refused(node: Node, step: MakeStep, name: str) -> None:
+    """Names that account files or tools take for something else."""
+    before = node.text("/etc/passwd")
+    [failure] = node.do(users, step(users={name: account()}))
+    assert "not a user name" in str(failure)
+    assert node.text("/etc/passwd") == before
+
+
+def test_odd_lines_are_kept_and_block_nothing(node: Node, step: MakeStep) -> None:
+    """Comments, blank, NIS and overlong lines, bytes that are no UTF-8, and a file without a last line end."""
+    passwd = b"# local\nroot:x:0:0:root:/root:/bin/sh\n\n+nis\na:b:c:d:e:f:g:h:i\nz\xffd:x:1300:1300::/home/z:/bin/sh"
+    node.put("/etc/passwd", passwd)
+    node.put("/etc/group", "root:x:0:\n\n+\nshort:x\nzed:x:1300:")
+    node.put("/etc/shadow", "root:*:19000:0:99999:7:::\n\n+nis::::::::\nzed:*", 0o640)
+    node.do(users, step(users={"ada": account()}))
+    with open(f"{node.root}/etc/passwd", "rb") as file:
+        assert file.read() == passwd + b"\nada:x:1000:1000:Created by entities:/home/ada:/bin/sh\n"
+    assert node.text("/etc/group") == "root:x:0:\n\n+\nshort:x\nzed:x:1300:\nada:x:1000:ada\n"
+    assert node.text("/etc/shadow").startswith("root:*:19000:0:99999:7:::\n\n+nis::::::::\nzed:*\nada:$6$s$h:")
+
+
+def test_modes_and_links_of_the_files_stay(node: Node, step: MakeStep) -> None:
+    """C1: written through a link; shadow stays as closed as it was."""
+    os.rename(f"{node.root}/etc/shadow", f"{node.root}/etc/shadow.real")
+    os.symlink("/etc/shadow.real", f"{node.root}/etc/shadow")
+    node.do(users, step(users={"ada": account()}))
+    assert os.path.islink(f"{node.root}/etc/shadow")
+    assert node.mode("/etc/shadow.real") == 0o640
+    assert "ada:" in node.text("/etc/shadow.real")
+
+
+def test_without_gshadow_none_is_made(host: Node, step: MakeStep) -> None:
+    """C3: gshadow is kept in step where there is one."""
+    put_accounts(host, gshadow=None)
+    assert host.do(users, step(users={"ada": account()})) == [True]
+    assert not host.exists("/etc/gshadow")
+
+
+def test_a_missing_file_is_an_error_and_nothing_is_written(node: Node, step: MakeStep) -> None:
+    """No half-made account where there is no shadow."""
+    os.unlink(f"{node.root}/etc/shadow")
+    [failure] = node.do(users, step(users={"ada": account()}))
+    assert "/etc/shadow: no such file" in str(failure)
+    assert (node.text("/etc/passwd"), node.text("/etc/group")) == (PASSWD, GROUP)
+
+
+def test_defaults_of_useradd(node: Node, step: MakeStep) -> None:
+    """/etc/default/useradd gives home and shell, a value of the document wins, nonsense is passed over."""
+    node.put("/etc/default/useradd", "# defaults\nGROUP=100\nHOME='/srv/homes/'\nexport SHELL=\"/bin/bash\"\nnonsense\nSHELL=relative\n")
+    node.do(users, step(users={"ada": account(), "bob": account(shell="/bin/dash", homedir="/srv/b")}))
+    assert line(node, "/etc/passwd", "ada").endswith(":/srv/homes/ada:/bin/bash")
+    assert line(node, "/etc/passwd", "bob").endswith(":/srv/b:/bin/dash")
+
+
+def test_no_create_home_makes_none(node: Node, step: MakeStep) -> None:
+    """The field is filled in all the same."""
+    node.do(users, step(users={"ada": account()}))
+    assert not node.exists("/home/ada")
+    assert ":/home/ada:" in line(node, "/etc/passwd", "ada")
+
+
+@pytest.mark.root
+def test_a_home_is_made_for_its_user(node: Node, step: MakeStep) -> None:
+    """0755 and the user's own, parents 0755 and root's, whatever the umask."""
+    old = os.umask(0o077)
+    try:
+        node.do(users, step(users={"ada": {"passwd": "!", "homedir": "/srv/homes/ada"}}))
+    finally:
+        os.umask(old)
+    assert [node.mode(path) for path in ("/srv", "/srv/homes", "/srv/homes/ada")] == [0o755] * 3
+    now = os.stat(f"{node.root}/srv/homes/ada")
+    assert (now.st_uid, now.st_gid) == (1000, 1000)
+    assert os.stat(f"{node.root}/srv/homes").st_uid == 0
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(("owner", "uid"), [(0, 1000), (1044, 1044), (1200, 1000)])
+def test_whose_number_an_existing_home_gives(node: Node, step: MakeStep, owner: int, uid: int) -> None:
+    """C3: that of an earlier installation, never root's and never another account's."""
+    os.makedirs(f"{node.root}/home/ada")
+    os.chown(f"{node.root}/home/ada", owner, owner)
+    node.do(users, step(users={"ada": {"passwd": "!"}}))
+    assert lookup_user(node, "ada")[0] == uid
+    assert os.stat(f"{node.root}/home/ada").st_uid == (owner if owner == 1200 else uid)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("home", ["/", "/usr", "/usr/sbin", "/etc", "/var/lib", "/dev/null"])
+def test_a_directory_of_the_system_is_never_given_away(node: Node, step: MakeStep, home: str) -> None:
+    """Accounts of services often have one as their home."""
+    os.makedirs(f"{node.root}/dev", exist_ok=True)
+    node.put("/dev/null")
+    if home != "/dev/null":
+        os.makedirs(f"{node.root}{home}", exist_ok=True)
+    assert node.do(users, step(users={"svc": {"homedir": home, "uid": "800"}})) == [True]
+    assert os.stat(f"{node.root}{home}").st_uid == 0
+    assert f":{home}:" in line(node, "/etc/passwd", "svc")
+
+
+@pytest.mark.root
+def test_a_run_that_was_cut_is_completed_by_the_next(node: Node, step: MakeStep) -> None:
+    """The passwd line comes last, so whatever was there before it, the next run makes the account whole and the same."""
+    wanted = step(users={"ada": {"passwd": "$6$s$h", "groups": ("wheel",)}})
+    [*_] = node.do(users, wanted)
+    whole = {path: node.text(path) for path in ("/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow")}
+    for missing in (["/etc/passwd"], ["/etc/passwd", "/etc/shadow"], ["/etc/passwd", "/etc/shadow", "/etc/group"], list(whole)):
+        for path in missing:
+            node.put(path, {"/etc/passwd": PASSWD, "/etc/shadow": SHADOW, "/etc/group": GROUP, "/etc/gshadow": GSHADOW}[path])
+        node.do(users, wanted)
+        assert {path: node.text(path) for path in whole} == whole
+
+
+def test_keys_go_to_the_account(node: Node, step: MakeStep) -> None:
+    """spec/modules.md 3.10: also of an existing user; here of one whose number is the test's own."""
+    os.makedirs(f"{node.root}/root")
+    node.do(users, step(users={"root": {"ssh_authorized_keys": ("ssh-ed25519 AAAA1 one", "ssh-rsa AAAA2 two")}}))
+    assert node.text("/root/.ssh/authorized_keys") == "ssh-ed25519 AAAA1 one\nssh-rsa AAAA2 two\n"
+
+
+def test_keys_of_cloud_init_without_effect_are_named(node: Node, step: MakeStep) -> None:
+    """Nothing silent: system and no_user_group do nothing in Kairos."""
+    actions = list(users.plan(step(users={"ada": account(system=True, no_user_group=True)}), Facts()))
+    notes = [action.describe() for action in actions if not isinstance(action, EnsureUser)]
+    assert len(notes) == 2
+    assert "users.ada.system" in notes[0]
+    assert "users.ada.no_user_group" in notes[1]
+
+
+def test_what_plan_says(node: Node, step: MakeStep) -> None:
+    """`differs` tells a missing account, another password and no change, and writes nothing."""
+    before = node.state()
+    answers = [action.differs(node) for action in users.plan(step(users={
+        "ada": account(), "daemon": {"passwd": "tangerine"}, "keeper": {"passwd": "$6$keepkeep$notarealhash"}, "root": {}}), Facts())]
+    assert answers == [True, True, False, False]
+    assert node.state() == before
+
+
+def test_look_ups_name_who_is_missing(node: Node) -> None:
+    """Numbers as text are names (spec/modules.md 1.8)."""
+    assert lookup_user(node, "keeper") == (1200, 1200)
+    assert lookup_group(node, "staff") == 50
+    for lookup, name in ((lookup_user, "stranger"), (lookup_user, "0"), (lookup_group, "nosuch"), (lookup_group, "50")):
+        with pytest.raises(Exception, match=name):
+            lookup(node, name)
