@@ -80,7 +80,7 @@ def constant(node: n.Literal | n.Nil, code: str) -> object:
     if node.kind == "number" and isinstance(value, (int, float)):
         if code == "f":
             return float(value)
-        if code in "ilu" and value == int(value) and (code != "u" or value >= 0):
+        if code in "ilu" and abs(value) <= 1 << 63 and value == int(value) and (code != "u" or value >= 0):
             return Int64(value) if code == "l" else int(value)
     elif _fits(value, code):
         return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kairos_boot.cloudconfig.template import limits
-from kairos_boot.cloudconfig.template.gofmt import float_text, hex_text, nested, scalar, sprint_value, syntax
+from kairos_boot.cloudconfig.template.gofmt import float_text, hex_text, nested, sprint_value, syntax
 from kairos_boot.cloudconfig.template.text import printable, quote
 from kairos_boot.cloudconfig.template.values import GoObject, cut, type_name
 
@@ -151,7 +151,10 @@ def _leaf(verb: _Verb, value: object) -> str:
         return _float(verb, value)
     elif isinstance(value, GoObject):
         return _text(verb, str(value))
-    return f"%!{letter}({type_name(value)}={scalar(value)})"
+    verb.letter = "v"
+    shown = _leaf(verb, value)
+    verb.letter = letter
+    return f"%!{letter}({type_name(value)}={shown})"
 
 
 def _text(verb: _Verb, value: str) -> str:

@@ -26,7 +26,10 @@ def zone_offset(zone: str, seconds: int) -> tuple[int, str]:
     if zone in {"UTC", ""}:
         return 0, "UTC"
     if zone == "Local":
-        local = time.localtime(seconds)
+        try:
+            local = time.localtime(seconds)
+        except (OverflowError, ValueError, OSError):
+            raise Failure(f"the time {seconds} is out of range") from None
         return local.tm_gmtoff, local.tm_zone
     if zone[0] in "+-":
         hours, _, minutes = zone[1:].partition(":")
@@ -69,7 +72,10 @@ class Time(GoObject):
     def civil(self) -> time.struct_time:
         """The fields of the calendar in the zone."""
         seconds = self.nanoseconds // SECOND
-        return time.gmtime(seconds + zone_offset(self.zone, seconds)[0])
+        try:
+            return time.gmtime(seconds + zone_offset(self.zone, seconds)[0])
+        except (OverflowError, ValueError, OSError):
+            raise Failure(f"the time {seconds} is out of range") from None
 
     def format(self, layout: str) -> str:
         """The time as *layout* shows Go's reference time, Mon Jan 2 15:04:05 MST 2006."""

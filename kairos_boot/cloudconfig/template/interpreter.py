@@ -24,7 +24,9 @@ _ABSENT = object()
 def execute(text: str, data: Mapping[str, object], *, strict: bool, extra: Mapping[str, Callable[..., object]]) -> str:
     """Parse *text*, run it with *data* as the dot and return what it prints; see `render`."""
     run = _Run(text, parse(text, extra), strict=strict, extra=extra)
-    dot = Struct(data) if strict else dict(data)
+    dot = own(data)
+    if strict and isinstance(dot, dict):
+        dot = Struct(dot)
     scope = _Scope(run, "template", dot, 0)
     try:
         scope.walk(dot, run.templates["template"])
@@ -34,6 +36,16 @@ def execute(text: str, data: Mapping[str, object], *, strict: bool, extra: Mappi
         raise run.error(Failure("the template is nested too deeply")) from None
     output = "".join(run.output)
     return output if output.isascii() else output.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+
+
+def own(value: object) -> object:
+    """A copy of the data of plain dicts and lists: `set` and `merge` must not change what the next text sees."""
+    if isinstance(value, (str, int, float)) or value is None:
+        return value
+    if isinstance(value, (list, tuple)):
+        return [own(item) for item in value]
+    items = getattr(value, "items", None)
+    return {str(key): own(item) for key, item in items()} if items else value
 
 
 class _Jump(Exception):  # noqa: N818

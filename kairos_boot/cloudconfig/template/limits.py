@@ -78,7 +78,7 @@ class Walk:
     __slots__ = ("left",)
 
     def __init__(self) -> None:
-        self.left = STEPS
+        self.left = 2 * ITEMS
 
     def enter(self, depth: int) -> None:
         """Count one item *depth* levels down."""

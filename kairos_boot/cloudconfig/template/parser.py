@@ -79,7 +79,7 @@ class _Parser:
                 started = f" started at template:{self.action_line}"
                 value += started if value.endswith(" action") else " in action" + started
             return syntax_error(line, value)
-        shown = "EOF" if kind == "eof" else f"<{value}>" if kind in {"keyword", "nil"} else quote(value)
+        shown = "EOF" if kind == "eof" else f"<{value}>" if kind in {"keyword", "nil", "."} else quote(value)
         if kind not in {"eof", "keyword", "nil"} and len(value) > 10:
             shown = quote(value[:10]) + "..."
         return syntax_error(located(self.text, position)[0], f"unexpected {shown} in {context}")
@@ -185,11 +185,11 @@ class _Parser:
                 self.own_scope(name)
                 return n.Call(position, name, pipe)
             if word in {"break", "continue"}:
-                if not self.loops:
-                    raise self.error(f"{{{{{word}}}}} outside {{{{range}}}}")
                 following = self.next()
                 if following[0] != "}}":
                     raise self.unexpected(following, f"{{{{{word}}}}}")
+                if not self.loops:
+                    raise self.error(f"{{{{{word}}}}} outside {{{{range}}}}")
                 return n.Jump(position, word)
         self.at = start
         mark = len(self.variables)

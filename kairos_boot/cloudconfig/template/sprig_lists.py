@@ -40,7 +40,10 @@ def prepend(value: object, item: object) -> list[object]:
 
 def concat(*values: object) -> list[object]:
     limits.list_fits(sum(len(v) for v in values if isinstance(v, (list, tuple))))
-    return [item for value in values for item in _items(value, "concat")]
+    for value in values:
+        if not isinstance(value, (list, tuple)):
+            raise Failure(f"Cannot concat type {kind_of(value)} as list")
+    return [item for value in values if isinstance(value, (list, tuple)) for item in value]
 
 
 def uniq(value: object) -> list[object]:
