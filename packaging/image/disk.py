@@ -6,6 +6,7 @@ The file systems are written straight into the file; no loop device, no mount an
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,17 +55,18 @@ def key(system_oem: Path, images: list[str]) -> str:
 
 
 def build(draft: Path, system_oem: Path, images: list[str]) -> None:
-    """Make the disk *draft*; *images* says which of active, passive and recovery are on it."""
-    tree = draft.with_suffix(".tree")
-    system = draft.with_suffix(".system")
-    discard(tree)
+    """Make the directory *draft* with node.raw, and the kernel and the initrd of its images; *images* says which of them it has."""
+    draft.mkdir()
+    disk, tree, system = draft / "node.raw", draft / "tree", draft / "system.img"
     try:
         with phase("node tree"):
             node.build(tree, system_oem)
         with phase("system image"):
             size = system_image(tree, system)
         with phase("disk"):
-            assemble(draft, system, size, images)
+            assemble(disk, system, size, images)
+        shutil.copyfile(tree / "boot/vmlinuz", draft / "vmlinuz")
+        shutil.copyfile(tree / "boot/initrd", draft / "initrd")
     finally:
         discard(tree)
         discard(system)

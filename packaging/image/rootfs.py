@@ -36,6 +36,8 @@ REMOVED = [
     "boot/config-*", "boot/System.map-*", "boot/initrd*", "vmlinuz*", "initrd*", "etc/ssh/ssh_host_*", "var/lib/dbus/machine-id", "var/lib/apt/lists/*",
     "var/cache/*", "var/log/*", "usr/share/python-wheels", "usr/lib/python3.*/pydoc_data", "usr/lib/python3.*/lib2to3", "etc/kernel/postinst.d/dracut", "usr/lib/python3/dist-packages/lxml/includes", "etc/resolv.conf",
 ]  # fmt: skip
+# Upkeep of a machine whose system is changed package by package.
+MASKED = ["apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service", "systemd-firstboot.service"]
 # The root is read-only, so whatever is mounted on must be there.
 MOUNT_POINTS = ["oem", "usr/local", "system/oem", "system/discovery", "run", "tmp", "efi", "snap", "srv", "opt", "home", "usr/libexec"]
 
@@ -94,6 +96,8 @@ def tidy(root: Path) -> None:
     (root / "etc/resolv.conf").symlink_to("../run/systemd/resolve/resolv.conf")
     run("chroot", root, "depmod", "-a", kernel.name.removeprefix("vmlinuz-"))
     run("chroot", root, "passwd", "--lock", "root")
+    run("systemctl", "--root", root, "enable", "ssh.service", "systemd-networkd.service", "systemd-timesyncd.service")
+    run("systemctl", "--root", root, "mask", *MASKED)
     libraries = [f"/{path.relative_to(root)}" for path in root.glob("usr/lib/python3*")]
     run("chroot", root, "find", *libraries, "-name", "__pycache__", "-prune", "-exec", "rm", "-r", "{}", "+")
     run("chroot", root, "python3", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", *libraries)

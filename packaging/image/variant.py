@@ -24,9 +24,9 @@ stages:
 
 
 def base(system_oem: Path = OEM, images: tuple[str, ...] = ("active", "passive", "recovery")) -> Path:
-    """The cached raw disk with these default configurations and images; never write to it."""
+    """The cached raw disk with these default configurations and images; never write to it. `vmlinuz` and `initrd` lie beside it."""
     chosen = list(images)
-    return cached("disk", disk.key(system_oem, chosen) + ".raw", lambda draft: disk.build(draft, system_oem, chosen), keep=4)
+    return cached("disk", disk.key(system_oem, chosen), lambda draft: disk.build(draft, system_oem, chosen), keep=4) / "node.raw"
 
 
 def access() -> dict[str, str]:
