@@ -1,0 +1,32 @@
+"""systemd_firstboot: basic settings through systemd's own tool (spec/modules.md 3.16)."""
+
+from __future__ import annotations
+
+from kairos_boot.actions.base import Invalid
+from kairos_boot.actions.firstboot import FirstBoot
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kairos_boot.actions.base import Action
+    from kairos_boot.cloudconfig.model import Step
+    from kairos_boot.facts import Facts
+
+KEY = "systemd_firstboot"
+TIME_LIMIT = 600.0
+
+
+def plan(step: Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
+    """Yield one call with all options; a key that is no option is refused."""
+    options = {}
+    for key, value in step.systemd_firstboot.items():
+        name = key.lower()
+        if not name.replace("-", "").isalnum() or not name.isascii() or name.startswith("-"):
+            yield Invalid(step.where(KEY, key), f"not an option of systemd-firstboot: {key!r}", "write it without dashes in front, like locale")
+        elif "\0" in value or "\n" in value:
+            yield Invalid(step.where(KEY, key), f"the value of {key} has more than one line")
+        else:
+            options[name] = value
+    if options:
+        yield FirstBoot(options, TIME_LIMIT if step.timeout is None else step.timeout, step.where(KEY))
