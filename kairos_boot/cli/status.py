@@ -1,0 +1,39 @@
+"""kairos-boot status [--boot N] [--brief|--steps] [--json]
+
+Tells what ran in a boot, what was skipped and why, and what failed, the culprits first.
+
+      --boot N    N boots ago (0 is this boot), or the beginning of a boot's id; the last ten boots are kept
+      --brief     leave out the skipped steps
+      --steps     list every step
+      --json      print it for programs
+
+Exit code: 0, or 3 when there is nothing to tell.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from kairos_boot.cli.arguments import UsageError, parse
+from kairos_boot.reports.history import load
+from kairos_boot.reports.status import as_data, as_text
+from kairos_boot.system.host import Host
+
+FLAGS = {"boot": True, "brief": False, "steps": False, "json": False, "root": True}
+
+
+def run(words: list[str]) -> int:
+    """Print the status."""
+    given = parse(words, FLAGS)
+    if given.words:
+        raise UsageError(f"it takes no words: {given.words[0]}")
+    boot = load(Host(given.value("root", "/")), given.value("boot", "0"))
+    if "json" in given:
+        import json
+
+        sys.stdout.write(json.dumps(as_data(boot), indent=1, ensure_ascii=False) + "\n")
+    else:
+        lines = as_text(boot, time.time(), colour=sys.stdout.isatty(), steps="steps" in given, brief="brief" in given)
+        sys.stdout.write("\n".join(lines) + "\n")
+    return 0

@@ -1,0 +1,1 @@
+"""What operators look at: reports over the ledger. They change nothing."""

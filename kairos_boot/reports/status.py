@@ -1,0 +1,151 @@
+"""status: what a boot did, the culprits first."""
+
+from __future__ import annotations
+
+import time
+
+from kairos_boot.reports.text import Paint, count, seconds, table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kairos_boot.reports.history import Boot, Failure, Run
+
+COLOURS = {"ok": "1;32", "running": "1;33", "degraded": "1;31"}
+OUTPUT = 8
+"""Lines shown of what a failed command said."""
+REASON = 120
+"""Characters shown of a reason in a list; --json has the whole of it."""
+
+
+def as_text(boot: Boot, now: float, *, colour: bool = False, steps: bool = False, brief: bool = False) -> list[str]:
+    """The lines for people. *steps*: every step; *brief*: no skipped steps. *now* is the time, in seconds since the epoch."""
+    paint = Paint(on=colour)
+    failed = boot.failed()
+    lines = [*_head(boot, failed, now, paint), ""]
+    if failed:
+        lines += [paint("FAILED", "1;31"), *(line for f in failed for line in _failure(f)), ""]
+    broken = [run for run in boot.runs if run.latest and run.result == "interrupted"]
+    if broken:
+        lines += [paint("INTERRUPTED", "1;31"), *(f"  {run.stage} began {_when(run)} and never ended" for run in broken), ""]
+    lines += [*_stages(boot), ""]
+    lines += _mounts(boot)
+    warned = boot.warned()
+    if warned:
+        lines += ["WARNINGS", *(line for f in warned for line in _failure(f)), ""]
+    if steps:
+        lines += _steps(boot)
+    elif not brief:
+        lines += _skipped(boot)
+    if boot.damaged:
+        lines += [f"{count(boot.damaged, 'damaged line')} of the ledger could not be read: the node lost power, or its memory ran out", ""]
+    return lines[:-1] if lines and not lines[-1] else lines
+
+
+def _head(boot: Boot, failed: list[Failure], now: float, paint: Paint) -> list[str]:
+    runs = [run for run in boot.runs if run.latest]
+    done = sum(run.count("done", "unchanged") for run in runs)
+    skipped = sum(run.count("skipped") for run in runs)
+    what = f"{count(done, 'step')} done, {skipped} skipped" + (f", {count(len(failed), 'failure')}" if failed else "")
+    started = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(boot.started)) if boot.started else "unknown"
+    ago = f", {seconds(now - boot.started)} ago" if not boot.ago and 0 <= now - boot.started < 10**8 else ""
+    which = "this boot" if not boot.ago else "the boot before" if boot.ago == 1 else f"{boot.ago} boots ago"
+    mode = f"{boot.facts['mode']} system, " if boot.facts.get("mode") else ""
+    return [f"{paint(boot.result.upper(), COLOURS[boot.result])}: {what}", f"{which}: {mode}started {started}{ago}, id {boot.boot_id}"]
+
+
+def _failure(failure: Failure) -> list[str]:
+    place = f"{failure.where}: " if failure.where else ""
+    first, *rest = failure.message.split("\n")
+    lines = [f"  {place}{first}"]
+    if len(rest) > OUTPUT:
+        lines.append(f"      | … {count(len(rest) - OUTPUT, 'line')} before")
+        rest = rest[-OUTPUT:]
+    lines += [f"      | {line}" for line in rest]
+    about = [f"stage {', '.join(failure.stages)}" if failure.stages else "", f"step {failure.step}" if failure.step else "", failure.module]
+    if any(about):
+        lines.append(f"      in {', '.join(x for x in about if x)}")
+    if failure.hint:
+        lines.append(f"      {failure.hint}")
+    return lines
+
+
+def _grouped(boot: Boot) -> list[list[Run]]:
+    """The latest runs of each stage with its substages, in the order in which the stages began."""
+    groups: dict[str, list[Run]] = {}
+    for run in boot.runs:
+        if run.latest:
+            groups.setdefault(run.main, []).append(run)
+    return list(groups.values())
+
+
+def _outcome(runs: list[Run]) -> str:
+    results = [run.result for run in runs]
+    return next((r for r in ("running", "interrupted", "degraded") if r in results), "done")
+
+
+def _stages(boot: Boot) -> list[str]:
+    rows = [["STAGE", "RESULT", "DONE", "SKIPPED", "FAILED", "TOOK", "BEGAN", ""]]
+    for runs in _grouped(boot):
+        again = sum(r.stage == runs[0].stage for r in boot.runs) - 1
+        rows.append([runs[0].main, _outcome(runs), str(sum(r.count("done", "unchanged") for r in runs)), str(sum(r.count("skipped") for r in runs)),
+                     str(sum(r.count("failed") for r in runs)), seconds(sum(r.duration for r in runs)), _when(runs[0]),
+                     f"run {again + 1} times" if again else ""])
+    return table(rows, right=(2, 3, 4, 5, 6)) if len(rows) > 1 else ["  no stage has run yet"]
+
+
+def _when(run: Run) -> str:
+    return f"+{seconds(run.begin)}"
+
+
+def _mounts(boot: Boot) -> list[str]:
+    if not boot.mounts:
+        return []
+    bad = sum(mount.get("result") != "done" for mount in boot.mounts)
+    return [f"  root file system: {count(len(boot.mounts), 'part')} in the initrd, {f'{bad} not done' if bad else 'all done'}", ""]
+
+
+def _skipped(boot: Boot) -> list[str]:
+    rows = [[run.stage, step.name, _cut(step.reason)] for run in boot.runs if run.latest for step in run.steps if step.result == "skipped"]
+    return ["SKIPPED", *table(rows), ""] if rows else []
+
+
+def _steps(boot: Boot) -> list[str]:
+    lines = []
+    for run in boot.runs:
+        if run.latest and run.steps:
+            rows = [[step.result, seconds(step.duration), step.name, _cut(step.reason)] for step in run.steps]
+            lines += [f"{run.stage} ({run.result}, {seconds(run.duration)})", *table(rows, right=(1,)), ""]
+    return lines
+
+
+def _cut(reason: str) -> str:
+    line = reason.split("\n", maxsplit=1)[0]
+    return line if len(line) <= REASON else f"{line[:REASON]}…"
+
+
+def as_data(boot: Boot) -> dict[str, Any]:
+    """The same for programs. Times are in seconds: `time` since the epoch, `begin` since the kernel started."""
+    return {
+        "boot": {"id": boot.boot_id, "ago": boot.ago, "started": round(boot.started, 3), **boot.facts},
+        "result": boot.result,
+        "failures": [_failure_data(f) for f in boot.failed()],
+        "warnings": [_failure_data(f) for f in boot.warned()],
+        "stages": [{
+            "stage": run.stage, "result": run.result, "latest": run.latest, "time": run.time, "begin": run.begin, "duration": run.duration,
+            "done": run.count("done", "unchanged"), "skipped": run.count("skipped"), "failed": run.count("failed"),
+            "steps": [{
+                "step": step.name, "file": step.file, "result": step.result, "reason": step.reason, "begin": round(step.begin, 6),
+                "duration": step.duration,
+                "items": [{k: v for k, v in item.items() if k not in ("kind", "stage", "step", "time", "uptime")} for item in step.items],
+            } for step in run.steps],
+        } for run in boot.runs],
+        "mounts": [{k: v for k, v in mount.items() if k not in ("kind", "time")} for mount in boot.mounts],
+        "damaged_lines": boot.damaged,
+    }
+
+
+def _failure_data(failure: Failure) -> dict[str, Any]:
+    return {"where": failure.where, "message": failure.message, "hint": failure.hint, "step": failure.step, "module": failure.module,
+            "stages": failure.stages}

@@ -1,0 +1,232 @@
+"""Requirements: `status` tells from the ledger alone what ran, what was skipped and why, and what failed with its place (E1)."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kairos_boot.cli import status as verb
+from kairos_boot.errors import KairosError
+from kairos_boot.reports.history import Boot, load
+from kairos_boot.reports.status import as_data, as_text
+from kairos_boot.reports.text import seconds
+from kairos_boot.stages.ledger import DIRECTORY, Ledger
+from kairos_boot.system.host import Host
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Story:
+    """Writes a ledger whose clock moves by what things last."""
+
+    def __init__(self, folder: Path, boot: str = "b1") -> None:
+        self.now = 10.0
+        self.ledger = Ledger(str(folder), boot, clock=lambda: 1_000_000 + self.now, monotonic=lambda: self.now)
+
+    def step(self, stage: str, name: str, result: str = "done", reason: str = "", duration: float = 0.5, **failed: str) -> None:
+        self.now += duration
+        if failed:
+            self.ledger.write("item", stage=stage, step=name, module="commands", action="run x", result="failed", duration=duration, **failed)
+        self.ledger.write("step", stage=stage, step=name, file="/oem/a.yaml", result=result, reason=reason, duration=duration)
+
+    def start(self, stage: str) -> None:
+        self.ledger.write("stage", event="start", stage=stage, steps=1)
+
+    def end(self, stage: str, result: str = "done", duration: float = 1.0) -> None:
+        self.ledger.write("stage", event="end", stage=stage, result=result, duration=duration)
+
+    def stage(self, stage: str, *steps: str) -> None:
+        self.start(stage)
+        for name in steps:
+            self.step(stage, name)
+        self.end(stage)
+
+    def boot(self, **more: Any) -> Boot:
+        with open(self.ledger.path, "rb") as file:
+            return Boot("b1", file.read(), **more)
+
+    def text(self, **more: Any) -> str:
+        return "\n".join(as_text(self.boot(), 1_000_060.0, **more))
+
+
+@pytest.fixture
+def story(tmp_path: Path) -> Story:
+    return Story(tmp_path)
+
+
+def test_a_good_boot_is_told_in_few_lines(story: Story) -> None:
+    story.ledger.write("boot", mode="active", image="/cOS/active.img")
+    story.ledger.write("mount", what="overlay", where="/sysroot/etc", type="overlay", options="", result="done", duration=0.01)
+    for stage in ("rootfs.before", "rootfs", "rootfs.after", "boot.before", "boot", "boot.after"):
+        story.stage(stage, *(["A.x", "A.y"] if "." not in stage else []))
+    lines = story.text().split("\n")
+    assert lines[0] == "OK: 4 steps done, 0 skipped"
+    assert "active system" in lines[1]
+    assert "1970-01-12 13:46:40 UTC" in lines[1]  # when the kernel started
+    assert "1 part in the initrd, all done" in story.text()
+    assert [line.split()[:2] for line in lines if line.startswith("  ") and "done" in line][:2] == [["rootfs", "done"], ["boot", "done"]]
+    assert len(lines) < 10
+
+
+def test_a_failure_comes_first_with_place_cause_and_hint(story: Story) -> None:
+    story.start("boot")
+    story.step("boot", "A.bad", "failed", "x", error="mkfs /dev/x: exit status 1\nno such device\nmore", where="/oem/a.yaml:7:9: stages.boot[0].commands[1]", hint="plug it in")
+    story.end("boot", "degraded")
+    text = story.text()
+    assert text.startswith("DEGRADED: 0 steps done, 0 skipped, 1 failure")
+    for part in ("/oem/a.yaml:7:9: stages.boot[0].commands[1]: mkfs /dev/x: exit status 1", "| no such device", "stage boot, step A.bad, commands", "plug it in"):
+        assert part in text
+    assert text.index("FAILED") < text.index("STAGE")
+
+
+def test_a_skipped_step_is_listed_with_its_reason(story: Story) -> None:
+    story.start("boot")
+    story.step("boot", "A.x", "skipped", "only_os: the system is 'Lab', which 'Fedora' does not match", 0.0)
+    story.end("boot")
+    assert "only_os: the system is 'Lab'" in story.text()
+    assert "only_os: the system is 'Lab'" not in story.text(brief=True)
+    assert story.boot().result == "ok"
+
+
+def test_a_broken_document_is_told_once_though_each_stage_meets_it(story: Story) -> None:
+    for stage in ("fs", "boot"):
+        story.ledger.write("problem", stage=stage, severity="error", where="/oem/b.yaml:3:1", message="not YAML", hint="mind the blanks")
+        story.start(stage)
+        story.end(stage, "degraded")
+    [failure] = story.boot().failed()
+    assert (failure.where, failure.stages) == ("/oem/b.yaml:3:1", ["fs", "boot"])
+    assert story.text().count("/oem/b.yaml:3:1") == 1
+
+
+def test_a_stage_that_ran_again_after_a_repair_counts_as_it_is_now(story: Story) -> None:
+    story.start("boot")
+    story.step("boot", "A.x", "failed", "x", error="no", where="/oem/a.yaml:1:1")
+    story.end("boot", "degraded")
+    assert story.boot().result == "degraded"
+    story.stage("boot", "A.x")
+    assert story.boot().result == "ok"
+    assert "run 2 times" in story.text()
+
+
+def test_a_failed_condition_of_a_skipped_step_counts(story: Story) -> None:
+    story.start("boot")
+    story.ledger.write("problem", stage="boot", step="A.x", severity="error", where="/oem/a.yaml:1:1: stages.boot[0].if", message="time limit of 1 s")
+    story.step("boot", "A.x", "skipped", "if: time limit of 1 s")
+    story.end("boot", "degraded")
+    [failure] = story.boot().failed()
+    assert failure.step == "A.x"
+
+
+def test_a_mount_that_is_missing_makes_the_boot_degraded(story: Story) -> None:
+    story.ledger.write("mount", what="LABEL=COS_PERSISTENT", where="/usr/local", result="missing", error="no such partition", hint="look at the disk")
+    assert story.boot().result == "degraded"
+    assert "LABEL=COS_PERSISTENT on /usr/local: no such partition" in story.text()
+
+
+def test_warnings_are_told_and_cost_nothing(story: Story) -> None:
+    story.ledger.write("problem", stage="boot", severity="warning", where="/oem/a.yaml:1:1", message="unknown key: systctl")
+    story.stage("boot")
+    assert story.boot().result == "ok"
+    assert "unknown key: systctl" in story.text()
+
+
+def test_a_stage_without_an_end(story: Story) -> None:
+    story.start("boot")
+    story.step("boot", "A.x")
+    assert story.boot(alive=True).result == "running"
+    assert story.boot(alive=False).result == "degraded"
+    assert story.boot(ago=1).runs[0].result == "interrupted"
+    assert "never ended" in story.text()
+
+
+def test_damaged_lines_are_told(story: Story) -> None:
+    story.stage("boot")
+    with open(story.ledger.path, "ab") as file:
+        file.write(b'{"kind": "st')
+    assert "1 damaged line" in story.text()
+
+
+def test_json_has_the_whole_of_it(story: Story) -> None:
+    story.stage("boot", "A.x")
+    data = json.loads(json.dumps(as_data(story.boot())))
+    assert data["result"] == "ok"
+    [step] = data["stages"][0]["steps"]
+    assert (step["step"], step["result"], step["begin"], step["duration"]) == ("A.x", "done", 10.0, 0.5)
+
+
+def test_records_of_a_later_version_are_no_harm(story: Story) -> None:
+    story.ledger.write("something-new", stage=["x"], deep={"a": 1})
+    story.ledger.write("stage", stage=5, event=None, duration="long")
+    story.ledger.write("step", stage="boot", duration="x", result=None)
+    story.stage("boot", "A.x")
+    assert story.boot().result == "ok"
+    assert as_text(story.boot(), 0.0)
+
+
+def node(tmp_path: Path, current: str) -> Host:
+    for path in ("proc/sys/kernel/random", "run/cos/ledger", "run/lock"):
+        (tmp_path / path).mkdir(parents=True, exist_ok=True)
+    (tmp_path / "proc/sys/kernel/random/boot_id").write_text(f"{current}\n")
+    return Host(str(tmp_path))
+
+
+def boots(tmp_path: Path, count: int) -> Host:
+    for number in range(count):
+        host = node(tmp_path, f"{number}-boot")
+        ledger = Ledger(host.path(DIRECTORY), f"{number}-boot")
+        ledger.write("stage", event="start", stage=f"s{number}")
+        ledger.write("stage", event="end", stage=f"s{number}", result="done", duration=0.0)
+        ledger.keep(host)
+        if number < count - 1:
+            os.unlink(ledger.path)
+    return host
+
+
+@pytest.mark.parametrize(("ago", "stage"), [("0", "s2"), ("1", "s1"), ("-1", "s1"), ("2", "s0"), ("1-b", "s1"), ("2-boot", "s2")])
+def test_earlier_boots_are_found(tmp_path: Path, ago: str, stage: str) -> None:
+    assert load(boots(tmp_path, 3), ago).runs[0].stage == stage
+
+
+@pytest.mark.parametrize("ago", ["3", "x", "99999999999999"])
+def test_a_boot_that_is_not_there(tmp_path: Path, ago: str) -> None:
+    with pytest.raises(KairosError, match="boot"):
+        load(boots(tmp_path, 3), ago)
+
+
+def test_the_copy_serves_when_run_was_lost(tmp_path: Path) -> None:
+    host = boots(tmp_path, 2)
+    os.unlink(host.path(f"{DIRECTORY}/1-boot.jsonl"))
+    assert load(host).runs[0].stage == "s1"
+
+
+def test_nothing_recorded_says_so(tmp_path: Path) -> None:
+    with pytest.raises(KairosError, match="nothing was recorded"):
+        load(node(tmp_path, "b1"))
+
+
+def test_a_run_that_goes_on_is_known_by_its_lock(tmp_path: Path) -> None:
+    host = node(tmp_path, "b1")
+    Ledger(host.path(DIRECTORY), "b1").write("stage", event="start", stage="boot")
+    with open(tmp_path / "run/lock/kairos-boot.lock", "w", encoding="utf-8") as lock, open("/proc/locks", encoding="ascii") as locks:
+        assert load(host).result == "degraded"
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        (tmp_path / "proc/locks").write_text(locks.read())
+        assert load(host).result == "running"
+
+
+def test_the_verb_prints_text_or_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = boots(tmp_path, 2).root
+    assert verb.run(["--root", root]) == 0
+    assert capsys.readouterr().out.startswith("OK: ")
+    assert verb.run(["--root", root, "--boot", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["boot"]["id"] == "0-boot"
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.0, "0 ms"), (0.3124, "312 ms"), (1.238, "1.24 s"), (0.9996, "1.00 s"), (59.996, "1 min 0 s"), (125.0, "2 min 5 s"), (10920.0, "3 h 2 min")])
+def test_durations_for_people(value: float, text: str) -> None:
+    assert seconds(value) == text
