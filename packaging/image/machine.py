@@ -45,7 +45,7 @@ class Machine:
         self.boots += 1
         self.port = free_port()
         discard(self.monitor)
-        self.console.touch()
+        self.console.write_text("")
         words = ["qemu-system-x86_64", "-name", "kairos-boot", "-machine", "q35", "-accel", acceleration(), "-cpu", "max", "-smp", "2", "-m", str(self.memory)]
         words += ["-display", "none", "-serial", f"file:{self.console}", "-qmp", f"unix:{self.monitor},server=on,wait=off"]
         words += ["-nic", f"user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:{self.port}-:22", "-device", "virtio-rng-pci"]

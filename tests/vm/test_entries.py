@@ -1,0 +1,277 @@
+"""One node through its boot entries: cos, fallback, recovery, statereset under BIOS, and cos under UEFI.
+
+Each boot is made once and looked at by the tests below it; what one leaves on the disk is what the next one is asked about.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import machine as qemu
+import node as layout
+import pytest
+import variant
+import yaml
+from vm import Node, oem_files
+
+pytestmark = [pytest.mark.vm, pytest.mark.root]
+
+STAGES = [f"{stage}{part}" for stage in ("rootfs", "initramfs", "fs", "boot", "network") for part in (".before", "", ".after")]
+OEM = layout.OEM
+
+
+@pytest.fixture(scope="module")
+def cos(base_disk: Path, scratch: Path, machines: list[qemu.Machine]) -> Node:
+    """The first boot of a new node, entry cos, BIOS."""
+    overlay = variant.Overlay(base_disk, scratch / "node.qcow2")
+    overlay.write_oem(oem_files("oem"))
+    machine = qemu.Machine(overlay.path, scratch)
+    machines.append(machine)
+    return Node(machine).boot()
+
+
+@pytest.fixture(scope="module")
+def fallback(cos: Node) -> Node:
+    """The boot after it: entry fallback, chosen once."""
+    cos.machine.ssh(
+        "echo kept >/usr/local/kept; echo kept >/etc/ssh/sshd_config.d/kept.conf.off; echo kept >/root/kept;"
+        " echo gone >/etc/gone; echo gone >/srv/gone; echo gone >/var/tmp/gone; sync; grub-editenv /oem/grubenv set next_entry=fallback"
+    )
+    return cos.reboot()
+
+
+@pytest.fixture(scope="module")
+def recovery(fallback: Node) -> Node:
+    """The boot after that: entry recovery, chosen once."""
+    fallback.machine.ssh("grub-editenv /oem/grubenv set next_entry=recovery")
+    return fallback.reboot()
+
+
+@pytest.fixture(scope="module")
+def statereset(recovery: Node) -> Node:
+    """The boot after that: entry statereset, chosen once."""
+    recovery.machine.ssh("grub-editenv /oem/grubenv set next_entry=statereset")
+    return recovery.reboot()
+
+
+@pytest.fixture(scope="module")
+def uefi(statereset: Node) -> Node:
+    """The last boot: the same disk under UEFI, nothing chosen."""
+    statereset.machine.press_power()
+    statereset.machine.uefi = True
+    return Node(statereset.machine).boot()
+
+
+def modes(node: Node) -> dict[str, str]:
+    """The boot state's sentinels."""
+    return {name: text for name, text in node.facts["cos"].items() if name.endswith("_mode") or name == "unknown"}
+
+
+def image_of(node: Node) -> str:
+    """The image file that the root file system is in."""
+    device = node.mount("/")[0].removeprefix("/dev/")
+    assert node.facts["loops_read_only"][device] == "1"
+    return str(node.facts["loops"][device])
+
+
+# Entry cos
+
+
+def test_entry_cos_reaches_multi_user_without_a_failed_unit(cos: Node) -> None:
+    assert cos.facts["failed"] == []
+    assert cos.facts["state"] == "running"
+    assert cos.facts["units"]["multi-user.target"]["ActiveState"] == "active"
+
+
+def test_the_root_is_the_read_only_image(cos: Node) -> None:
+    assert image_of(cos).endswith("/cOS/active.img")
+    assert "ro" in cos.mount("/")[2].split(",")
+    assert cos.host.run("touch /usr/try").rc != 0
+
+
+def test_the_mode_is_told_by_one_sentinel_that_contains_1(cos: Node) -> None:
+    assert modes(cos) == {"active_mode": "1"}
+
+
+def test_grub_tells_the_partition_that_the_image_lies_on(cos: Node) -> None:
+    [token] = [word for word in cos.facts["cmdline"] if word.startswith("kairos.state=")]
+    assert token == f"kairos.state=PARTUUID={cos.facts['labels']['COS_STATE'][1]}"
+    assert cos.mount("/run/initramfs/cos-state")[0] == cos.facts["labels"]["COS_STATE"][0]
+
+
+@pytest.mark.parametrize("path", ["/etc", "/var", "/srv"])
+def test_ephemeral_paths_are_overlays(cos: Node, path: str) -> None:
+    kind, options = cos.mount(path)[1:]
+    assert kind == "overlay"
+    assert "rw" in options.split(",")
+
+
+def test_every_persistent_path_is_bound_from_the_persistent_partition(cos: Node) -> None:
+    [step] = [step for step in yaml.safe_load((OEM / "00_rootfs.yaml").read_text())["stages"]["rootfs"] if "persistent partition" in step["name"]]
+    paths = step["environment"]["PERSISTENT_STATE_PATHS"].split()
+    device = cos.facts["labels"]["COS_PERSISTENT"][0]
+    assert len(paths) > 30
+    assert {path: cos.mount(path)[0] for path in paths} == dict.fromkeys(paths, device)
+
+
+def test_the_partitions_and_the_temporary_directory_are_mounted(cos: Node) -> None:
+    for path, label in (("/oem", "COS_OEM"), ("/usr/local", "COS_PERSISTENT")):
+        device, _, options = cos.mount(path)
+        assert device == cos.facts["labels"][label][0]
+        assert "rw" in options.split(",")
+    assert "ro" in cos.mount("/run/initramfs/cos-state")[2].split(",")
+    assert cos.mount("/tmp")[1] == "tmpfs"
+    assert cos.mount("/run/overlay")[1] == "tmpfs"
+
+
+def test_fstab_tells_what_is_mounted(cos: Node) -> None:
+    places = {fields[1] for fields in cos.facts["fstab"]}
+    assert {"/", "/etc", "/var", "/srv", "/oem", "/usr/local", "/etc/ssh", "/run/initramfs/cos-state"} <= places
+    assert not [place for place in places if place.startswith("/sysroot")]
+
+
+def test_every_stage_and_substage_ran_once_and_in_order(cos: Node) -> None:
+    assert [line[0] for line in cos.facts["order"] if not line[0].startswith("reconcile")] == STAGES
+
+
+def test_rootfs_runs_in_the_initrd_before_the_layout_and_initramfs_in_the_node_after_it(cos: Node) -> None:
+    seen = {stage: (place, int(mounted)) for stage, place, mounted in cos.facts["order"]}
+    for part in (".before", "", ".after"):
+        assert seen[f"rootfs{part}"] == ("initrd", 0)
+        assert seen[f"initramfs{part}"][0] == "node"
+        assert seen[f"initramfs{part}"][1] >= 2
+
+
+def test_what_initramfs_wrote_is_in_the_running_node(cos: Node) -> None:
+    made = cos.host.file("/etc/made/in-initramfs")
+    assert made.content_string == "chrooted"
+    assert (made.mode, made.user) == (0o640, "root")
+
+
+def test_stage_boot_had_its_effects_and_the_step_that_does_not_apply_is_recorded_with_its_reason(cos: Node) -> None:
+    assert cos.host.sysctl("vm.swappiness") == 17
+    assert cos.host.user("somebody").shell == "/bin/sh"
+    assert not cos.host.file("/run/must-not-exist").exists
+    [skipped] = [step for step in cos.steps(stage="boot", result="skipped") if "60_effects" in step["file"]]
+    assert "no_such_mode" in skipped["reason"]
+
+
+def test_nothing_failed_by_the_ledger(cos: Node) -> None:
+    assert cos.facts["ledgers"] == 1
+    wrong = [r for r in cos.facts["ledger"] if r.get("result") in {"failed", "missing"} or (r["kind"] == "problem" and r["severity"] == "error")]
+    assert wrong == []
+    ended = [r["stage"] for r in cos.facts["ledger"] if r["kind"] == "stage" and r["event"] == "end"]
+    assert [stage for stage in ended if stage in STAGES] == STAGES
+
+
+def test_status_names_every_stage_and_every_step_of_ours(cos: Node) -> None:
+    code, text, errors = cos.facts["status"]
+    assert (code, errors) == (0, "")
+    for word in [*STAGES, "Kernel setting", "Not here", "no_such_mode"]:
+        assert word in text
+
+
+def test_starting_the_reconcile_service_runs_the_stage_again(cos: Node) -> None:
+    count = "grep -c ^reconcile /run/order"
+    before = int(cos.host.run(count).stdout or 0)
+    assert cos.host.run("systemctl start cos-setup-reconcile && systemctl start cos-setup-reconcile").rc == 0
+    assert int(cos.host.run(count).stdout) == before + 6
+
+
+def test_reconcile_is_armed_for_5_and_60_minutes(cos: Node) -> None:
+    timer = cos.facts["units"]["cos-setup-reconcile.timer"]
+    assert timer["ActiveState"] == "active"
+    assert "OnBootUSec=5min" in str(timer) or cos.host.run("systemctl show cos-setup-reconcile.timer | grep -q OnBootUSec=5min").rc == 0
+    assert cos.host.run("systemctl show cos-setup-reconcile.timer | grep -Eq 'OnUnit(Active|Inactive)USec=1h'").rc == 0
+
+
+def test_the_journal_tells_what_ran(cos: Node) -> None:
+    by_field = cos.host.run("journalctl --no-pager -o cat KAIROS_STAGE=boot").stdout
+    assert "Kernel setting" in by_field
+    by_unit = cos.host.run("journalctl --no-pager -o cat -u cos-setup-network").stdout
+    assert "50_order" in by_unit
+
+
+def test_the_initrd_half_has_its_readable_log(cos: Node) -> None:
+    log = cos.facts["initrd_log"]
+    for stage in STAGES[:6]:
+        assert f"Running stage: {stage}" in log
+
+
+def test_the_default_configurations_are_valid(cos: Node) -> None:
+    told = cos.host.run("kairos-boot validate /system/oem")
+    assert told.rc == 0, told.stdout
+
+
+# Entry fallback
+
+
+def test_entry_fallback_boots_the_passive_image_once(fallback: Node) -> None:
+    assert modes(fallback) == {"passive_mode": "1"}
+    assert image_of(fallback).endswith("/cOS/passive.img")
+    assert "next_entry=fallback" not in fallback.facts["grubenv"]
+
+
+def test_persistent_files_and_edits_survive_a_reboot(fallback: Node) -> None:
+    for path in ("/usr/local/kept", "/etc/ssh/sshd_config.d/kept.conf.off", "/root/kept"):
+        assert fallback.host.file(path).content_string == "kept\n", path
+
+
+def test_ephemeral_files_do_not_survive(fallback: Node) -> None:
+    told = fallback.host.run("ls -d /etc/gone /srv/gone /var/tmp/gone")
+    assert told.stdout == ""
+
+
+def test_the_node_stays_who_it_is(cos: Node, fallback: Node) -> None:
+    for name in ("machine_id", "host_key"):
+        assert fallback.facts[name]
+        assert fallback.facts[name] == cos.facts[name]
+
+
+def test_the_ledgers_of_both_boots_are_kept(fallback: Node) -> None:
+    assert len(fallback.facts["kept"]) == 2
+    assert fallback.host.run("kairos-boot status --boot -1").rc == 0
+
+
+# Entry recovery
+
+
+def test_entry_recovery_boots_the_recovery_image(recovery: Node) -> None:
+    assert modes(recovery) == {"recovery_mode": "1"}
+    assert image_of(recovery).endswith("/cOS/recovery.img")
+    [token] = [word for word in recovery.facts["cmdline"] if word.startswith("kairos.state=")]
+    assert token == f"kairos.state=PARTUUID={recovery.facts['labels']['COS_RECOVERY'][1]}"
+
+
+@pytest.mark.parametrize("name", ["recovery", "statereset"])
+def test_recovery_and_reset_do_not_touch_the_persistent_partition(name: str, request: pytest.FixtureRequest) -> None:
+    node = request.getfixturevalue(name)
+    device = node.facts["labels"]["COS_PERSISTENT"][0]
+    assert [place for what, place, _, _ in node.facts["mounts"] if what == device] == []
+    assert node.mount("/usr/local")[1] == "overlay"
+
+
+# Entry statereset
+
+
+def test_entry_statereset_is_the_recovery_image_in_reset_mode(statereset: Node) -> None:
+    assert modes(statereset) == {"autoreset_mode": "1"}
+    assert image_of(statereset).endswith("/cOS/recovery.img")
+    assert "kairos.reset" in statereset.facts["cmdline"]
+    assert "next_entry=statereset" not in statereset.facts["grubenv"]
+
+
+# UEFI
+
+
+def test_entry_cos_reaches_multi_user_under_uefi(uefi: Node) -> None:
+    assert uefi.facts["efi"]
+    assert modes(uefi) == {"active_mode": "1"}
+    assert uefi.facts["failed"] == []
+    assert uefi.facts["state"] == "running"
+
+
+def test_the_chosen_entries_were_for_one_boot_each(uefi: Node) -> None:
+    entries: list[Any] = [line for line in uefi.facts["grubenv"].splitlines() if line.startswith("next_entry=")]
+    assert entries in ([], ["next_entry="])
