@@ -1,0 +1,46 @@
+"""kairos-boot analyze [blame|timeline|critical-chain] [--boot N] [--svg FILE]
+
+Tells where the time of a boot went: `blame` lists the steps by duration, `timeline` shows stages and steps in time,
+`critical-chain` what the end of the boot waited for (this without a word).
+
+      --boot N    N boots ago, or the beginning of a boot's id
+      --svg FILE  write the timeline as a picture; - is standard output
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from kairos_boot.cli.arguments import UsageError, parse
+from kairos_boot.errors import KairosError
+from kairos_boot.reports import analyze
+from kairos_boot.reports.history import load
+from kairos_boot.system.host import Host
+
+FLAGS = {"boot": True, "svg": True, "root": True}
+REPORTS = {"blame": analyze.blame, "timeline": analyze.timeline, "critical-chain": analyze.critical_chain}
+
+
+def run(words: list[str]) -> int:
+    """Print the report, or write the picture."""
+    given = parse(words, FLAGS)
+    if len(given.words) > 1 or (given.words and given.words[0] not in REPORTS):
+        raise UsageError(f"say one of {', '.join(REPORTS)}, not {' '.join(given.words)}")
+    boot = load(Host(given.value("root", "/")), given.value("boot", "0"))
+    if "svg" in given:
+        _write(given.value("svg"), analyze.svg(boot))
+    if given.words or "svg" not in given:
+        sys.stdout.write("\n".join(REPORTS[given.words[0] if given.words else "critical-chain"](boot)) + "\n")
+    return 0
+
+
+def _write(path: str, text: str) -> None:
+    if path == "-":
+        sys.stdout.write(text)
+        return
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise KairosError(f"cannot be written: {os.strerror(error.errno or 0)}", path) from error

@@ -1,0 +1,29 @@
+"""kairos-boot logs [-o FILE]
+
+Collects what a report of a fault needs in one archive: the ledgers of the last boots, the initrd's log, the journal of
+the stage units, disks, mounts and the kernel's messages. No cloud-config is taken, since those hold secrets.
+
+  -o, --output FILE   the archive (./kairos-logs.tar.gz without it)
+"""
+
+from __future__ import annotations
+
+import sys
+
+from kairos_boot.cli.arguments import UsageError, parse
+from kairos_boot.reports.collect import collect
+from kairos_boot.system.host import Host
+
+FLAGS = {"output": True, "root": True}
+
+
+def run(words: list[str]) -> int:
+    """Write the archive and name it."""
+    given = parse(words, FLAGS, {"o": "output"})
+    if given.words:
+        raise UsageError(f"it takes no words: {given.words[0]}")
+    target = given.value("output", "kairos-logs.tar.gz")
+    for line in collect(Host(given.value("root", "/")), target):
+        sys.stderr.write(f"left out: {line}\n")
+    sys.stdout.write(f"{target}\n")
+    return 0
