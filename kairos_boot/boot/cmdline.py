@@ -99,6 +99,11 @@ class Cmdline:
         return self.seconds("oemtimeout", DEVICE_SECONDS)
 
     @property
+    def device_seconds(self) -> float:
+        """How long the persistent partition and further volumes are waited for."""
+        return DEVICE_SECONDS
+
+    @property
     def overlay(self) -> str:
         """What holds the ephemeral layer, unless the layout says so: `tmpfs:SIZE`, `LABEL=…` or `UUID=…`."""
         return self.cos("overlay", "tmpfs:20%")

@@ -17,15 +17,16 @@ from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import UsageError
 from kairos_boot.errors import KairosError
 from kairos_boot.system.host import Host
+from kairos_boot.system.udev import Partition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from kairos_boot.system.udev import Partition, Udev
+    from kairos_boot.system.udev import Udev
 
 SENTINELS = "/run/cos"
-DISK_FILE = "/run/kairos-boot/boot-disk"
+DISK_FILE, PARTITIONS_FILE = "/run/kairos-boot/boot-disk", "/run/kairos-boot/partitions"
 FATAL = 3
 
 
@@ -35,6 +36,7 @@ class Node:
     def __init__(self, host: Host) -> None:
         self.processes = host.processes
         self._udev: Udev | None = None
+        self._seen = _parse_partitions((host.read(PARTITIONS_FILE) or b"").decode("utf-8", "surrogateescape"))
 
     @property
     def udev(self) -> Udev:
@@ -45,13 +47,14 @@ class Node:
             self._udev = Udev()
         return self._udev
 
-    def wait(self, find: Callable[[list[Partition]], Partition | None], limit: float) -> Partition | None:
-        """See Udev.wait."""
-        return self.udev.wait(find, limit)
+    def wait(self, find: Callable[[list[Partition]], Partition | None], limit: float, disk: str = "") -> Partition | None:
+        """See Udev.wait; what the first half saw, and is still there, needs no udev."""
+        found = find(self._seen)
+        return found if found is not None and os.path.exists(found.node) else self.udev.wait(find, limit, disk)
 
     def partitions(self) -> list[Partition]:
-        """See Udev.partitions."""
-        return self.udev.partitions()
+        """What udev knows; what the first half saw while nobody needed more."""
+        return self.udev.partitions() if self._udev else list(self._seen)
 
     def mount(self, source: str, target: str, fstype: str, options: Sequence[str]) -> None:
         """Mount, once: what is mounted there already stays."""
@@ -109,6 +112,14 @@ def _image(cmdline: Cmdline, state: BootState, node: Node, report: Report) -> in
         return 0
     disk = attach(cmdline, state, node, report, STATE_SECONDS)
     os.makedirs(os.path.dirname(DISK_FILE), exist_ok=True)
-    with open(DISK_FILE, "w", encoding="utf-8") as file:
-        file.write(disk.text())
+    seen = "".join("\t".join(getattr(part, name) for name in part.__match_args__) + "\n" for part in node.partitions())
+    for path, text in ((DISK_FILE, disk.text()), (PARTITIONS_FILE, seen)):
+        with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
     return 1 if report.failed else 0
+
+
+def _parse_partitions(text: str) -> list[Partition]:
+    """What the first half noted: a partition a line, its fields in the record's order."""
+    lines = [line.split("\t") for line in text.splitlines() if line.count("\t") == len(Partition.__match_args__) - 1]
+    return [Partition(*fields) for fields in lines]

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
+MOMENT = 2.0
+"""Seconds for udev to look again at a partition that was formatted just now."""
+
 
 @record
 class Partition:
@@ -64,9 +67,13 @@ class Udev:
             return False
         return all(name in self._known for name in names)
 
-    def wait(self, find: Callable[[list[Partition]], T | None], limit: float) -> T | None:
-        """What *find* makes of the partitions, as soon as it is not None; None after *limit* seconds."""
-        end = time.monotonic() + limit
+    def wait(self, find: Callable[[list[Partition]], T | None], limit: float, disk: str = "") -> T | None:
+        """What *find* makes of the partitions, as soon as it is not None; None after *limit* seconds.
+
+        With *disk* it is a partition of that disk that is looked for: when udev knows all of them, only a label that is just being
+        written can still come, and that takes no longer than a moment.
+        """
+        end = time.monotonic() + (min(limit, MOMENT) if disk and self.complete(disk) else limit)
         while True:
             found = find(self.partitions())
             left = end - time.monotonic()

@@ -1,0 +1,66 @@
+"""Run a piece of this process inside the new root, with the kernel's own file systems in it."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from kairos_boot.errors import KairosError
+from kairos_boot.system import mounts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SHARED = ("/proc", "/sys", "/dev", "/run")
+"""Bound with everything that is mounted below them."""
+
+
+def inside(root: str, work: Callable[[], int], shared: tuple[str, ...] = SHARED) -> int:
+    """Fork, enter *root*, do *work* there and return the number that it returned (0 to 100).
+
+    The interpreter and what is imported already come along: no code of *root* is started for it. The mounts that *work* makes stay;
+    those that this function makes go. KairosError: *root* cannot be entered, or the work ended otherwise.
+    """
+    bound: list[str] = []
+    try:
+        for path in shared:
+            target = f"{root}{path}"
+            try:
+                if os.path.isdir(path) and not _is_mounted(target):
+                    os.makedirs(target, exist_ok=True)
+                    mounts.mount(path, target, flags=mounts.BIND | mounts.REC)
+                    bound.append(target)
+                    mounts.mount("", target, flags=mounts.SLAVE | mounts.REC)  # what is unmounted here must not go there
+            except OSError as error:
+                raise KairosError(f"cannot bind {path} for the stage: {os.strerror(error.errno or 0)}", target) from error
+        return _fork(root, work)
+    finally:
+        for target in reversed(bound):
+            mounts.unmount(target, detach=True)
+
+
+def _is_mounted(target: str) -> bool:
+    return mounts.at(target, mounts.mounted()) is not None
+
+
+def _fork(root: str, work: Callable[[], int]) -> int:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if not child:
+        code = 120
+        try:
+            os.chroot(root)
+            os.chdir("/")
+            code = min(work(), 100)
+        except BaseException as error:  # noqa: BLE001 -- the parent must never run on in here
+            import traceback
+
+            os.write(2, "".join(traceback.format_exception(error)).encode("utf-8", "backslashreplace"))
+        finally:
+            os._exit(code)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if not 0 <= code <= 100:
+        raise KairosError(f"the stage was cut off ({'status' if code > 0 else 'signal'} {abs(code)})", root, "see journalctl -b")
+    return code

@@ -1,0 +1,208 @@
+"""Persistent copies of image directories, kept in step three ways: the image of the last time, the image now, the user (D7).
+
+What the user changed, added or deleted stays so; a default that the user left alone follows the image, also when the image drops it.
+The image of the last time is a manifest beside the copies. Without one, all that differs from the image counts as the user's.
+
+A power cut leaves every file old or new: new entries are staged beside the copies, made durable, and renamed into place; a second
+manifest (`NAME.next`), durable before the first rename, tells a later run what an interrupted one was about to do.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from kairos_boot.boot import manifest
+from kairos_boot.boot.entries import Entry, describe, place, remove_tree, stage, walk
+from kairos_boot.errors import KairosError
+from kairos_boot.records import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+
+@record
+class Tree:
+    """A directory of the image, and its persistent copy; *name* is the file name of its manifest."""
+
+    name: str
+    image: str
+    store: str
+
+
+@record
+class Changes:
+    """Paths below the copy: to be written as the image has them, to be removed, and the user's that differ from a changed default."""
+
+    write: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+
+
+@record
+class Outcome:
+    """What became of a tree: *error* is why it is as it was."""
+
+    name: str
+    changes: Changes = Changes()
+    error: str = ""
+    skipped: bool = False
+
+
+def decide(old: Mapping[str, Entry], new: Mapping[str, Entry], user: Callable[[str], Entry | None],
+           pending: Mapping[str, Entry] | None = None) -> Changes:
+    """What has to change in a copy. *old* and *new* are the image then and now; *user* looks into the copy, and is only asked for
+    paths whose parents are directories there; *pending* is what an interrupted run was writing.
+    """
+    write, remove, kept, closed = [], [], [], set()
+    before = {**(pending or {}), **old}
+    for path in sorted({*before, *new}, key=lambda p: p.split("/")):
+        parent = path.rpartition("/")[0]
+        if path and parent in closed:
+            closed.add(path)
+            continue
+        o, n, p, u = old.get(path), new.get(path), (pending or {}).get(path), user(path)
+        ours = u is not None and u in (o, p)
+        action = ""
+        if n is None:
+            action = "remove" if ours else ""
+        elif u is None:
+            action = "" if _deleted(o, p, interrupted=pending is not None) else "write"
+        elif u != n and (ours or (pending is not None and _between(u, o, p))):
+            action = "write"
+        elif u != n and o is not None and o != n:
+            kept.append(path)
+        if action == "write":
+            write.append(path)
+        elif action == "remove":
+            remove.append(path)
+        then = n if action == "write" else u
+        if then is None or then[0] != "d":
+            closed.add(path)
+    return Changes(tuple(write), tuple(reversed(remove)), tuple(kept))
+
+
+def _deleted(old: Entry | None, pending: Entry | None, *, interrupted: bool) -> bool:
+    """Whether a default that is not in the copy was deleted by the user, not by an interrupted run."""
+    if old is None:
+        return False
+    return not interrupted or (pending is not None and pending[0] == old[0])
+
+
+def _between(user: Entry, old: Entry | None, pending: Entry | None) -> bool:
+    """Whether a directory is half way from one of our states to the other: its mode, owner and attributes are set one by one."""
+    if user[0] != "d" or old is None or pending is None:
+        return False
+    return all(u in (o, p) for u, o, p in zip(user, old, pending, strict=True))
+
+
+def synchronise(trees: Sequence[Tree], manifests: str, identity: str, sync: Callable[[str], None]) -> list[Outcome]:
+    """Bring the copies in step and return what became of each.
+
+    *identity* names the image: a tree that was in step with the same one is not looked at; an empty one is never the same.
+    *manifests* is a directory on the copies' file system; *sync* makes a file system durable. A tree that fails stays as it was
+    or is finished by a later run. KairosError: *manifests* cannot be made.
+    """
+    try:
+        os.makedirs(manifests, mode=0o700, exist_ok=True)
+        remove_tree(f"{manifests}/new")
+        os.makedirs(f"{manifests}/new", mode=0o700)
+    except OSError as error:
+        raise KairosError(f"cannot keep persistent directories in step: {os.strerror(error.errno or 0)}", manifests) from error
+    outcomes, works = [], []
+    for tree in trees:
+        try:
+            work = _Work(tree, manifests, identity)
+            works.append(work)
+            work.prepare()
+        except OSError as error:
+            outcomes.append(Outcome(tree.name, error=_why(error)))
+            works = [w for w in works if w.tree is not tree]
+    busy = [work for work in works if not work.skipped]
+    if busy:
+        sync(manifests)
+    for work in busy:
+        try:
+            work.change()
+        except OSError as error:
+            work.error = _why(error)
+    if busy:
+        sync(manifests)
+    for work in busy:
+        if not work.error:
+            work.finish()
+    remove_tree(f"{manifests}/new")
+    done = [Outcome(work.tree.name, work.changes, work.error, work.skipped) for work in works]
+    return sorted([*outcomes, *done], key=lambda outcome: outcome.name)
+
+
+def _why(error: OSError) -> str:
+    return f"{error.filename}: {os.strerror(error.errno or 0)}" if error.filename else os.strerror(error.errno or 0)
+
+
+class _Work:
+    """One tree on its way."""
+
+    def __init__(self, tree: Tree, manifests: str, identity: str) -> None:
+        self.tree, self.identity = tree, identity
+        self.path = f"{manifests}/{tree.name}"
+        self.staging = f"{manifests}/new/{tree.name}"
+        self.changes = Changes()
+        self.skipped = False
+        self.error = ""
+        self.new: dict[str, Entry] = {}
+        self.staged: dict[str, str] = {}
+
+    def prepare(self) -> None:
+        """Compare, say in the second manifest what will be done, and stage it."""
+        there = os.path.isdir(self.tree.store)
+        old = manifest.read(self.path) if there else None
+        pending = manifest.read(f"{self.path}.next") if there else None
+        if old and not pending and self.identity and old.identity == self.identity:
+            self.skipped = True
+            return
+        self.new = walk(self.tree.image)
+        if not there:
+            parent = os.path.dirname(self.tree.store)
+            os.makedirs(parent, mode=0o755, exist_ok=True)
+        self.changes = decide(old.entries if old else {}, self.new, self._user, pending.entries if pending else None)
+        manifest.write(f"{self.path}.next", manifest.Manifest(self.identity, self.new))
+        os.mkdir(self.staging, 0o700)
+        links: dict[tuple[int, int], str] = {}
+        for number, path in enumerate(self.changes.write):
+            if not self._same_directory(path):
+                self.staged[path] = f"{self.staging}/{number}"
+                stage(_join(self.tree.image, path), self.staged[path], links)
+
+    def _user(self, path: str) -> Entry | None:
+        return describe(_join(self.tree.store, path))
+
+    def _same_directory(self, path: str) -> bool:
+        """Whether a directory only changes its owner, mode or attributes."""
+        try:
+            now = os.lstat(_join(self.tree.store, path))
+        except FileNotFoundError:
+            return False
+        return self.new[path][0] == "d" and stat.S_ISDIR(now.st_mode)
+
+    def change(self) -> None:
+        """Remove and rename. What is not empty when its turn comes has something of the user's, and stays."""
+        for path in self.changes.remove:
+            target = _join(self.tree.store, path)
+            try:
+                (os.rmdir if stat.S_ISDIR(os.lstat(target).st_mode) else os.unlink)(target)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.ENOENT, errno.EEXIST):
+                    raise
+        for path in self.changes.write:
+            place(_join(self.tree.image, path), self.staged.get(path, ""), _join(self.tree.store, path))
+
+    def finish(self) -> None:
+        """The second manifest becomes the first."""
+        os.rename(f"{self.path}.next", self.path)
+
+
+def _join(root: str, path: str) -> str:
+    return f"{root}/{path}" if path else root
