@@ -175,10 +175,11 @@ def _read(directory: int, account: Account) -> tuple[bytes, int]:
         return b"", 0o600
     except OSError as error:
         raise KairosError(f"{path} is not a plain file; it is left as it is", hint="remove the link") from error
+    now = os.fstat(fd)
+    if not stat.S_ISREG(now.st_mode) or (now.st_nlink > 1 and now.st_uid != account.uid):
+        os.close(fd)
+        raise KairosError(f"{path} is not a plain file of {account.name}; it is left as it is", hint="remove it")
     with open(fd, "rb") as file:
-        now = os.fstat(fd)
-        if not stat.S_ISREG(now.st_mode) or (now.st_nlink > 1 and now.st_uid != account.uid):
-            raise KairosError(f"{path} is not a plain file of {account.name}; it is left as it is", hint="remove it")
         content = file.read(LIMIT + 1)
     if len(content) > LIMIT:
         raise KairosError(f"{path} is larger than {LIMIT} bytes; it is left as it is")

@@ -27,6 +27,8 @@ def plan(step: model.Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
             yield Invalid(step.where(KEY, index, "url"), f"cannot download from {scheme}", "only http:// and https:// addresses can be fetched")
         elif item.checksum and not is_checksum(item.checksum):
             yield Invalid(step.where(KEY, index, "checksum"), "not a checksum", "write it like sha256: and 64 hexadecimal digits")
+        elif item.timeout is not None and item.timeout < 0:
+            yield Invalid(step.where(KEY, index, "timeout"), f"not a time limit: {item.timeout}", "give seconds, or 0 for none")
         else:
             timeout = item.timeout if item.timeout is not None else step.timeout
             yield Download(item.url, item.path, item.permissions, owner(item), timeout, max(3, step.retries + 1), item.checksum, step.where(KEY, index))

@@ -13,6 +13,8 @@ def shown(url: str) -> str:
     if not separator:
         return url.partition("?")[0]
     host, slash, path = rest.partition("/")
+    if "@" in path and not host.endswith("]") and ":" in host and not host.rpartition(":")[2].isdecimal():
+        host, slash, path = rest.rpartition("@")[2].partition("/")  # a password with a bare slash in it
     return f"{scheme}://{host.rpartition('@')[2].partition('?')[0]}{slash}{path.partition('?')[0].partition('#')[0]}"
 
 
