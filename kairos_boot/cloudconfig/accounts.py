@@ -1,0 +1,190 @@
+"""The classic keys `users`, `groups` and `ssh_authorized_keys` of #cloud-config documents (decisions B8, B12)."""
+
+from __future__ import annotations
+
+from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR
+from kairos_boot.cloudconfig.scalars import FALSE, NO, TRUE, YES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kairos_boot.cloudconfig.classic import Draft, Values
+    from kairos_boot.cloudconfig.nodes import Node
+
+    Key = tuple[str, Node]
+
+TEXTS = ("gecos", "homedir", "passwd", "primary_group", "shell", "uid")
+BOOLEANS = ("create_groups", "lock_passwd", "no_create_home", "no_log_init", "no_user_group", "system")
+PASSWORDS = ("plain_text_passwd", "hashed_passwd")
+LISTS = ("groups", "ssh_authorized_keys", "ssh_import_id", "sudo")
+NOT_HERE = ("coreos_ssh_import_github", "coreos_ssh_import_github_users", "coreos_ssh_import_url", "doas", "expiredate", "inactive", "selinux_user",
+            "snapuser", "ssh_redirect_user")
+REMOTE = ("github", "gitlab", "https://", "http://")
+"""How a key begins that is fetched, which needs the network."""
+RULES = "/etc/sudoers.d/90-cloud-init-"
+
+
+class Accounts:
+    """Collects accounts; `finish` puts them into the steps."""
+
+    def __init__(self, values: Values) -> None:
+        self.values = values
+        self._users: dict[str, tuple[dict[str, Any], Node]] = {}
+        self._marks: dict[str, Node] = {}
+        self._keys: dict[str, list[Key]] = {}
+        self._everyone: list[Key] = []
+        self._groups: dict[str, tuple[list[str], Node]] = {}
+        self._rules: list[tuple[str, list[str], Node]] = []
+
+    def users(self, node: Node) -> None:
+        """A list of maps and names, one map by name, or names as one text."""
+        if node.kind is SCALAR:
+            for name in self.values.words(node, "users"):
+                self._user(name, node, [], "users")
+        elif node.kind is MAPPING:
+            for key, item in self.values.pairs(node, "users"):
+                self._user(key.value, item, self.values.pairs(item, f"users.{key.value}"), f"users.{key.value}")
+        else:
+            for number, item in enumerate(self.values.items(node, "users")):
+                path = f"users[{number}]"
+                if item.kind is SCALAR:
+                    for name in self.values.words(item, path):
+                        self._user(name, item, [], path)
+                    continue
+                pairs = self.values.pairs(item, path)
+                names = [value for key, value in pairs if key.value == "name"]
+                name = self.values.text(names[0], f"{path}.name") if names else ""
+                if name:
+                    self._user(name, item, pairs, path)
+                else:
+                    self.values.error(item, path, "the user has no name", "add `name: …`")
+
+    def _user(self, name: str, node: Node, pairs: list[tuple[Node, Node]], path: str) -> None:
+        if name == "default" and not pairs:
+            self.values.doubt(node, path, "there is no default user here", "list the user by name")
+            return
+        user: dict[str, Any] = {"create_groups": True}
+        passwords: dict[str, str] = {}
+        keys: list[Key] = []
+        for key, item in pairs:
+            field, where = key.value.replace("-", "_"), f"{path}.{key.value}"
+            self._marks[f"users/{name}/{field}"] = item
+            if field in TEXTS:
+                user[field] = self.values.text(item, where)
+            elif field in BOOLEANS:
+                user[field] = self.values.boolean(item, where)
+            elif field in PASSWORDS:
+                passwords[field] = self.values.text(item, where)
+                self._marks[f"users/{name}/passwd"] = item
+            elif field == "groups":
+                user[field] = tuple([k.value for k, _ in self.values.pairs(item, where)] if item.kind is MAPPING else self.values.words(item, where))
+            elif field == "ssh_authorized_keys":
+                keys += self._texts(item, where)
+            elif field == "ssh_import_id":
+                keys += [(imported(each), place) for each, place in self._texts(item, where)]
+            elif field == "sudo":
+                self._sudo(name, item, where)
+            elif field in NOT_HERE:
+                self.values.doubt(key, where, f"{key.value!r} of a user is not supported here", "use a step under `stages:` instead")
+            elif field != "name":
+                self.values.unknown(key, where, ("name", *TEXTS, *BOOLEANS, *PASSWORDS, *LISTS))
+        user.update(passwd=passwords.get("hashed_passwd") or passwords.get("plain_text_passwd") or user.get("passwd", ""))
+        self._users[name] = (user, node)
+        if keys:
+            self._keys.setdefault(name, []).extend(keys)
+
+    def _texts(self, node: Node, path: str) -> list[Key]:
+        nodes = [node] if node.kind is SCALAR else self.values.items(node, path)
+        found = [(self.values.text(item, f"{path}[{number}]"), item) for number, item in enumerate(nodes)]
+        return [(text, item) for text, item in found if text]
+
+    def _sudo(self, name: str, node: Node, path: str) -> None:
+        """Rules for the user: one text or several; false is none."""
+        if node.kind is SCALAR and node.plain and node.value in FALSE | NO:
+            return
+        if node.kind is SCALAR and node.plain and node.value in TRUE | YES:
+            self.values.error(node, path, "true is no rule", 'write the rule, like "ALL=(ALL) NOPASSWD:ALL"')
+            return
+        rules = [rule for rule, _ in self._texts(node, path)]
+        if any(set("\n\r\0") & set(rule.strip()) for rule in rules):
+            self.values.error(node, path, "a rule is one line", "write a list of rules")
+        elif rules:
+            self._rules.append((name, [rule.strip() for rule in rules], node))
+
+    def groups(self, node: Node) -> None:
+        """Groups to make: names as text or list, or maps of a name to its members."""
+        if node.kind is SCALAR:
+            for name in self.values.words(node, "groups"):
+                self._group(name, [], node, "groups")
+        elif node.kind is MAPPING:
+            self._group_map(node, "groups")
+        else:
+            for number, item in enumerate(self.values.items(node, "groups")):
+                if item.kind is SCALAR:
+                    for name in self.values.words(item, f"groups[{number}]"):
+                        self._group(name, [], item, f"groups[{number}]")
+                else:
+                    self._group_map(item, f"groups[{number}]")
+
+    def _group_map(self, node: Node, path: str) -> None:
+        for key, item in self.values.pairs(node, path):
+            self._group(key.value, self.values.words(item, f"{path}.{key.value}"), key, f"{path}.{key.value}")
+
+    def _group(self, name: str, members: list[str], node: Node, path: str) -> None:
+        for each in (name, *members):
+            if not each or each[0] in "-+" or set(each) & set(":,\n\r\0{}\"'\\# ") or each.strip() != each:
+                self.values.error(node, path, f"{each[:40]!r} is not a name of a group or user", "use letters, digits, - and _")
+                return
+        known = self._groups.setdefault(name, ([], node))[0]
+        known += [m for m in members if m not in known]
+
+    def keys(self, node: Node) -> None:
+        """Keys for every user of the document."""
+        self._everyone += self._texts(node, "ssh_authorized_keys")
+
+    def rules(self) -> list[tuple[dict[str, Any], Node]]:
+        """The files with the users' sudo rules."""
+        return [({"path": RULES + name.replace(".", "_").replace("~", "_").replace("/", "_"), "permissions": 0o440, "owner": 0, "group": 0,
+                  "content": "".join(f"{name} {rule}\n" for rule in rules)}, node) for name, rules, node in self._rules]
+
+    def finish(self, boot: Draft, network: Draft) -> None:
+        """Put groups, users and keys into *boot*, and the keys that are fetched into *network*."""
+        entities = []
+        for group, (members, node) in self._groups.items():
+            others = []
+            for member in members:
+                if member in self._users:
+                    user = self._users[member][0]
+                    user["groups"] = (*(g for g in user.get("groups", ()) if g != group), group)
+                else:
+                    others.append(member)
+            text = f"kind: group\ngroup_name: {_yaml(group)}\npassword: x\ngid: -1\n"
+            entities.append(({"entity": text + (f"users: {_yaml(','.join(others))}\n" if others else "")}, node))
+        boot.items("ensure_entities", entities)
+        if self._users:
+            boot.put("users", {name: user for name, (user, _) in self._users.items()})
+            for name, (_, node) in self._users.items():
+                boot.mark(f"users/{name}", node)
+            for path, node in self._marks.items():
+                boot.mark(path, node)
+        for name in dict.fromkeys((*self._users, *(() if self._users else ("root",)))):
+            keys = list(dict.fromkeys((*self._keys.get(name, ()), *self._everyone)))
+            for draft, chosen in ((boot, [k for k in keys if not k[0].startswith(REMOTE)]), (network, [k for k in keys if k[0].startswith(REMOTE)])):
+                if chosen:
+                    draft.values.setdefault("authorized_keys", {})[name] = tuple([text for text, _ in chosen])
+                    for number, (_, node) in enumerate(chosen):
+                        draft.mark(f"authorized_keys/{name}/{number}", node)
+
+
+def _yaml(text: str) -> str:
+    """A name as a YAML text; quotes and backslashes were refused before."""
+    return f'"{text}"'
+
+
+def imported(name: str) -> str:
+    """Where the keys of an account with a public host are: `gh:NAME` is GitHub, `lp:NAME` or a bare name Launchpad."""
+    host, colon, user = name.partition(":")
+    if not colon:
+        host, user = "lp", name
+    return {"gh": f"github:{user}", "gl": f"gitlab:{user}", "lp": f"https://launchpad.net/~{user}/+sshkeys"}.get(host, name)

@@ -1,0 +1,99 @@
+"""What the readers of classic cloud-init keys share: typed values out of nodes, and the draft of a generated step."""
+
+from __future__ import annotations
+
+from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR, SEQUENCE
+from kairos_boot.cloudconfig.scalars import is_null
+from kairos_boot.cloudconfig.typed import ABSENT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from kairos_boot.cloudconfig.nodes import Node
+    from kairos_boot.cloudconfig.typed import Decoder
+
+
+class Draft:
+    """A generated step: plain values by field, and where they come from."""
+
+    def __init__(self, node: Node | None) -> None:
+        self.values: dict[str, Any] = {}
+        self.marks: dict[str, tuple[int, int]] = {"": (node.line, node.column) if node else (1, 1)}
+
+    def put(self, field: str, value: Any) -> None:
+        """Set a field."""
+        self.values[field] = value
+
+    def mark(self, path: str, node: Node) -> None:
+        """Remember the place of the value at *path*."""
+        self.marks[path] = (node.line, node.column)
+
+    def items(self, field: str, found: Sequence[tuple[Any, Node]]) -> None:
+        """Set a field that is a list, if there is anything in it."""
+        if found:
+            self.values[field] = tuple([value for value, _ in found])
+            for number, (_, node) in enumerate(found):
+                self.mark(f"{field}/{number}", node)
+                if isinstance(node.value, list) and node.kind is MAPPING:
+                    for key, item in node.value:
+                        if key.kind is SCALAR:
+                            self.mark(f"{field}/{number}/{FIELDS.get(key.value, key.value)}", item)
+
+    def plain(self) -> dict[str, Any]:
+        """The plain form of the step."""
+        return {**self.values, "marks": self.marks, "keys": tuple(self.values), "classic": True}
+
+
+FIELDS = {"owner": "ownerstring", "source": "url"}
+"""Classic keys of a file whose field has another name."""
+
+
+class Values:
+    """Reads values; what is wrong is noted with the decoder, and a zero value is given back."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self.decoder = decoder
+        self.error = decoder.error
+        self.warn = decoder.warn
+        self.doubt = decoder.doubt
+        self.unknown = decoder.unknown
+
+    def text(self, node: Node, path: str) -> str:
+        """Text; null is empty."""
+        value = self.decoder.value(node, "str", path, {}, "")
+        return "" if value is ABSENT else value
+
+    def boolean(self, node: Node, path: str) -> bool:
+        """True or false; null is false."""
+        value = self.decoder.value(node, "bool", path, {}, "")
+        return value is True
+
+    def items(self, node: Node, path: str) -> list[Node]:
+        """The nodes of a list without nulls."""
+        if node.kind is SCALAR and is_null(node):
+            return []
+        if node.kind is not SEQUENCE:
+            self.error(node, path, f"a list belongs here, not a {node.kind}", "write it as a list: a line `- …` for each item")
+            return []
+        return [item for item in node.value if not (item.kind is SCALAR and is_null(item))]
+
+    def texts(self, node: Node, path: str) -> list[str]:
+        """A list of texts."""
+        return [self.text(item, f"{path}[{number}]") for number, item in enumerate(self.items(node, path))]
+
+    def words(self, node: Node, path: str) -> list[str]:
+        """A list of texts, or one text with commas between them."""
+        if node.kind is SCALAR:
+            return [word.strip() for word in self.text(node, path).split(",") if word.strip()]
+        return self.texts(node, path)
+
+    def pairs(self, node: Node, path: str) -> list[tuple[Node, Node]]:
+        """Keys and values of a map; null is an empty one."""
+        if node.kind is SCALAR and is_null(node):
+            return []
+        if node.kind is not MAPPING:
+            self.error(node, path, f"a map belongs here, not a {node.kind}", "write `key: value` lines below, indented")
+            return []
+        return [(key, item) for key, item in self.decoder.pairs(node, path) if not is_null(key)]

@@ -1,0 +1,316 @@
+"""#cloud-config documents: the classic keys of cloud-init become steps (spec/engine.md 3.5, decisions B8, B9, B11, B12).
+
+The stages boot, initramfs and network each begin with one generated step, an empty one if need be, so that the names of
+the steps do not depend on which keys are given. The steps under `stages:` follow; if those are wrong, only they are lost.
+A key that is not supported here is named in a warning, and the rest works.
+"""
+
+from __future__ import annotations
+
+from kairos_boot.cloudconfig.accounts import Accounts
+from kairos_boot.cloudconfig.classic import Draft, Values
+from kairos_boot.cloudconfig.decode import decode_stages
+from kairos_boot.cloudconfig.model import Document
+from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR, SEQUENCE, nearest
+from kairos_boot.cloudconfig.roots import CLASSIC, ELSEWHERE, NOT_HERE, SECTIONS
+from kairos_boot.cloudconfig.scalars import is_null
+from kairos_boot.cloudconfig.typed import ABSENT, Bomb, Decoder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kairos_boot.cloudconfig.model import Problem
+    from kairos_boot.cloudconfig.nodes import Node
+
+JINJA = b"## template: jinja"
+ZONES = "/usr/share/zoneinfo/"
+
+
+def decode(root: Node | None, source: str, data: bytes) -> Document:
+    """The Document of a #cloud-config document whose root is *root* and whose text is *data*; its `name` is not used."""
+    decoder, stages_decoder = Decoder(source), Decoder(source)
+    document = _Classic(decoder, root)
+    written: dict[str, tuple[Any, ...]] = {}
+    jobs = 0
+    try:
+        for key, item in _root(decoder, root):
+            if key.value == "stages":
+                written = decode_stages(stages_decoder, item)
+            elif key.value == "jobs":
+                value = decoder.value(item, "int", "jobs", {}, "")
+                jobs = 0 if value is ABSENT else value
+            elif not (item.kind is SCALAR and is_null(item)):
+                document.take(key, item)
+        document.finish()
+    except Bomb:
+        assert root is not None
+        decoder.error(root, "", "aliases make far more values than the document has", "write the values out")
+    except RecursionError:
+        assert root is not None
+        decoder.error(root, "", "merged maps are nested too deeply", "write the values out")
+    problems = _sorted([*_jinja(decoder, data), *decoder.problems, *stages_decoder.problems], source)
+    if decoder.broken:
+        return Document(source, source, problems=problems, broken=True)
+    stages = document.stages()
+    for name, steps in ({} if stages_decoder.broken else written).items():
+        stages[name] = (*stages.get(name, ()), *steps)
+    return Document(source, source, stages, problems, jobs)
+
+
+def _root(decoder: Decoder, root: Node | None) -> list[tuple[Node, Node]]:
+    if root is None or (root.kind is SCALAR and is_null(root)):
+        return []
+    if root.kind is not MAPPING:
+        decoder.error(root, "", f"a #cloud-config document is a map, not a {root.kind}", "write `key: value` lines")
+        return []
+    return decoder.pairs(root, "")
+
+
+def _jinja(decoder: Decoder, data: bytes) -> list[Problem]:
+    """A warning if the document asks for a template language that is not rendered (B12)."""
+    from kairos_boot.cloudconfig.nodes import Node
+
+    for number, line in enumerate(data.split(b"\n", 9), 1):
+        if not line.startswith(b"#"):
+            break
+        if line.strip() == JINJA:
+            probe = Decoder(decoder.source)
+            probe.doubt(Node(SCALAR, "", number, 1), "", "the document is marked as a jinja template, and jinja is not rendered here",
+                        "write the values out, or use {{ }} in the steps of `stages:`")
+            return probe.problems
+    return []
+
+
+def _sorted(problems: list[Problem], source: str) -> tuple[Problem, ...]:
+    """In the order of the lines."""
+    def place(problem: Problem) -> tuple[int, ...]:
+        numbers = problem.where.removeprefix(source + ":").split(": ", 1)[0].split(":")
+        return tuple(int(n) for n in numbers) if all(n.isdigit() for n in numbers) else (0,)
+
+    return tuple(sorted(problems, key=place))
+
+
+class _Classic:
+    """Turns classic keys, one after the other, into drafts of steps."""
+
+    def __init__(self, decoder: Decoder, root: Node | None) -> None:
+        self.values = Values(decoder)
+        self.before = Draft(root)
+        self.boot, self.initramfs, self.network = Draft(root), Draft(root), Draft(root)
+        self.growing: list[Draft] = []
+        self.accounts = Accounts(self.values)
+        self._hostname = self._fqdn = ""
+        self._early: list[tuple[str, Node]] = []
+        self._commands: list[tuple[str, Node]] = []
+        self._files: list[tuple[dict[str, Any], Node]] = []
+        self._legacy_files: list[tuple[dict[str, Any], Node]] = []
+        self._fetched: list[tuple[dict[str, Any], Node]] = []
+
+    def take(self, key: Node, item: Node) -> None:
+        """Take one key of the root."""
+        name = key.value
+        if name in CLASSIC:
+            getattr(self, f"_take_{name}")(key, item)
+        elif name in NOT_HERE:
+            self.values.doubt(key, name, f"{name!r} of cloud-init is not supported here", NOT_HERE[name] or "use steps under `stages:` instead")
+        elif name not in SECTIONS and name not in ELSEWHERE and not name.startswith("x-"):
+            hint = nearest(name, (*CLASSIC, *SECTIONS, "stages")) or "it has no effect; take it out or look the name up"
+            self.values.warn(key, name, f"unknown key {name!r}", hint)
+
+    def finish(self) -> None:
+        """Put what was taken into its steps."""
+        hostname = self._hostname or self._fqdn.partition(".")[0]
+        if hostname:
+            self.initramfs.put("hostname", hostname)
+        self.accounts.finish(self.boot, self.network)
+        self.boot.items("files", [*self._files, *self._legacy_files, *self.accounts.rules()])
+        self.boot.items("commands", self._early + self._commands)
+        self.network.items("downloads", self._fetched)
+
+    def stages(self) -> dict[str, tuple[dict[str, Any], ...]]:
+        """The generated steps."""
+        early = {"boot.before": (self.before.plain(),)} if self.before.values else {}
+        return {**early, "boot": (self.boot.plain(), *(d.plain() for d in self.growing)),
+                "initramfs": (self.initramfs.plain(),), "network": (self.network.plain(),)}
+
+    def _take_hostname(self, _key: Node, item: Node) -> None:
+        self._hostname = self.values.text(item, "hostname")
+        self.initramfs.mark("hostname", item)
+
+    def _take_fqdn(self, _key: Node, item: Node) -> None:
+        self._fqdn = self.values.text(item, "fqdn")
+        if "hostname" not in self.initramfs.marks:
+            self.initramfs.mark("hostname", item)
+
+    def _take_users(self, _key: Node, item: Node) -> None:
+        self.accounts.users(item)
+
+    def _take_groups(self, _key: Node, item: Node) -> None:
+        self.accounts.groups(item)
+
+    def _take_ssh_authorized_keys(self, _key: Node, item: Node) -> None:
+        self.accounts.keys(item)
+
+    def _take_runcmd(self, _key: Node, item: Node) -> None:
+        self._commands = self._shell(item, "runcmd")
+
+    def _take_bootcmd(self, _key: Node, item: Node) -> None:
+        self.before.items("commands", self._shell(item, "bootcmd"))
+
+    def _shell(self, node: Node, path: str) -> list[tuple[str, Node]]:
+        """Commands: text for a shell, or a list of words, which are quoted so that the shell leaves them alone."""
+        found: list[tuple[str, Node]] = []
+        for number, item in enumerate(self.values.items(node, path)):
+            where = f"{path}[{number}]"
+            if item.kind is SEQUENCE:
+                found.append((" ".join(quote(w) for w in self.values.texts(item, where)), item))
+            else:
+                found.append((self.values.text(item, where), item))
+        return [(text, item) for text, item in found if text]
+
+    def _take_timezone(self, _key: Node, item: Node) -> None:
+        zone = self.values.text(item, "timezone")
+        if not zone or zone.startswith("/") or ".." in zone or not zone.replace("/", "").replace("_", "").replace("-", "").replace("+", "").isalnum():
+            self.values.error(item, "timezone", f"{zone[:40]!r} is not the name of a time zone", "write it like Europe/Rome")
+            return
+        text = (f'if [ -e {ZONES}{zone} ]; then [ "$(readlink /etc/localtime)" = {ZONES}{zone} ] || ln -sfn {ZONES}{zone} /etc/localtime; '
+                f'else echo "no such time zone: {zone}" >&2; exit 1; fi')
+        self._early.append((text, item))
+
+    def _take_write_files(self, _key: Node, item: Node) -> None:
+        self._files += self._write(item, "write_files")
+
+    def _take_milpa_files(self, _key: Node, item: Node) -> None:
+        self._legacy_files += self._write(item, "milpa_files")
+
+    def _write(self, node: Node, path: str) -> list[tuple[dict[str, Any], Node]]:
+        found = []
+        for number, item in enumerate(self.values.items(node, path)):
+            where = f"{path}[{number}]"
+            file, fetched = self._file(item, where)
+            if not file.get("path"):
+                self.values.error(item, where, "the file has no path", "add `path: /…`")
+            elif fetched and "content" not in file:
+                self._fetched.append(({**{k: v for k, v in file.items() if k in ("path", "permissions", "ownerstring")}, "url": fetched}, item))
+            else:
+                found.append((file, item))
+        return found
+
+    def _file(self, node: Node, path: str) -> tuple[dict[str, Any], str]:
+        """The fields of a file, and the URL that its content comes from."""
+        file: dict[str, Any] = {}
+        fetched = ""
+        for key, item in self.values.pairs(node, path):
+            name, where = key.value, f"{path}.{key.value}"
+            if name in ("path", "content", "encoding"):
+                file[name] = self.values.text(item, where)
+            elif name == "owner":
+                file["ownerstring"] = self.values.text(item, where)
+            elif name in ("append", "defer"):
+                file[name] = self.values.boolean(item, where)
+            elif name == "permissions":
+                self._permissions(file, item, where)
+            elif name == "source":
+                fetched = self._source(item, where)
+            else:
+                self.values.unknown(key, where, ("path", "content", "owner", "permissions", "encoding", "append", "defer", "source"))
+        return file, fetched
+
+    def _permissions(self, file: dict[str, Any], item: Node, path: str) -> None:
+        """Octal text, in quotes or not; null and an empty text are as good as no key."""
+        text = self.values.text(item, path)
+        digits = text.removeprefix("0o")
+        if text and not digits.strip("01234567") and 0 < len(digits) <= 6 and int(digits, 8) <= 0o7777:
+            file["permissions"] = int(digits, 8)
+        elif text:
+            self.values.error(item, path, f"{text[:20]!r} is not a mode in octal", 'write it like "0644"')
+
+    def _source(self, node: Node, path: str) -> str:
+        uri = ""
+        for key, item in self.values.pairs(node, path):
+            if key.value == "uri":
+                uri = self.values.text(item, f"{path}.uri")
+            elif key.value == "headers":
+                self.values.doubt(key, f"{path}.headers", "headers of a download are not supported here", "fetch the file by a command")
+            else:
+                self.values.unknown(key, f"{path}.{key.value}", ("uri", "headers"))
+        return uri
+
+    def _take_growpart(self, _key: Node, node: Node) -> None:
+        mode, devices = "", []
+        for key, item in self.values.pairs(node, "growpart"):
+            if key.value == "mode":
+                mode = self.values.text(item, "growpart.mode")
+            elif key.value == "devices":
+                devices = [(self.values.text(d, f"growpart.devices[{n}]"), d) for n, d in enumerate(self.values.items(item, "growpart.devices"))]
+            elif key.value != "ignore_growroot_disabled":
+                self.values.unknown(key, f"growpart.{key.value}", ("mode", "devices", "ignore_growroot_disabled"))
+        if mode in ("off", "false", "False", "no"):
+            return
+        for device, item in devices:
+            draft = Draft(item)
+            draft.put("layout", {"expand_partition": {"size": 0}, "device": {"path": device}})
+            draft.mark("layout/device/path", item)
+            self.growing.append(draft)
+
+    def _take_ntp(self, _key: Node, node: Node) -> None:
+        servers: list[str] = []
+        enabled = True
+        for key, item in self.values.pairs(node, "ntp"):
+            where = f"ntp.{key.value}"
+            if key.value in ("servers", "pools"):
+                servers += self.values.texts(item, where)
+            elif key.value == "enabled":
+                enabled = self.values.boolean(item, where)
+            elif key.value in ("ntp_client", "config", "peers", "allow"):
+                if key.value != "ntp_client" or self.values.text(item, where) not in ("", "auto", "systemd-timesyncd"):
+                    self.values.doubt(key, where, f"{key.value!r} of ntp is not supported here", "the time comes from systemd-timesyncd")
+            else:
+                self.values.unknown(key, where, ("servers", "pools", "enabled", "ntp_client", "config", "peers", "allow"))
+        if enabled and servers:
+            self.boot.put("timesyncd", {"NTP": " ".join(dict.fromkeys(servers))})
+            self.boot.mark("timesyncd/NTP", node)
+
+    def _take_packages(self, _key: Node, node: Node) -> None:
+        names: list[str] = []
+        for number, item in enumerate(self.values.items(node, "packages")):
+            where = f"packages[{number}]"
+            if item.kind is SEQUENCE:
+                names.append("=".join(self.values.texts(item, where)[:2]))
+            elif item.kind is MAPPING:
+                names += self._of_manager(item, where)
+            else:
+                names.append(self.values.text(item, where))
+        self._packages("install", tuple(names), node)
+
+    def _of_manager(self, node: Node, path: str) -> list[str]:
+        """`{apt: [...]}`: the packages of one manager."""
+        names: list[str] = []
+        for key, item in self.values.pairs(node, path):
+            if key.value == "apt":
+                for number, each in enumerate(self.values.items(item, f"{path}.apt")):
+                    where = f"{path}.apt[{number}]"
+                    names.append("=".join(self.values.texts(each, where)[:2]) if each.kind is SEQUENCE else self.values.text(each, where))
+            else:
+                self.values.doubt(key, f"{path}.{key.value}", f"packages of {key.value!r} are not supported here", "install them by a command")
+        return names
+
+    def _take_package_update(self, _key: Node, node: Node) -> None:
+        self._packages("refresh", self.values.boolean(node, "package_update"), node)
+
+    def _take_package_upgrade(self, _key: Node, node: Node) -> None:
+        self._packages("upgrade", self.values.boolean(node, "package_upgrade"), node)
+
+    def _packages(self, key: str, value: Any, node: Node) -> None:
+        if value:
+            self.network.put("packages", {**self.network.values.get("packages", {}), key: value})
+            self.network.mark("packages", node)
+            self.network.mark(f"packages/{key}", node)
+
+
+def quote(word: str) -> str:
+    """*word* so that a shell takes it as it stands."""
+    if word and word.isascii() and not word.strip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./-_"):
+        return word
+    return "'" + word.replace("'", "'\"'\"'") + "'"

@@ -1,0 +1,118 @@
+"""Text to nodes: the first document of a YAML stream, read with libyaml (spec/engine.md 2).
+
+PyYAML's own composer refuses an anchor that is defined twice and recurses; this one allows the first and keeps a stack.
+"""
+
+from __future__ import annotations
+
+from yaml import error, events, reader
+from yaml._yaml import CParser
+
+from kairos_boot.cloudconfig.nodes import LOOP, MAPPING, SCALAR, SEQUENCE, Node, SyntaxFault
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+MAX_DEPTH = 10000
+
+
+def compose(data: bytes) -> Node | None:
+    """The root node of the first document in *data*, None if there is no content; the rest is not parsed.
+
+    UTF-8 and UTF-16 with a byte order mark are known. SyntaxFault: it is no YAML 1.1.
+    """
+    try:
+        parser = CParser(data)
+        parser.get_event()
+        start = parser.get_event()
+        if not isinstance(start, events.DocumentStartEvent):
+            return None
+        if start.version and tuple(start.version) != (1, 1):
+            raise SyntaxFault("the document declares a YAML version other than 1.1", 1, 1, "leave the %YAML line out")
+        return _document(parser)
+    except reader.ReaderError as fault:
+        line, column = _place(data, fault.position, fault.encoding)
+        raise SyntaxFault(f"not a text that YAML allows: {fault.reason}", line, column, "save the file as UTF-8 without control characters") from fault
+    except error.MarkedYAMLError as fault:
+        mark = fault.problem_mark or fault.context_mark
+        context = f" {fault.context}" if fault.context else ""
+        raise SyntaxFault(f"not YAML: {fault.problem or 'it cannot be read'}{context}", mark.line + 1 if mark else 1, mark.column + 1 if mark else 1,
+                          _remedy(data, fault.problem or "", mark.line if mark else 0)) from fault
+
+
+def _document(parser: Any) -> Node:
+    """Build the tree out of the events up to the end of the document."""
+    anchors: dict[str, Node] = {}
+    open_nodes: list[Node] = []
+    waiting: list[list[Node]] = []  # keys of maps whose value comes next, one list per open node
+    root: Node | None = None
+    while True:
+        event = parser.get_event()
+        kind = type(event)
+        if kind is events.ScalarEvent:
+            mark = event.start_mark
+            node = Node(SCALAR, event.value, mark.line + 1, mark.column + 1, tag=event.tag, plain=not event.style)
+        elif kind is events.MappingStartEvent or kind is events.SequenceStartEvent:
+            mark = event.start_mark
+            node = Node(MAPPING if kind is events.MappingStartEvent else SEQUENCE, [], mark.line + 1, mark.column + 1, tag=event.tag)
+            if event.anchor:
+                anchors[event.anchor] = node
+            if len(open_nodes) >= MAX_DEPTH:
+                raise SyntaxFault(f"nested deeper than {MAX_DEPTH} levels", node.line, node.column)
+            open_nodes.append(node)
+            waiting.append([])
+            continue
+        elif kind is events.AliasEvent:
+            node = _alias(event, anchors, open_nodes)
+        elif kind is events.DocumentEndEvent:
+            assert root is not None
+            return root
+        else:
+            node = open_nodes.pop()
+            waiting.pop()
+        if kind is events.ScalarEvent and event.anchor:
+            anchors[event.anchor] = node
+        if not open_nodes:
+            root = node
+        elif open_nodes[-1].kind is SEQUENCE:
+            open_nodes[-1].value.append(node)
+        elif waiting[-1]:
+            open_nodes[-1].value.append((waiting[-1].pop(), node))
+        else:
+            waiting[-1].append(node)
+
+
+def _alias(event: Any, anchors: dict[str, Node], open_nodes: list[Node]) -> Node:
+    line, column = event.start_mark.line + 1, event.start_mark.column + 1
+    target = anchors.get(event.anchor)
+    if target is None:
+        raise SyntaxFault(f"the alias *{event.anchor} names no anchor before it", line, column, f"write &{event.anchor} at the value that is meant, further up")
+    if any(node is target for node in open_nodes):
+        return Node(LOOP, event.anchor, line, column, alias=True)
+    return target.at(line, column)
+
+
+def _place(data: bytes, position: int, encoding: str) -> tuple[int, int]:
+    """Line and column of the byte at *position*."""
+    wide = data[:2] in (b"\xff\xfe", b"\xfe\xff") or "16" in (encoding or "")
+    before = data[:position].decode("utf-16" if wide else "utf-8-sig", "replace")
+    lines = before.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return len(lines), len(lines[-1]) + 1
+
+
+def _remedy(data: bytes, problem: str, line: int) -> str:
+    """What to do about a syntax error, where the text itself tells."""
+    lines = data.splitlines()
+    text = lines[line] if line < len(lines) else b""
+    if "\t" in text.decode("utf-8", "replace").split("#")[0].replace(text.decode("utf-8", "replace").lstrip(), ""):
+        return "indent with blanks, never with tabs"
+    if b"{{" in text:
+        return "put a value that begins with {{ in quotes"
+    if "block end" in problem or "expected key" in problem or "expected <block" in problem:
+        return "look at the indentation and the quotes of this line and of the one before it"
+    if "',' or ']'" in problem or "',' or '}'" in problem:
+        return "close the bracket that is open before it"
+    if "end of stream" in problem:
+        return "close the quotes or the bracket that is open"
+    return "look at the quotes, colons and indentation here"

@@ -1,0 +1,43 @@
+"""Keys at the root of a document that this program or another reader of the same file knows (B8, B11)."""
+
+from __future__ import annotations
+
+SECTIONS = frozenset((
+    "amt", "arch", "auto", "bind-pcrs", "bind-public-pcrs", "bundles", "cloud-init-paths", "cluster", "config_url", "cosign", "cosign-key",
+    "debug", "eject-cd", "env", "fail_on_bundles_errors", "grub_options", "install", "k0s", "k0s-worker", "k3s", "k3s-agent", "kairos", "kcrypt",
+    "kubevip", "localai", "logs", "metallb", "nodepair", "options", "p2p", "phonehome", "platform", "providers", "reset",
+    "squash-compression", "squash-no-compression", "strict", "uki-max-entries", "upgrade", "users", "verify",
+))
+"""Sections of Kairos, its providers and its bundles."""
+
+CLASSIC = frozenset((
+    "bootcmd", "fqdn", "groups", "growpart", "hostname", "milpa_files", "ntp", "package_update", "package_upgrade", "packages", "runcmd",
+    "ssh_authorized_keys", "timezone", "users", "write_files",
+))
+"""Keys that a #cloud-config document has besides, and others have not."""
+
+ELSEWHERE = frozenset(("name",))
+"""Keys of native documents that a #cloud-config document may have without effect."""
+
+NOT_HERE: dict[str, str] = {
+    "ansible": "", "apk_repos": "write the file by `write_files`", "apt": "write the files by `write_files`", "apt_pipelining": "", "autoinstall": "",
+    "byobu_by_default": "", "ca-certs": "write the certificates by `write_files` and update the store by `runcmd`",
+    "ca_certs": "write the certificates by `write_files` and update the store by `runcmd`", "chef": "", "chpasswd": "give the users a `passwd`",
+    "cloud_config_modules": "", "cloud_final_modules": "", "cloud_init_modules": "", "create_hostname_file": "", "datasource": "use the step key `datasource`",
+    "device_aliases": "", "disable_ec2_metadata": "", "disable_root": "root has a login only if the document gives it a key or a password",
+    "disable_root_opts": "", "disk_setup": "use the step key `layout`", "drivers": "", "fan": "", "final_message": "", "fs_setup": "use the step key `layout`",
+    "keyboard": "", "landscape": "", "launch-index": "", "locale": "write /etc/locale.conf by `write_files`, or use the step key `systemd_firstboot`",
+    "locale_configfile": "", "lxd": "", "manage_etc_hosts": "the host name is added to /etc/hosts anyway", "manage_resolv_conf": "use the step key `dns`",
+    "mcollective": "", "merge_how": "documents are never merged", "merge_type": "documents are never merged", "migrate": "",
+    "mount_default_fields": "", "mounts": "use bind_mounts of `install`, VOLUMES of the layout, or a mount unit", "network": "write a file for networkd by `write_files`",
+    "no_ssh_fingerprints": "", "output": "", "package_reboot_if_required": "", "password": "there is no default user: give it to one of `users`",
+    "phone_home": "", "power_state": "reboot by a command", "prefer_fqdn_over_hostname": "the key `hostname` is taken as it is written",
+    "preserve_hostname": "leave `hostname` out", "puppet": "", "random_seed": "", "reporting": "", "resize_rootfs": "the root is an image",
+    "resolv_conf": "use the step key `dns`", "rh_subscription": "", "rpi": "", "rsyslog": "write the file by `write_files`", "salt_minion": "", "seed_random": "",
+    "snap": "", "spacewalk": "", "ssh": "", "ssh_deletekeys": "", "ssh_fp_console_blacklist": "", "ssh_genkeytypes": "",
+    "ssh_import_id": "there is no default user: give it to one of `users`", "ssh_key_console_blacklist": "", "ssh_keys": "write the keys by `write_files`",
+    "ssh_publish_hostkeys": "", "ssh_pwauth": "write a file below /etc/ssh/sshd_config.d by `write_files`", "ssh_quiet_keygen": "",
+    "swap": "", "system_info": "", "ubuntu_advantage": "", "ubuntu_pro": "", "updates": "", "user": "there is no default user: list it under `users`",
+    "vendor_data": "", "version": "", "wireguard": "", "yum_repo_dir": "", "yum_repos": "write the files by `write_files`", "zypper": "",
+}
+"""Keys of cloud-init without a meaning here, and what to do instead."""

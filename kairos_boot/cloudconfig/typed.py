@@ -1,0 +1,241 @@
+"""Nodes to plain data, checked against the annotations of the model (spec/engine.md 2.2-2.4).
+
+What comes out can be kept by `marshal`: dicts with the fields that the document gives, tuples, scalars. `plain.build`
+makes records of it. Every fault of a document is collected; nothing here stops at the first.
+"""
+
+from __future__ import annotations
+
+from kairos_boot.cloudconfig import model
+from kairos_boot.cloudconfig.model import KEY_NAMES, LOADER_FIELDS, Problem
+from kairos_boot.cloudconfig.nodes import LOOP, MAPPING, SCALAR, SEQUENCE, nearest
+from kairos_boot.cloudconfig.scalars import KINDS, TAG, Wrong, is_null
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    from kairos_boot.cloudconfig.nodes import Node
+
+    Pairs = list[tuple[Node, Node]]
+
+ABSENT: Any = object()
+"""What a null becomes: the field keeps its zero value, a list loses the element."""
+ALIASES = {"owner_string": "ownerstring"}
+"""Keys with a second, published spelling (B2)."""
+FREE_VALUES, FULL_VALUES = 400_000, 4_000_000
+"""Up to the first number of values nearly all may come from aliases, from the second on a tenth (spec/engine.md 2.4)."""
+
+
+class Bomb(Exception):  # noqa: N818
+    """Aliases make far more values than the document has."""
+
+
+class Decoder:
+    """Decodes the nodes of one document called *source* and collects what is wrong with it."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.problems: list[Problem] = []
+        self.broken = False
+        self._told: set[tuple[str, str]] = set()
+        self._values = 0
+        self._aliased = 0
+        self._depth = 0
+
+    def error(self, node: Node, path: str, message: str, hint: str = "") -> None:
+        """Note a fault that costs the document."""
+        self.broken = True
+        self._add("error", node, path, message, hint)
+
+    def warn(self, node: Node, path: str, message: str, hint: str = "") -> None:
+        """Note what validate takes for an error and a run does not."""
+        self._add("warning", node, path, message, hint)
+
+    def doubt(self, node: Node, path: str, message: str, hint: str = "") -> None:
+        """Note what is probably not meant."""
+        self._add("doubt", node, path, message, hint)
+
+    def _add(self, severity: str, node: Node, path: str, message: str, hint: str) -> None:
+        place = f"{self.source}:{node.line}:{node.column}"
+        if (place, message) in self._told:  # the same value, reached by another alias
+            return
+        self._told.add((place, message))
+        self.problems.append(Problem(severity, f"{place}: {path}" if path else place, message, hint))
+
+    def value(self, node: Node, kind: str, path: str, marks: dict[str, tuple[int, int]], mark: str) -> Any:
+        """The plain form of *node* for a field of *kind*; ABSENT for null and for what is wrong.
+
+        *path* is shown to people; *marks* gets the place of each value under its path below the step, *mark*.
+        """
+        self._count(node)
+        if node.kind is SCALAR and is_null(node):
+            return ABSENT
+        marks[mark] = (node.line, node.column)
+        kind = kind.removesuffix(" | None")
+        if node.alias:
+            self._depth += 1
+        try:
+            return self._of_kind(node, kind, path, marks, mark)
+        finally:
+            if node.alias:
+                self._depth -= 1
+
+    def _of_kind(self, node: Node, kind: str, path: str, marks: dict[str, tuple[int, int]], mark: str) -> Any:
+        if node.kind is LOOP:
+            self.error(node, path, f"the anchor {node.value!r} contains itself", "name another value, or write it out")
+            return ABSENT
+        if kind in KINDS:
+            return self._scalar(node, kind, path)
+        if kind.startswith("tuple["):
+            if node.kind is not SEQUENCE:
+                return self._misfit(node, path, "a list")
+            return self._list(node, kind[6:-6], path, marks, mark)
+        if node.kind is not MAPPING:
+            return self._misfit(node, path, "a map")
+        if kind == "Step":
+            return self.step(node, path)
+        below = f"{mark}/" if mark else ""
+        if kind.startswith("Mapping[str, "):
+            return self.map(node, kind[13:-1], path, marks, below)
+        return self.record(node, getattr(model, kind), path, marks, below)
+
+    def _scalar(self, node: Node, kind: str, path: str) -> Any:
+        read, name = KINDS[kind]
+        if node.kind is not SCALAR:
+            return self._misfit(node, path, name)
+        try:
+            return read(node, lambda message, hint: self.doubt(node, path, message, hint))
+        except Wrong as wrong:
+            self.error(node, path, wrong.message, wrong.hint)
+            return ABSENT
+
+    def _misfit(self, node: Node, path: str, wanted: str) -> Any:
+        self.error(node, path, f"{wanted} belongs here, not a {node.kind}", _remedy(node, wanted))
+        return ABSENT
+
+    def _list(self, node: Node, kind: str, path: str, marks: dict[str, tuple[int, int]], mark: str) -> tuple[Any, ...]:
+        items: list[Any] = []
+        for item in node.value:
+            number = len(items)
+            value = self.value(item, kind, f"{path}[{number}]", marks, f"{mark}/{number}")
+            if value is not ABSENT:
+                items.append(value)
+        return tuple(items)
+
+    def map(self, node: Node, kind: str, path: str, marks: dict[str, tuple[int, int]], below: str) -> dict[str, Any]:
+        """A map of free names; a null value is the zero value, a null name drops the entry."""
+        values = {}
+        for key, item in self.pairs(node, path):
+            if key.kind is SCALAR and is_null(key):
+                self._count(item)
+                continue
+            value = self.value(item, kind, f"{path}.{key.value}", marks, below + key.value)
+            values[key.value] = zero(kind) if value is ABSENT else value
+        return values
+
+    def record(self, node: Node, cls: type, path: str, marks: dict[str, tuple[int, int]], below: str = "",
+               unknown: Callable[[Node, Node], bool] | None = None) -> dict[str, Any]:
+        """The fields of *cls* that the map gives. *unknown* may take a key that is no field and say True."""
+        kinds = fields(cls)
+        values: dict[str, Any] = {}
+        for key, item in self.pairs(node, path):
+            name = ALIASES.get(key.value, key.value) if "ownerstring" in kinds else key.value
+            field = kinds.get(name)
+            if field is None:
+                if unknown is None or not unknown(key, item):
+                    self.unknown(key, f"{path}.{key.value}" if path else str(key.value), tuple(kinds))
+                continue
+            value = self.value(item, field[1], f"{path}.{key.value}" if path else key.value, marks, below + name)
+            if value is not ABSENT:
+                values[field[0]] = value
+        return values
+
+    def step(self, node: Node, path: str) -> dict[str, Any]:
+        """A step with the places of its values and the keys that it gives."""
+        marks = {"": (node.line, node.column)}
+        values = self.record(node, model.Step, path, marks)
+        return {**values, "marks": marks, "keys": tuple(values)}
+
+    def unknown(self, key: Node, path: str, known: Sequence[str]) -> None:
+        """Warn of a key that is none of *known*."""
+        self.warn(key, path, f"unknown key {key.value!r}", nearest(str(key.value), known) or "it has no effect; take it out or look the name up")
+
+    def pairs(self, node: Node, path: str) -> Pairs:
+        """Keys and values of a map with its merged maps filled in: own keys win, then the earlier of the merged maps."""
+        own: dict[str, tuple[Node, Node]] = {}
+        merged: list[Node] = []
+        for key, item in node.value:
+            if key.kind is not SCALAR:
+                self.error(key, path, f"a key must be text, not a {key.kind}", "put a key that begins with a bracket or {{ in quotes")
+            elif key.value in own:
+                first = own[key.value][0].line
+                self.error(key, f"{path}.{key.value}" if path else key.value, f"the key {key.value!r} stands here twice, first at line {first}",
+                           "keep one of them")
+            else:
+                own[key.value] = (key, item)
+                if is_merge(key):
+                    merged.append(item)
+        if not merged:
+            return list(own.values())
+        del own["<<"]
+        for item in merged:
+            for part in item.value if item.kind is SEQUENCE else [item]:
+                self._depth += item.alias or part.alias
+                self._count(part)
+                if part.kind is not MAPPING:
+                    self.error(part, path, "only a map can be merged by <<", "name an anchor of a map, or a list of such")
+                else:
+                    for key, value in self.pairs(part, path):
+                        self._count(value)
+                        own.setdefault(key.value, (key, value))
+                self._depth -= item.alias or part.alias
+        return list(own.values())
+
+    def _count(self, node: Node) -> None:
+        self._values += 1
+        if self._depth or node.alias:
+            self._aliased += 1
+            if self._aliased > 1000 and self._values > 100:
+                full = min(max(self._values - FREE_VALUES, 0) / (FULL_VALUES - FREE_VALUES), 1.0)
+                if self._aliased > self._values * (0.99 - 0.89 * full):
+                    raise Bomb
+
+
+def is_merge(key: Node) -> bool:
+    """Whether *key* is YAML's merge key: `<<` without quotes."""
+    return bool(key.value == "<<" and (key.plain if key.tag is None else key.tag == TAG + "merge"))
+
+
+def zero(kind: str) -> Any:
+    """The plain form of the zero value of *kind*."""
+    if kind == "str":
+        return ""
+    return () if kind.startswith("tuple[") else {}
+
+
+_fields: dict[type, dict[str, tuple[str, str]]] = {}
+
+
+def fields(cls: type) -> Mapping[str, tuple[str, str]]:
+    """Key of the document -> (field, kind), for every key of the record *cls*."""
+    if cls not in _fields:
+        left_out = LOADER_FIELDS if cls is model.Step else ()
+        _fields[cls] = {KEY_NAMES.get(n, n): (n, kind) for n, kind in cls.__annotations__.items() if n not in left_out}
+    return _fields[cls]
+
+
+def _remedy(node: Node, wanted: str) -> str:
+    """What a value of the wrong kind most often needs."""
+    if wanted == "a list":
+        return "write it as a list: a line `- …` for each item" if node.kind is SCALAR else "write a line `- …` for each item, without `key:`"
+    if node.kind is SCALAR:
+        return "write it as `key: value` lines below, indented"
+    if node.kind is MAPPING:
+        pairs = node.value
+        if len(pairs) == 1 and pairs[0][0].kind is MAPPING:
+            return "put a value that begins with {{ in quotes"
+        if pairs and wanted == "text":
+            return "a colon followed by a blank makes a map: put the text in quotes"
+    return "put the text in quotes" if wanted == "text" else f"write {wanted}"
