@@ -74,7 +74,7 @@ def _freeze(document: Any) -> Any:
     if isinstance(document, tuple):
         return document
     d = document
-    return (d.source, d.name, d.stages, tuple([(p.severity, p.where, p.message, p.hint) for p in d.problems]), d.jobs, d.broken)
+    return (d.source, d.name, dict(d.stages), tuple([(p.severity, p.where, p.message, p.hint) for p in d.problems]), d.jobs, d.broken)
 
 
 def _thaw(kept: tuple[Any, ...]) -> Document:
