@@ -1,0 +1,46 @@
+"""packages: work for the distribution's package manager (spec/modules.md 3.20)."""
+
+from __future__ import annotations
+
+from kairos_boot.actions.base import Invalid
+from kairos_boot.actions.packages import FAMILIES, Manage, family_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kairos_boot.actions.base import Action
+    from kairos_boot.cloudconfig.model import Step
+    from kairos_boot.facts import Facts
+
+KEY = "packages"
+TIME_LIMIT = 600.0
+SHELL = frozenset("|&;$`(){}'\"\\\n")
+
+
+def plan(step: Step, facts: Facts) -> Iterator[Action]:
+    """Yield refresh, upgrade, install and remove, as far as asked for. A name may be several, as a shell would split them."""
+    asked = step.packages
+    if not (asked.install or asked.remove or asked.refresh or asked.upgrade):
+        return
+    family, distribution = family_of(facts.read)
+    if not family:
+        yield Invalid(step.where(KEY), f"unknown package manager: os-release says {distribution}", f"known are {', '.join(sorted(FAMILIES))}")
+        return
+    limits = (TIME_LIMIT if step.timeout is None else step.timeout, step.retries)
+    names: dict[str, list[str]] = {"install": [], "remove": []}
+    for phase, items in (("install", asked.install), ("remove", asked.remove)):
+        for index, item in enumerate(items):
+            where = step.where(KEY, phase, index)
+            words = facts.render(item, where)
+            if SHELL & set(words) or not words.split():
+                yield Invalid(where, f"not a package: {words!r}", "no shell reads this; write one package an item")
+            else:
+                names[phase] += words.split()
+    if asked.refresh:
+        yield Manage(family, "refresh", () if asked.upgrade else tuple(names["install"]), *limits, step.where(KEY, "refresh"))
+    if asked.upgrade:
+        yield Manage(family, "upgrade", (), *limits, step.where(KEY, "upgrade"))
+    for phase in ("install", "remove"):
+        if names[phase]:
+            yield Manage(family, phase, tuple(names[phase]), *limits, step.where(KEY, phase))
