@@ -48,6 +48,9 @@ BOMBS = [
     "{{ randAlphaNum 2000000000 }}",
     "{{ splitList `` (repeat 9000000 `a`) }}",
     "{{ toDate `2006` `2020` | dateModify `9000000000000h` | date `2006` | fail }}",
+    "{{ range until 90000 }}{{ regexMatch `^(.*)x(.*)$` (repeat 2000 `a`) }}{{ end }}",
+    "{{ $l := until 50000 }}{{ range $l }}{{ $x := toJson $l | len }}{{ end }}",
+    "{{ range until 90000 }}{{ bcrypt `x` }}{{ end }}",
     "{{ fromJson (repeat 100000 `[`) | empty | ternary (fail `nil`) 1 }}",
 ]
 

@@ -16,6 +16,7 @@ FAMILIES = {
     "sprig_words": "wrap wrapWith split splitn splitList toStrings join sortAlpha",
     "sprig_random": "shuffle randAlphaNum randAlpha randAscii randNumeric randBytes randInt uuidv4",
     "sprig_hashes": "sha1sum sha256sum sha512sum adler32sum b64enc b64dec b32enc b32dec",
+    "sprig_crypto": "bcrypt htpasswd derivePassword encryptAES decryptAES",
     "sprig_numbers": "atoi int int64 float64 toDecimal add1 add sub div mod mul add1f addf subf divf mulf max min biggest maxf minf"
     " ceil floor round seq until untilStep",
     "sprig_logic": "default empty coalesce all any ternary fail typeOf typeIs typeIsLike kindOf kindIs deepEqual",
@@ -35,9 +36,8 @@ FAMILIES = {
 
 LEFT_OUT = frozenset(
     (
-        "env", "expandenv", "getHostByName", "bcrypt", "htpasswd", "genPrivateKey", "genCA", "genCAWithKey", "genSelfSignedCert",
+        "env", "expandenv", "getHostByName", "genPrivateKey", "genCA", "genCAWithKey", "genSelfSignedCert",
         "genSelfSignedCertWithKey", "genSignedCert", "genSignedCertWithKey", "buildCustomCert",
-        "derivePassword", "encryptAES", "decryptAES",
     )
 )  # fmt: skip
 """Functions of sprig that are not offered: they read the program's environment, ask the network, or make keys."""

@@ -28,6 +28,7 @@ def execute(text: str, data: Mapping[str, object], *, strict: bool, extra: Mappi
     if strict and isinstance(dot, dict):
         dot = Struct(dot)
     scope = _Scope(run, "template", dot, 0)
+    limits.worked()
     try:
         scope.walk(dot, run.templates["template"])
     except Failure as fault:
@@ -115,6 +116,7 @@ class _Scope:
                 if not node.pipe.variables:
                     run.node = node
                     run.write(show(value))
+                    run.meter.step(limits.worked())
             elif isinstance(node, n.Branch):
                 mark = len(self.variables)
                 (self.loop if node.keyword == "range" else self.branch)(dot, node)
@@ -346,5 +348,6 @@ class _Scope:
             result = code(*values)
         except Failure as fault:
             raise Failure(f"error calling {name}: {fault.reason}", fault.hint) from None
+        meter.step(limits.worked())
         meter.result(result)
         return result

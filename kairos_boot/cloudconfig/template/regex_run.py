@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kairos_boot.cloudconfig.template.limits import work
 from kairos_boot.cloudconfig.template.regex_classes import Charset
 from kairos_boot.cloudconfig.template.values import Failure
 
@@ -12,19 +13,20 @@ if TYPE_CHECKING:
     Slots = tuple[int, ...]
     Threads = list[tuple[int, Slots]]
 
-_WORK = 4_000_000
+_WORK = 2_000_000
 _WORD = frozenset("0123456789_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
 
 class Search:
     """One text being searched; the work of all matches counts together."""
 
-    __slots__ = ("left", "program", "text")
+    __slots__ = ("counted", "left", "program", "text")
 
     def __init__(self, program: Program, text: str) -> None:
         self.program = program
         self.text = text
         self.left = _WORK
+        self.counted = 0
 
     def match(self, start: int) -> Slots:
         """The slots (begin and end of each group) of the first match at or behind *start*; empty if there is none."""
@@ -50,6 +52,8 @@ class Search:
                 if char and isinstance(argument, Charset) and argument.holds(char):
                     threads.append((pc + 1, slots))
             if not char or (best and not threads):
+                work(_WORK - self.left - self.counted)
+                self.counted = _WORK - self.left
                 return best
             place += 1
 
