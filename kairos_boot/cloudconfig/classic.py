@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR, SEQUENCE
 from kairos_boot.cloudconfig.scalars import is_null
-from kairos_boot.cloudconfig.typed import ABSENT
+from kairos_boot.cloudconfig.typed import ABSENT, keys_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Draft:
 
     def plain(self) -> dict[str, Any]:
         """The plain form of the step."""
-        return {**self.values, "marks": self.marks, "keys": tuple(self.values), "classic": True}
+        return {**self.values, "marks": self.marks, "keys": keys_of(self.values), "classic": True}
 
 
 FIELDS = {"owner": "ownerstring", "source": "url"}

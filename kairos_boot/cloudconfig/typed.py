@@ -156,7 +156,7 @@ class Decoder:
         """A step with the places of its values and the keys that it gives."""
         marks = {"": (node.line, node.column)}
         values = self.record(node, model.Step, path, marks)
-        return {**values, "marks": marks, "keys": tuple(values)}
+        return {**values, "marks": marks, "keys": keys_of(values)}
 
     def unknown(self, key: Node, path: str, known: Sequence[str]) -> None:
         """Warn of a key that is none of *known*."""
@@ -201,6 +201,12 @@ class Decoder:
                 full = min(max(self._values - FREE_VALUES, 0) / (FULL_VALUES - FREE_VALUES), 1.0)
                 if self._aliased > self._values * (0.99 - 0.89 * full):
                     raise Bomb
+
+
+def keys_of(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """The keys of a step with these values; deferred files are work of their own (B8)."""
+    deferred = any(file.get("defer") for file in values.get("files", ()))
+    return (*values, "deferred_files") if deferred else tuple(values)
 
 
 def is_merge(key: Node) -> bool:

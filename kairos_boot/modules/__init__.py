@@ -25,6 +25,9 @@ ORDER = (
     ("users", "users"), ("authorized_keys", "authorized_keys"), ("modules", "modules"), ("timesyncd", "timesyncd"),
     ("systemctl", "systemctl"), ("environment", "environment"), ("systemd_firstboot", "systemd_firstboot"),
     ("datasource", "datasource"), ("layout", "layout"), ("package_pins", "package_pins"), ("packages", "packages"),
-    ("unpack_images", "unpack_images"),
+    ("unpack_images", "unpack_images"), ("deferred_files", "files"),
 )
-"""Keys in the order in which a step does them, and the file of each (spec/modules.md 1.1)."""
+"""Keys in the order in which a step does them, and the file of each (spec/modules.md 1.1).
+
+`deferred_files` is no key of a document: the loader adds it to the keys of a step that has files with `defer`.
+"""

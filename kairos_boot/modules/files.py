@@ -17,8 +17,19 @@ KEY = "files"
 
 
 def plan(step: Step, facts: Facts) -> Iterator[Action]:
-    """Yield one write per file, its content decoded first and rendered then."""
+    """Yield one write per file that is not deferred, its content decoded first and rendered then."""
+    return _plan(step, facts, deferred=False)
+
+
+def plan_deferred_files(step: Step, facts: Facts) -> Iterator[Action]:
+    """Yield the files with `defer`, which are written after the step's accounts and all else but the commands of `runcmd` (B8, B12)."""
+    return _plan(step, facts, deferred=True)
+
+
+def _plan(step: Step, facts: Facts, *, deferred: bool) -> Iterator[Action]:
     for index, file in enumerate(step.files):
+        if file.defer is not deferred:
+            continue
         where = step.where(KEY, index)
         if not file.path.startswith("/"):
             yield Invalid(step.where(KEY, index, "path"), f"not an absolute path: {file.path!r}", "begin it with /")
