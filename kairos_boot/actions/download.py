@@ -8,7 +8,7 @@ import stat
 from kairos_boot.actions.files import DIRECTORY_MODE, FILE_MODE, ROOT, Owner
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
-from kairos_boot.system.atomic import finish_file, make_directories, sync_directory
+from kairos_boot.system.atomic import finish_file, keep_attributes, make_directories, sync_directory
 from kairos_boot.system.urls import shown
 
 TYPE_CHECKING = False
@@ -82,6 +82,7 @@ class Download:
         seconds = _modified(answer.headers.get("last-modified", ""))
         if seconds is not None:
             os.utime(part.fd, (seconds, seconds))
+        keep_attributes(part.target, part.fd)
         finish_file(part.fd, mode, user or 0, group or 0)
         os.rename(part.name, part.target)
         sync_directory(os.path.dirname(part.target))

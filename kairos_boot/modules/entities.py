@@ -115,7 +115,8 @@ def _yaml(text: str) -> dict[str, str]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)  # the text around it may be a secret
         place = f" in line {mark.line + 1}" if mark else ""
-        raise ValueError(f"the entity is not YAML: {getattr(error, 'problem', None) or 'it cannot be read'}{place}") from None
+        problem = (getattr(error, "problem", None) or "it cannot be read").partition(" '")[0]  # what it quotes, too
+        raise ValueError(f"the entity is not YAML: {problem}{place}") from None
     except RecursionError:
         raise ValueError("the entity is nested too deeply") from None
     return _fields(node)

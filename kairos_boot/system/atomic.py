@@ -14,12 +14,31 @@ def replace_file(target: str, content: bytes, mode: int, user: int, group: int) 
         with open(fd, "wb") as file:
             file.write(content)
             file.flush()
+            keep_attributes(target, fd)
             finish_file(fd, mode, user, group)
         os.rename(temporary, target)
     except BaseException:
         os.unlink(temporary)
         raise
     sync_directory(os.path.dirname(target))
+
+
+def keep_attributes(target: str, fd: int) -> None:
+    """Give the open file *fd* what *target* has beside content, mode and owner: SELinux label, access list, user attributes.
+
+    Without its label /etc/shadow is unreadable to logins where SELinux is enforced. File capabilities are not kept: they belong
+    to the old content. What cannot be kept is left out, as a kernel without that attribute would.
+    """
+    try:
+        names = os.listxattr(target)
+    except OSError:
+        return
+    for name in names:
+        if name not in ("security.capability", "security.ima", "security.evm"):
+            try:
+                os.setxattr(fd, name, os.getxattr(target, name))
+            except OSError:
+                continue
 
 
 def finish_file(fd: int, mode: int, user: int, group: int) -> None:

@@ -187,6 +187,18 @@ def test_modes_and_links_of_the_files_stay(node: Node, step: MakeStep) -> None:
     assert "ada:" in node.text("/etc/shadow.real")
 
 
+def test_attributes_of_the_files_stay(node: Node, step: MakeStep) -> None:
+    """A security label and an access list are attributes of the old file; a user attribute stands for them here."""
+    path = f"{node.root}/etc/shadow"
+    try:
+        os.setxattr(path, "user.label", b"shadow_t")
+    except OSError as error:
+        pytest.skip(f"the file system has no user attributes: {error.strerror}")
+    node.do(users, step(users={"ada": account()}))
+    assert "ada" in node.text("/etc/shadow")
+    assert os.getxattr(path, "user.label") == b"shadow_t"
+
+
 def test_without_gshadow_none_is_made(host: Node, step: MakeStep) -> None:
     """C3: gshadow is kept in step where there is one."""
     put_accounts(host, gshadow=None)
