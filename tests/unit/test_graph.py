@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from kairos_boot.cloudconfig.model import Document
-from kairos_boot.stages.graph import Graph, order
+from kairos_boot.stages.graph import Graph, names, order
 
 
 def document(name: str, steps: str, stage: str = "s", **more: object) -> Document:
@@ -116,3 +118,58 @@ def test_printed_form() -> None:
         "1.", " <init> (background: false) (weak: false)",
         "2.", " <A.x> (background: false) (weak: true)", " <A.y> (background: false) (weak: true)"]
     assert order([], "s").lines() == []
+
+
+def written_out(documents: list[Document]) -> list[list[str]]:
+    """The layers by the rules of A3-A6 as they are written, with sets and no thought of speed: what `order` must agree with."""
+    steps = [(number, step) for number, one in enumerate(documents) for step in one.steps("s")]
+    unique = [node.name for layer in order([Document(d.source, d.name, {"s": [{k: v for k, v in s.items() if k == "name"} for s in d.stages["s"]]})
+                                            for d in documents], "s").layers for node in layer]
+    borne = [borne for one in documents for _, borne in names(one.name, [step.name for step in one.steps("s")])]
+    everyone = range(len(steps))
+    entries = {i: [targets for targets in ({j for j in everyone if entry.name in (unique[j], borne[j])} if entry.name != "init" else {-1}
+                                           for entry in steps[i][1].after) if targets] for i in everyone}
+    reach = {i: {j for targets in entries[i] for j in targets if j >= 0} for i in everyone}
+    for middle in everyone:
+        for i in everyone:
+            if middle in reach[i]:
+                reach[i] |= reach[middle]
+    for i in everyone:
+        around = {j for j in everyone if j in reach[i] and i in reach[j]}
+        if around == {i}:
+            entries[i] = [targets - {i} for targets in entries[i] if targets != {i}]
+        else:
+            entries[i] = [targets for targets in entries[i] if not targets & around]
+    moved: set[int] = set()
+    while True:
+        more = {i for i in everyone if any(j > i or j in moved for targets in entries[i] for j in targets)} - moved
+        if not more:
+            break
+        moved |= more
+    waits = {i: {j for j in everyone if j not in moved and (steps[j][0] < steps[i][0] or (not entries[i] and j < i))}
+             | {j for targets in entries[i] for j in targets if j >= 0} for i in everyone}
+    layers: list[list[str]] = []
+    done: set[int] = set()
+    while len(done) < len(steps):
+        ready = [i for i in everyone if i not in done and waits[i] <= done]
+        assert ready, "what waits for itself would never run"
+        layers.append([unique[i] for i in ready])
+        done |= set(ready)
+    return layers
+
+
+def test_any_documents_are_ordered_as_the_rules_say() -> None:
+    dice = random.Random(3)
+    for _ in range(3000):
+        documents = []
+        for number in range(dice.randrange(1, 4)):
+            root = dice.choice("ABR")
+            words = []
+            for _ in range(dice.randrange(1, 5)):
+                known = [f"{r}.{n}" for r in "ABR" for n in ("x", "y", "z", "x.1", "x.0", "0")]
+                after = [dice.choice([*known, "init"]) for _ in range(dice.choice([0, 0, 0, 1, 1, 2]))]
+                words.append(dice.choice(["x", "y", "z", "x.1", "w", "."]) + ("<" + ",".join(after) if after else ""))
+            documents.append(document(root, " ".join(words)))
+            documents[-1] = Document(f"/oem/{number}.yaml", root, documents[-1].stages)
+        expected = written_out(documents)
+        assert [[node.name for node in layer] for layer in order(documents, "s").layers] == expected, documents

@@ -20,7 +20,7 @@ COUNT = 4000
 @pytest.fixture
 def tree(tmp_path: Path) -> str:
     (tmp_path / "cmdline").write_text("ro quiet kairos.reset root=LABEL=COS_ACTIVE rd.immucore.debug\n")
-    (tmp_path / "lines").write_text("alpha\nBeta beta\n\ngamma (x) + a|b {2}\nlast without newline")
+    (tmp_path / "lines").write_text("alpha\nBeta beta\n\ngamma (x) + a|b {2}\nSHOUT\nlast without newline")
     (tmp_path / "empty").write_text("")
     (tmp_path / "binary").write_bytes(b"Raspberry Pi 4\0\xff\xfe\nx\n")
     (tmp_path / "latin").write_bytes("grün\nGRÜN ma\u212a\n".encode())
@@ -39,7 +39,7 @@ NAMES = ["cmdline", "lines", "empty", "binary", "latin", "dir", "script", "link"
          "dir/../lines", "missing/../lines"]
 GREPPED = [n for n in NAMES if n != "fifo"]
 WORDS = ["", "x", "alpha", "Beta", "be", "a.p", "^alpha", "ma$", "kairos.reset", "rd.immucore", "last", "Raspberry Pi", "a|b", "(x)", "{2}", "+", "GR",
-         "Mak", "quiet", "-x", "!", "=", "a*", "[a]", "\\.", "^", ".", "..", "x|", "alpha|beta", "nothing"]
+         "Mak", "quiet", "-x", "!", "=", "a*", "[a]", "\\.", "^", ".", "..", "x|", "alpha|beta", "nothing", "shout", "ALPHA", "alpha+", "(alpha)", "alphaz?", "al{1}pha"]
 
 
 def quoted(word: str, dice: random.Random) -> str:
