@@ -160,7 +160,7 @@ def greater_or_equal(one: object, two: object) -> bool:
 
 
 def _joined(values: tuple[object, ...]) -> str:
-    return values[0] if len(values) == 1 and isinstance(values[0], str) else sprint(*values)
+    return sprint(*("<no value>" if value is None else value for value in values))
 
 
 def html(*values: object) -> str:

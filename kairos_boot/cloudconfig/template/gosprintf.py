@@ -132,7 +132,7 @@ def _one(verb: _Verb, value: object) -> str:
     if isinstance(value, (list, tuple, dict)):
         if letter == "p":
             return "0xc000000000"
-        return nested(value, lambda item: _leaf(verb, item))
+        return nested(value, lambda item: "<nil>" if item is None else _leaf(verb, item))
     return _leaf(verb, value)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from kairos_boot.cloudconfig.template import functions, limits
 from kairos_boot.cloudconfig.template import nodes as n
-from kairos_boot.cloudconfig.template.lexer import tokens
 from kairos_boot.cloudconfig.template.literals import number
 from kairos_boot.cloudconfig.template.text import quote, unquote
+from kairos_boot.cloudconfig.template.tokenstream import TokenStream
 from kairos_boot.cloudconfig.template.values import Failure, located, syntax_error
 
 TYPE_CHECKING = False
@@ -28,63 +28,16 @@ def parse(text: str, known: Collection[str] = ()) -> dict[str, list[n.Node]]:
         raise parser.error("the template is nested too deeply") from None
 
 
-class _Parser:
-    __slots__ = ("action_line", "at", "depth", "known", "loops", "templates", "text", "tokens", "variables")
+class _Parser(TokenStream):
+    __slots__ = ("depth", "known", "loops", "templates", "variables")
 
     def __init__(self, text: str, known: Collection[str]) -> None:
-        self.text = text
+        super().__init__(text)
         self.known = known
-        self.tokens = tokens(text)
-        self.at = 0
         self.depth = 0
         self.loops = 0
-        self.action_line = 0
         self.variables = ["$"]
         self.templates: dict[str, list[n.Node]] = {}
-
-    # Tokens
-
-    def next(self, *, blank: bool = False) -> Token:
-        """Take a token; white space only if *blank*."""
-        token = self.peek(blank=blank)
-        if self.at < len(self.tokens) - 1:
-            self.at += 1
-        return token
-
-    def peek(self, *, blank: bool = False) -> Token:
-        """The token that `next` would take."""
-        if not blank:
-            while self.tokens[self.at][0] == "space":
-                self.at += 1
-        return self.tokens[self.at]
-
-    def expect(self, kind: str, context: str) -> Token:
-        """Take a token that must be of *kind*."""
-        token = self.next()
-        if token[0] != kind:
-            raise self.unexpected(token, context)
-        return token
-
-    def error(self, reason: str, *, function: str = "", hint: str = "") -> Exception:
-        """The error *reason* at the line of the last token taken."""
-        line = located(self.text, self.tokens[max(self.at - 1, 0)][2])[0]
-        return syntax_error(line, reason, function=function, hint=hint)
-
-    def unexpected(self, token: Token, context: str) -> Exception:
-        """The error of a token that does not belong in *context*."""
-        kind, value, position = token
-        if kind == "error":
-            line = located(self.text, position)[0]
-            if self.action_line not in (0, line):
-                started = f" started at template:{self.action_line}"
-                value += started if value.endswith(" action") else " in action" + started
-            return syntax_error(line, value)
-        shown = "EOF" if kind == "eof" else f"<{value}>" if kind in {"keyword", "nil", "."} else quote(value)
-        if kind not in {"eof", "keyword", "nil"} and len(value) > 10:
-            shown = quote(value[:10]) + "..."
-        return syntax_error(located(self.text, position)[0], f"unexpected {shown} in {context}")
-
-    # Structure
 
     def whole(self) -> dict[str, list[n.Node]]:
         """The text at top level, where `define` may stand."""

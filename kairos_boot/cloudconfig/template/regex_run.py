@@ -8,7 +8,7 @@ from kairos_boot.cloudconfig.template.values import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kairos_boot.cloudconfig.template.regex_parse import Program
+    from kairos_boot.cloudconfig.template.regex_compile import Program
 
     Slots = tuple[int, ...]
     Threads = list[tuple[int, Slots]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kairos_boot.cloudconfig.template import limits
-from kairos_boot.cloudconfig.template.regex_parse import compile_expression
+from kairos_boot.cloudconfig.template.regex_compile import compile_expression
 from kairos_boot.cloudconfig.template.regex_run import Search
 from kairos_boot.cloudconfig.template.values import Failure, Strings
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kairos_boot.cloudconfig.template.functions import Function
-    from kairos_boot.cloudconfig.template.regex_parse import Program
+    from kairos_boot.cloudconfig.template.regex_compile import Program
 
 
 def _match(expression: str, text: str) -> bool:
