@@ -158,3 +158,9 @@ def tools(tmp_path: Path) -> Tools:
         return host
 
     return make
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Node:
+    """This machine itself, for tests that give absolute paths below *tmp_path*; `tools/` there comes first on its PATH."""
+    return Node("/", Processes("/", {"PATH": f"{tmp_path}/tools:/usr/bin:/bin", "HOME": str(tmp_path), "GIT_CONFIG_NOSYSTEM": "1"}))
