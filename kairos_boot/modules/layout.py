@@ -1,0 +1,76 @@
+"""layout: partitions of one disk (spec/modules.md 5)."""
+
+from __future__ import annotations
+
+from kairos_boot.actions.base import Invalid, Note
+from kairos_boot.actions.layout import ArrangeDisk, NewPartition
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kairos_boot.actions.base import Action
+    from kairos_boot.cloudconfig.model import Partition, Step
+    from kairos_boot.facts import Facts
+
+KEY = "layout"
+SCRIPT = "script://"
+TIME_LIMIT = 600.0
+LABELS = {"ext2": 16, "ext3": 16, "ext4": 16, "xfs": 12, "btrfs": 255, "swap": 15, "fat": 11, "fat16": 11, "fat32": 11, "vfat": 11}
+"""File systems that can be made, and how many bytes their label may have."""
+UNFORMATTED = ("noformat", "-", "none")
+NAME_UNITS = 36
+"""UTF-16 code units of a GPT partition's name."""
+
+
+def plan(step: Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
+    """Yield one arrangement of the disk, or what is wrong with it: a layout is done as a whole or not at all."""
+    layout = step.layout
+    device = layout.device
+    if device is None:
+        if layout.add_partitions or layout.expand_partition:
+            yield Invalid(step.where(KEY), "it names no device", "give device: {path: …} or device: {label: …}")
+        return
+    path = device.path.strip()
+    wrong = [error for index, partition in enumerate(layout.add_partitions) for error in _wrong(step, index, partition)]
+    if not path and not device.label:
+        wrong.append(Invalid(step.where(KEY, "device"), "it names neither a path nor a label"))
+    if path.startswith(SCRIPT) and not path[len(SCRIPT):].split():
+        wrong.append(Invalid(step.where(KEY, "device", "path"), "script:// without a command"))
+    if device.init_disk and not path:
+        wrong.append(Invalid(step.where(KEY, "device"), "init_disk needs the path of the disk"))
+    if device.init_disk and device.label:
+        wrong.append(Invalid(step.where(KEY, "device", "label"), "init_disk goes with a path alone", "leave out label"))
+    names = [p.pLabel for p in layout.add_partitions if p.pLabel]
+    wrong += [Invalid(step.where(KEY, "add_partitions"), f"two partitions have the name {n!r}") for n in dict.fromkeys(names) if names.count(n) > 1]
+    if wrong:
+        yield from wrong
+        return
+    if sum(p.bootable for p in layout.add_partitions) > 1:
+        yield Note(step.where(KEY, "add_partitions"), "more than one partition is bootable")
+    yield ArrangeDisk(
+        "" if path.startswith(SCRIPT) else path, tuple(path[len(SCRIPT):].split()) if path.startswith(SCRIPT) else (), "" if path else device.label,
+        device.init_disk, device.disk_name, tuple(_new(step, i, p) for i, p in enumerate(layout.add_partitions)),
+        None if layout.expand_partition is None else layout.expand_partition.size, step.where(KEY),
+        TIME_LIMIT if step.timeout is None else step.timeout)
+
+
+def _new(step: Step, index: int, partition: Partition) -> NewPartition:
+    name = partition.pLabel or ("" if partition.fsLabel else f"partition-{index + 1}")  # by which the next run knows it
+    return NewPartition(name, partition.fsLabel, partition.size, partition.filesystem or "ext2", partition.bootable,
+                        step.where(KEY, "add_partitions", index))
+
+
+def _wrong(step: Step, index: int, partition: Partition) -> Iterator[Invalid]:
+    def at(key: str) -> str:
+        return step.where(KEY, "add_partitions", index, key)
+
+    fstype = partition.filesystem or "ext2"
+    if fstype not in LABELS and fstype not in UNFORMATTED:
+        yield Invalid(at("filesystem"), f"unsupported file system type: {fstype!r}", f"use one of {', '.join((*LABELS, *UNFORMATTED))}")
+    elif len(partition.fsLabel.encode()) > LABELS.get(fstype, 255):
+        yield Invalid(at("fsLabel"), f"{fstype} filesystem label {partition.fsLabel!r} cannot be longer than {LABELS[fstype]} characters")
+    if len(partition.pLabel.encode("utf-16-le")) > 2 * NAME_UNITS:
+        yield Invalid(at("pLabel"), f"a partition's name cannot be longer than {NAME_UNITS} characters: {partition.pLabel!r}")
+    if any(c in '"\\' or not c.isprintable() for c in partition.pLabel):
+        yield Invalid(at("pLabel"), f"not a partition's name: {partition.pLabel!r}", "leave out quotes, backslashes and control characters")

@@ -1,0 +1,117 @@
+"""File systems made and grown with their own tools."""
+
+from __future__ import annotations
+
+import os
+
+from kairos_boot.errors import KairosError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kairos_boot.system.host import Host
+
+FAT = ("fat", "fat16", "fat32", "vfat")
+EXT = ("ext2", "ext3", "ext4")
+UNFORMATTED = ("noformat", "-", "none")
+LABEL_LIMITS = {**dict.fromkeys(EXT, 16), **dict.fromkeys(FAT, 11), "xfs": 12, "btrfs": 255, "swap": 15}
+"""Bytes of a label, by file system."""
+WIPED = 1 << 20
+"""Bytes at the start of a new partition that are zeroed: what lay there before must not be taken for its content."""
+
+
+def wipe(node: str) -> None:
+    """Zero the start of *node*."""
+    fd = os.open(node, os.O_WRONLY | os.O_CLOEXEC | os.O_EXCL)
+    try:
+        os.pwrite(fd, bytes(WIPED), 0)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def is_blank(node: str) -> bool:
+    """Whether the start of *node* is zero, as `wipe` leaves it."""
+    fd = os.open(node, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return not os.pread(fd, WIPED, 0).strip(b"\0")
+    finally:
+        os.close(fd)
+
+
+def make(host: Host, node: str, fstype: str, label: str) -> None:
+    """Make a file system on *node*. KairosError: the tool is missing or fails."""
+    if fstype in EXT:
+        argv = [f"mkfs.{fstype}", "-q", *(["-L", label] if label else []), node]
+    elif fstype in FAT:
+        argv = ["mkfs.fat", *(["-F", fstype[3:]] if fstype in ("fat16", "fat32") else []), *(["-n", label] if label else []), node]
+    elif fstype == "swap":
+        argv = ["mkswap", *(["-L", label] if label else []), node]
+    else:
+        argv = [f"mkfs.{fstype}", *(["-L", label] if label else []), "-f", node]
+    _run(host, node, argv)
+
+
+def grow(host: Host, node: str, fstype: str) -> bool:
+    """Let the file system of *node* fill it; whether it grew. Mounted or not. KairosError: its tool is missing or fails."""
+    if fstype in EXT:
+        before = _ext_blocks(node)
+        if not _mounted(node):
+            _run(host, node, ["e2fsck", "-f", "-p", node], fine=(0, 1))  # resize2fs insists on it
+        _run(host, node, ["resize2fs", node])
+        return _ext_blocks(node) != before
+    at = _mounted(node)
+    if at:
+        return _grow_mounted(host, node, fstype, at)
+    from kairos_boot.system.mounts import mount, unmount
+
+    target = f"/run/kairos-boot/grow-{os.getpid()}"
+    os.makedirs(target, mode=0o700, exist_ok=True)
+    mount(node, target, fstype)
+    try:
+        return _grow_mounted(host, node, fstype, target)
+    finally:
+        unmount(target)
+        os.rmdir(target)
+
+
+def _grow_mounted(host: Host, node: str, fstype: str, target: str) -> bool:
+    before = os.statvfs(target).f_blocks
+    _run(host, node, ["xfs_growfs", target] if fstype == "xfs" else ["btrfs", "filesystem", "resize", "max", target])
+    return os.statvfs(target).f_blocks != before
+
+
+def _ext_blocks(node: str) -> int:
+    """Blocks of an ext file system, from its superblock (offsets 4 and 0x150)."""
+    fd = os.open(node, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        block = os.pread(fd, 1024, 1024)
+    finally:
+        os.close(fd)
+    return int.from_bytes(block[4:8], "little") | int.from_bytes(block[0x150:0x154], "little") << 32
+
+
+def ext_bytes(node: str) -> int:
+    """Bytes that an ext file system takes."""
+    fd = os.open(node, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        exponent = int.from_bytes(os.pread(fd, 4, 1024 + 24), "little")
+    finally:
+        os.close(fd)
+    return _ext_blocks(node) << (10 + exponent)
+
+
+def _mounted(node: str) -> str:
+    """Where *node* is mounted, or nothing."""
+    from kairos_boot.system.mounts import mounted
+
+    number = os.stat(node).st_rdev
+    device = f"{os.major(number)}:{os.minor(number)}"
+    return next((m.target for m in mounted() if m.device == device), "")
+
+
+def _run(host: Host, node: str, argv: Sequence[str], fine: Sequence[int] = (0,)) -> None:
+    result = host.processes.run(argv, timeout=600, env={"LC_ALL": "C"})
+    if result.code not in fine or result.timed_out:
+        raise KairosError(f"{' '.join(argv)}: {result.explain(600)}: {result.output.strip()}", node)
