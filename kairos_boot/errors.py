@@ -21,6 +21,10 @@ class KairosError(Exception):
         return f"{text}; {self.hint}" if self.hint else text
 
 
+class Ended(BaseException):
+    """The run itself is being ended: a stop, a shutdown, or the time limit of its unit. Nobody goes on after it."""
+
+
 def reason(error: OSError) -> str:
     """What the kernel said, without the path that the message has anyway."""
     return error.strerror or str(error)

@@ -24,6 +24,7 @@ import sys
 
 from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import UsageError, parse
+from kairos_boot.errors import Ended
 from kairos_boot.stages.runner import Options, Runner, substages
 from kairos_boot.system.host import Host
 
@@ -54,10 +55,24 @@ def run(words: list[str]) -> int:
     log = wiring.logger()
     lock = Lock(wiring.LOCK)
     lock.acquire(lambda text: log(5, text, kind="lock", stage=stage))
+    _end_in_order()
     try:
         return _emit(stage, options, host, wiring.Sources(host, sources, given, keep=True), as_json="json" in given)
+    except Ended as end:
+        log(3, f"{stage}: {end}", kind="failure", stage=stage)
+        return 1
     finally:
         lock.release()
+
+
+def _end_in_order() -> None:
+    """Let SIGTERM end the command at work, free the lock and leave a record; by default it would do none of these."""
+    import _signal  # type: ignore[import-not-found]  # `signal` imports enum
+
+    def end(number: int, frame: object) -> None:  # noqa: ARG001
+        raise Ended("the run was ended before the step was done (SIGTERM: a stop, or the time limit of the unit)")
+
+    _signal.signal(_signal.SIGTERM, end)
 
 
 def _emit(stage: str, options: Options, host: Host, sources: wiring.Sources, *, as_json: bool) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from kairos_boot.actions.base import Note
-from kairos_boot.errors import KairosError
+from kairos_boot.errors import Ended, KairosError
 from kairos_boot.modules import ORDER
 from kairos_boot.records import record
 from kairos_boot.stages.conditions import decide
@@ -127,6 +127,10 @@ class Runner:
         except Exception as error:  # noqa: BLE001
             self._failed(node, stage, outcome, "", f"internal error: {type(error).__name__}: {error}", where=node.step.where(), trace=error)
             self._record(node, stage, "failed", f"internal error: {type(error).__name__}", time.time(), 0.0)
+        except Ended as end:
+            self._failed(node, stage, outcome, "", str(end), where=node.step.where())
+            self._record(node, stage, "failed", str(end), time.time(), 0.0)
+            raise
 
     def _step(self, node: Node, stage: str, outcome: Outcome) -> None:
         step, start, clock = node.step, time.time(), time.monotonic()

@@ -135,6 +135,13 @@ def _follow(pid: int, output: int, timeout: float, waiting: Callable[[float], No
         if stage:
             _end(pid, SIGKILL)  # what outlived its leader
         return Result(os.waitstatus_to_exitcode(status), kept.text(), stage > 0)
+    except BaseException:  # whoever waits is being ended, and the program with him
+        _end(pid, SIGTERM)
+        if not select.select([pidfd], [], [], GRACE)[0]:
+            _end(pid, SIGKILL)
+        os.waitpid(pid, 0)
+        _end(pid, SIGKILL)
+        raise
     finally:
         os.close(pidfd)
 
