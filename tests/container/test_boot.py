@@ -62,16 +62,12 @@ stages:
       commands:
         - sleep 777
 """
-SILENT_NETWORK = """
-[Unit]
-Before=network-online.target
+SHORT_WAIT = """
 [Service]
-Type=oneshot
-TimeoutStartSec=4
-ExecStart=sleep infinity
-[Install]
-WantedBy=network-online.target
+ExecStart=
+ExecStart=/usr/lib/systemd/systemd-networkd-wait-online --any --timeout=4
 """
+WAITER = "systemd-networkd-wait-online.service"
 OWN_RECONCILE = """
 [Service]
 Type=oneshot
@@ -87,10 +83,11 @@ def node(layer: Layer) -> Layer:
         "/oem/10_trace.yaml": f"stages:{TRACE}",
         "/oem/20_faults.yaml": FAULTS,
         "/oem/30_hang.yaml": HANG,
-        "/etc/systemd/system/wait-for-nothing.service": SILENT_NETWORK,
+        f"/etc/systemd/system/{WAITER}.d/20-short.conf": SHORT_WAIT,
         "/etc/hosts": "127.0.0.1 localhost\n",
     })  # fmt: skip
-    layer.link("/etc/systemd/system/network-online.target.wants/wait-for-nothing.service", "../wait-for-nothing.service")
+    layer.link(f"/etc/systemd/system/network-online.target.wants/{WAITER}", f"/lib/systemd/system/{WAITER}")
+    layer.link("/etc/systemd/system/ssh.service", "/dev/null")
     return layer
 
 
@@ -179,11 +176,11 @@ def test_journalctl_of_the_unit_tells_what_ran(container: Container) -> None:
 
 def test_a_network_that_never_comes_delays_only_what_waits_for_it(container: Container) -> None:
     """Stage network runs when the wait has failed; stage boot and the logins did not wait."""
-    assert container.show("wait-for-nothing.service", "Result") == {"Result": "timeout"}
-    gave_up = int(container.show("wait-for-nothing.service", "InactiveEnterTimestampMonotonic")["InactiveEnterTimestampMonotonic"])
+    assert container.show(WAITER, "Result") == {"Result": "exit-code"}
+    gave_up = int(container.show(WAITER, "ExecMainExitTimestampMonotonic")["ExecMainExitTimestampMonotonic"])
     stage = int(container.show("cos-setup-network.service", "ExecMainStartTimestampMonotonic")["ExecMainStartTimestampMonotonic"])
-    getty = int(container.show("console-getty.service", "ExecMainStartTimestampMonotonic")["ExecMainStartTimestampMonotonic"])
-    assert 0 < getty < gave_up <= stage
+    logins = int(container.show("systemd-user-sessions.service", "ExecMainExitTimestampMonotonic")["ExecMainExitTimestampMonotonic"])
+    assert 0 < logins < gave_up <= stage
     assert container.read("/run/greeting") == "hello"
 
 
@@ -221,6 +218,8 @@ def test_the_end_of_a_unit_ends_its_command_and_frees_the_lock(container: Contai
     container.run("systemctl", "stop", "cos-setup-reconcile")
     container.run("rm", "/run/hang")
     assert "sleep 777" not in container.run("ps", "-eo", "args")
+    told = container.journal("KAIROS_STAGE=reconcile", "KAIROS_STEP=/oem/30_hang.yaml.Hang when told", "PRIORITY=3")
+    assert any("SIGTERM" in entry["MESSAGE"] for entry in told)
     container.run("systemctl", "start", "cos-setup-reconcile")
 
 

@@ -13,7 +13,7 @@ TOP = Path(__file__).resolve().parents[2]
 UNITS = TOP / "units"
 INITRD = TOP / "dracut/50kairos-boot"
 STAGES = ("fs", "boot", "network")
-ORDERING = {"After", "Before", "Wants", "Requires", "Requisite", "BindsTo", "PartOf", "Conflicts", "DefaultDependencies", "RequiresMountsFor", "OnFailure"}
+ORDERING = {"After", "Before", "Wants", "Requires", "Requisite", "BindsTo", "PartOf", "Conflicts", "RequiresMountsFor"}
 COMMAND_LIMIT = 600
 """Seconds: the limit of one command of a step (decisions B4)."""
 
@@ -23,7 +23,7 @@ class Line(NamedTuple):
     key: str
     value: str
     explained: bool
-    """A comment stands right above."""
+    """A comment stands right above it, or above the lines that it follows."""
 
 
 def lines(path: Path) -> list[Line]:
@@ -34,7 +34,7 @@ def lines(path: Path) -> list[Line]:
         elif text and not text.startswith("#"):
             key, _, value = text.partition("=")
             found.append(Line(section, key, value, comment))
-        comment = text.startswith("#")
+        comment = text.startswith("#") or (comment and bool(text) and not text.startswith("["))
     return found
 
 
