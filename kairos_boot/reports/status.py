@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 COLOURS = {"ok": "1;32", "running": "1;33", "degraded": "1;31"}
 OUTPUT = 8
 """Lines shown of what a failed command said."""
+VENDOR = "/system/oem/"
+"""Where the documents lie that come with the image."""
 REASON = 120
 """Characters shown of a reason in a list; --json has the whole of it."""
 
@@ -107,8 +109,14 @@ def _mounts(boot: Boot) -> list[str]:
 
 
 def _skipped(boot: Boot) -> list[str]:
-    rows = [[run.stage, step.name, _cut(step.reason)] for run in boot.runs if run.latest for step in run.steps if step.result == "skipped"]
-    return ["SKIPPED", *table(rows), ""] if rows else []
+    """The skipped steps of the user's documents; those of the image's defaults are many in every boot, and only counted."""
+    skipped = [(run, step) for run in boot.runs if run.latest for step in run.steps if step.result == "skipped"]
+    rows = [[run.stage, step.name, _cut(step.reason)] for run, step in skipped if not step.file.startswith(VENDOR)]
+    lines = table(rows)
+    vendor = len(skipped) - len(rows)
+    if vendor:
+        lines.append(f"  {count(vendor, 'step')} of the image's defaults ({VENDOR}); kairos-boot status --steps lists them")
+    return ["SKIPPED", *lines, ""] if lines else []
 
 
 def _steps(boot: Boot) -> list[str]:

@@ -1,6 +1,6 @@
-"""Regular expressions of conditions: RE2's syntax as Go programs read it, and look-around (spec/modules.md 2, decisions B11).
+r"""Regular expressions of conditions: RE2's syntax as Go programs read it, and look-around (spec/modules.md 2, decisions B11).
 
-What published configurations write (`Ubuntu.*|Debian.*`, `^edge`, `22.04`) is decided here; importing `re` would take a boot longer.
+What published configurations write (`Ubuntu.*|[Dd]ebian`, `Red.*Hat`, `^edge`, `22\.04`) is decided here; importing `re` would take a boot longer.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 from kairos_boot.errors import KairosError
 
 SPECIAL = frozenset("\\^$*+?{}[]()|")
+ANY = "."
+"""An item that is any character; the others are strings of the characters they stand for."""
 POSIX = {"alnum": "0-9A-Za-z", "alpha": "A-Za-z", "ascii": "\\x00-\\x7F", "blank": "\\t ", "cntrl": "\\x00-\\x1F\\x7F", "digit": "0-9",
          "graph": "!-~", "lower": "a-z", "print": " -~", "punct": "!-/:-@\\[-`{-~", "space": "\\t\\n\\v\\f\\r ", "upper": "A-Z",
          "word": "0-9A-Za-z_", "xdigit": "0-9A-Fa-f"}
@@ -29,32 +31,76 @@ def search(pattern: str, text: str) -> bool:
         raise KairosError(str(error)) from error
 
 
-def _plain(pattern: str) -> list[tuple[str, bool, bool]] | None:
-    """The alternatives of a pattern of literals, single dots, outer `.*` and anchors: text, bound to the start, to the end."""
+def _plain(pattern: str) -> list[tuple[list[list[str]], bool, bool]] | None:
+    """Of each alternative its pieces between `.*`, and whether it is bound to the start and to the end.
+
+    None for a pattern of more than literals, dots, plain classes, `.*` and outer anchors.
+    """
     result = []
     for part in pattern.split("|"):
         start, end = part.startswith("^"), part.endswith("$")
-        literal = part[start:len(part) - end]
-        if literal.startswith(".*"):
-            literal, start = literal[2:], False
-        if literal.endswith(".*"):
-            literal, end = literal[:-2], False
-        if not SPECIAL.isdisjoint(literal):
-            return None
-        result.append((literal, start, end))
+        pieces: list[list[str]] = [[]]
+        at, stop = int(start), len(part) - end
+        while at < stop:
+            c = part[at]
+            if part.startswith(".*", at):
+                pieces.append([])
+                at += 2
+            elif c == "\\" and at + 1 < stop and not part[at + 1].isalnum() and part[at + 1].isascii():
+                pieces[-1].append(part[at + 1] if part[at + 1] != ANY else "..")
+                at += 2
+            elif c == "[":
+                close = part.find("]", at)
+                members = _members(part[at + 1:close]) if close > 0 else ""
+                if not members:
+                    return None
+                pieces[-1].append(members)
+                at = close + 1
+            elif c in SPECIAL:
+                return None
+            else:
+                pieces[-1].append(c)
+                at += 1
+        result.append((pieces, start, end))
     return result
 
 
-def _found(literal: str, start: bool, end: bool, text: str) -> bool:
-    if "." not in literal:
-        if start and end:
-            return text == literal
-        return text.startswith(literal) if start else text.endswith(literal) if end else literal in text
-    room = len(text) - len(literal)
-    places = [room] if end else [0] if start else range(room + 1)
-    if room < 0 or (start and end and room):
-        return False
-    return any(all(p in (".", c) for p, c in zip(literal, text[at:at + len(literal)], strict=True)) for at in places)
+def _members(text: str) -> str:
+    """The characters of the class `[text]`, twice if it is one, so that it is not taken for ANY; empty if it is not a plain one."""
+    found = ""
+    at = 0
+    while at < len(text):
+        if text[at + 1:at + 2] == "-" and at + 2 < len(text):
+            if not (text[at].isalnum() and text[at + 2].isalnum() and text.isascii()) or text[at] > text[at + 2]:
+                return ""
+            found += "".join(map(chr, range(ord(text[at]), ord(text[at + 2]) + 1)))
+            at += 3
+        elif text[at] in "^-[\\&~":
+            return ""
+        else:
+            found += text[at]
+            at += 1
+    return found * 2 if len(found) == 1 else found
+
+
+def _found(pieces: list[list[str]], start: bool, end: bool, text: str) -> bool:
+    """Whether the pieces are in *text* one behind the other: each as early as possible, the last one at the end if it is bound to it."""
+    at = 0
+    for number, piece in enumerate(pieces):
+        first, last = number == 0, number == len(pieces) - 1
+        room = len(text) - len(piece)
+        if last and end:
+            return room >= at and not (first and start and room) and _fits(piece, text, room)
+        places = range(at, min(at, room) + 1) if first and start else range(at, room + 1)
+        found = next((place for place in places if _fits(piece, text, place)), -1)
+        if found < 0:
+            return False
+        at = found + len(piece)
+    return True
+
+
+def _fits(piece: list[str], text: str, at: int) -> bool:
+    return all(item == ANY or text[at + i] in item for i, item in enumerate(piece))
 
 
 def _translated(pattern: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import subprocess
 from typing import TYPE_CHECKING
@@ -159,11 +160,31 @@ def test_a_plain_test_needs_no_shell(host: Host) -> None:
 
 @pytest.mark.parametrize("pattern", [
     "abc", "^abc", "abc$", "^abc$", "a.c", "^a.c$", ".*b", "b.*", "^.*b.*$", "a|x", "^x|c$", "", "^", "$", "x|", "^a.", ".c$", "a..c", ".", "....",
+    "a.*c", "^a.*c$", "a.*a.*c", "^.*b.*c$", "[ab]c", "^[a-c]+", "[abc][abc]$", "a[.]c", r"a\.c", r"^a\.", "x.*|a.*b", "ab.*bc", "^ab.*bc$", "[.]", "[A-Za]b",
+    "[a]", "b.*b", "[^a]b", "[a-]", "a.*", "^b.*$", "[c-a]x", "a]b",
 ])
 @pytest.mark.parametrize("text", ["abc", "abcabc", "xabcx", "a.c", "", "b", "aXc", "c", "ac"])
 def test_plain_patterns_are_decided_as_re_does(pattern: str, text: str) -> None:
-    assert _plain(pattern) is not None
-    assert search(pattern, text) is (re.search(pattern, text) is not None)
+    try:
+        expected = re.search(pattern, text) is not None
+    except re.error:
+        with pytest.raises(KairosError):
+            search(pattern, text)
+        return
+    assert search(pattern, text) is expected
+    assert (_plain(pattern) is None) is (pattern in ("^[a-c]+", "[^a]b", "[a-]", "[c-a]x", "a]b"))
+
+
+def test_any_short_pattern_is_decided_as_re_does() -> None:
+    dice = random.Random(4)
+    known = 0
+    for _ in range(20000):
+        pattern = "".join(dice.choice(["a", "b", ".", ".*", "^", "$", "|", "[ab]", "[a-c]", "\\.", "[.]"]) for _ in range(dice.randrange(7)))
+        if _plain(pattern) is not None:
+            known += 1
+            for text in ("", "ab", "a.b", "bab", "".join(dice.choice("ab.c") for _ in range(dice.randrange(9)))):
+                assert search(pattern, text) is (re.search(pattern, text) is not None), (pattern, text)
+    assert known > 5000
 
 
 @pytest.mark.parametrize(("pattern", "text", "expected"), [
@@ -184,7 +205,7 @@ def test_plain_conditions_do_not_import_re(host: Host) -> None:
     program = ("import sys; sys.path.insert(0, sys.argv[2])\n"
                "from kairos_boot.stages.conditions import decide; from kairos_boot.cloudconfig.model import Step\n"
                "from kairos_boot.system.host import Host; from kairos_boot.facts import Facts\n"
-               "step = Step(node='edge', only_os='Lab.*|Debian.*', only_os_version='7.4', only_arch='.*', if_='[ -f /etc/hostname ]')\n"
+               "step = Step(node='edge', only_os='Lab.*|[Dd]ebian|Red.*Hat.*', only_os_version='7.4', only_arch='.*', if_='[ -f /etc/hostname ]')\n"
                "print(decide(step, Host(sys.argv[1]), Facts()).run, *sorted({'re', 'typing', 'enum'} & set(sys.modules)))")
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     done = subprocess.run(["/usr/bin/python3", "-I", "-S", "-c", program, host.root, root], capture_output=True, text=True, check=True, timeout=60)

@@ -93,6 +93,16 @@ def test_a_skipped_step_is_listed_with_its_reason(story: Story) -> None:
     assert story.boot().result == "ok"
 
 
+def test_skipped_defaults_of_the_image_are_only_counted(story: Story) -> None:
+    story.start("boot")
+    for name in "xyz":
+        story.ledger.write("step", stage="boot", step=f"D.{name}", file="/system/oem/d.yaml", result="skipped", reason=f"if: no: {name}", duration=0)
+    story.end("boot")
+    assert "3 steps of the image's defaults" in story.text()
+    assert "if: no: x" not in story.text()
+    assert "if: no: x" in story.text(steps=True)
+
+
 def test_a_broken_document_is_told_once_though_each_stage_meets_it(story: Story) -> None:
     for stage in ("fs", "boot"):
         story.ledger.write("problem", stage=stage, severity="error", where="/oem/b.yaml:3:1", message="not YAML", hint="mind the blanks")
