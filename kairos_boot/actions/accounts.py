@@ -70,6 +70,8 @@ class EnsureUser:
         A home that cannot be made does not stop the account: it is there when the error comes.
         """
         try:
+            if not self.differs(host):
+                return False
             with Accounts(host) as accounts:
                 line = accounts.table("user").fields(self.name)
                 accounts.table("shadow")

@@ -59,6 +59,8 @@ class Entity:
     def apply(self, host: Host) -> bool:
         """Edit the file. KairosError: it is missing, or the entry needs something that is."""
         try:
+            if not self.differs(host):
+                return False  # no lock, so that nothing is written where nothing changes
             with Accounts(host) as accounts:
                 self._edit(accounts, host)
                 return accounts.save(removing=isinstance(self, DeleteEntity))

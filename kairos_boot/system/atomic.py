@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+from _thread import get_native_id  # of the main thread it is the process id
 
 
 def replace_file(target: str, content: bytes, mode: int, user: int, group: int) -> None:
     """Put a complete file of that mode and owner in place of *target*; OSError leaves the old one and nothing else."""
-    temporary = f"{os.path.dirname(target)}/.{os.path.basename(target)[:200]}.{os.getpid()}.new"
+    temporary = f"{os.path.dirname(target)}/.{os.path.basename(target)[:200]}.{get_native_id()}.new"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with open(fd, "wb") as file:
