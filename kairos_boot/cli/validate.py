@@ -57,7 +57,7 @@ def problems(documents: list[Document]) -> Iterator[Problem]:
 
 def of_step(step: Step) -> Iterator[Problem]:
     """What the step's modules find wrong, without a node."""
-    facts = Facts()
+    facts = Facts(hostname_data=lambda: dict.fromkeys(("UUID", "Random", "MachineID", "ProtectedID"), "0123456789abcdef" * 2))  # any node's
     for key, action in planned(step, facts):
         if isinstance(action, KairosError):
             yield Problem("error", action.where or step.where(key), action.message, action.hint)
