@@ -24,9 +24,9 @@ _kairos_boot() {
     plan) words="--cmdline --json --diff --all --only $sources"; [ -n "$stage" ] || words="$stages $words" ;;
     validate) words='--json' ;;
     schema) words='--format' ;;
-    status) words='--boot --json' ;;
-    analyze) words='--boot --json --svg'; [ -n "$stage" ] || words="blame timeline critical-chain $words" ;;
-    logs) words='--output' ;;
+    status) words='--boot --brief --steps --json --root' ;;
+    analyze) words='--boot --svg --root'; [ -n "$stage" ] || words="blame timeline critical-chain $words" ;;
+    logs) words='--output --root' ;;
     esac
     COMPREPLY=($(compgen -W "$words" -- "$cur"))
     case $cur in -*) return ;; esac

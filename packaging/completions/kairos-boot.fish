@@ -10,7 +10,7 @@ for name in kairos-boot kairos-agent kairos
     complete -c $name -n __fish_use_subcommand -f -a logs -d 'collect what a report of a fault needs'
     complete -c $name -n '__fish_seen_subcommand_from run-stage plan' -a "$stages"
     complete -c $name -n '__fish_seen_subcommand_from run-stage plan' -s d -l dotnotation -d 'the sources are dot-notation text'
-    complete -c $name -n '__fish_seen_subcommand_from run-stage plan' -l root -r -a '(__fish_complete_directories)' -d 'work on the system below'
+    complete -c $name -n '__fish_seen_subcommand_from run-stage plan status analyze logs' -l root -r -a '(__fish_complete_directories)' -d 'the system below'
     complete -c $name -n '__fish_seen_subcommand_from run-stage plan' -l cloud-init-paths -r -F -d 'add a source'
     complete -c $name -n '__fish_seen_subcommand_from run-stage plan' -l override-cloud-init-paths -r -F -d 'replace the default sources'
     complete -c $name -n '__fish_seen_subcommand_from run-stage plan' -l only -d 'the stage alone'
@@ -20,10 +20,12 @@ for name in kairos-boot kairos-agent kairos
     complete -c $name -n '__fish_seen_subcommand_from plan' -l cmdline -x -d 'stands for the kernel command line'
     complete -c $name -n '__fish_seen_subcommand_from plan' -l diff -d 'show how files would change'
     complete -c $name -n '__fish_seen_subcommand_from plan' -l all -d 'all stages of a boot'
-    complete -c $name -n '__fish_seen_subcommand_from run-stage plan validate status analyze' -l json -d 'for programs'
+    complete -c $name -n '__fish_seen_subcommand_from run-stage plan validate status' -l json -d 'for programs'
     complete -c $name -n '__fish_seen_subcommand_from status analyze' -l boot -x -d 'an earlier boot'
+    complete -c $name -n '__fish_seen_subcommand_from status' -l brief -d 'leave out the skipped steps'
+    complete -c $name -n '__fish_seen_subcommand_from status' -l steps -d 'list every step'
     complete -c $name -n '__fish_seen_subcommand_from analyze' -f -a 'blame timeline critical-chain'
     complete -c $name -n '__fish_seen_subcommand_from analyze' -l svg -r -F -d 'write a picture'
     complete -c $name -n '__fish_seen_subcommand_from schema' -l format -x -a json -d 'the form'
-    complete -c $name -n '__fish_seen_subcommand_from logs' -l output -r -F -d 'where to write'
+    complete -c $name -n '__fish_seen_subcommand_from logs' -s o -l output -r -F -d 'where to write'
 end
