@@ -41,9 +41,9 @@ stop:
 install:
 	packaging/install --destdir '$(DESTDIR)' --compile
 
-# The program as it would be installed, for whatever runs it from here. Made anew each time: it takes a second.
+# The program as it would be installed, for whatever runs it from here. Made beside it and moved: something may be running it.
 build:
-	packaging/install --destdir build --compile
+	@rm -rf build.new build.old && packaging/install --destdir build.new --compile && { [ ! -e build ] || mv build build.old; } && mv build.new build && rm -rf build.old
 
 bench: build $(VENV)/.made
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
@@ -71,7 +71,7 @@ $(VENV)/.made: packaging/requirements-test.txt
 	$(PYTHON) -m venv --clear --system-site-packages $(VENV) && $(BIN)/pip install --quiet --disable-pip-version-check -r $< && touch $@
 
 clean:
-	rm -rf build .mypy_cache .ruff_cache .pytest_cache *.egg-info
+	rm -rf build build.new build.old .mypy_cache .ruff_cache .pytest_cache *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 clean-cache:
