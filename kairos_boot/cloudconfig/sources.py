@@ -143,7 +143,10 @@ def _decode(data: bytes, source: str) -> Document:
         return Document(source, source)
     from kairos_boot.cloudconfig.decode import decode
 
-    return decode(data, source)
+    try:
+        return decode(data, source)
+    except Exception as error:  # noqa: BLE001  # a defect of ours costs this document, not the boot
+        return _unreadable(source, f"internal error while it was decoded: {type(error).__name__}: {error}", "please report it")
 
 
 def _dots(data: bytes, source: str) -> Document:
