@@ -10,6 +10,7 @@ which are for dracut to copy with what they need in turn.
 from __future__ import annotations
 
 import ast
+import importlib.util
 import os
 import py_compile
 import sys
@@ -57,8 +58,17 @@ def load(name: str) -> None:
         try:
             __import__(name)
         except ImportError as error:
-            if name.partition(".")[0] in ("yaml", "pyudev", "kairos_boot"):
+            if error.name in ("yaml", "pyudev", "blkid"):
                 sys.stderr.write(f"closure.py: {name}: {error}\n")
+
+
+def landmark(path: str, initdir: str) -> None:
+    """The interpreter finds its library by os.py, and by nothing else: that one keeps its source."""
+    os.makedirs(os.path.dirname(initdir + path), exist_ok=True)
+    with open(path, "rb") as source, open(initdir + path, "wb") as copy:
+        copy.write(source.read())
+    compiled = initdir + importlib.util.cache_from_source(path)
+    py_compile.compile(path, compiled, path, doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
 
 
 def main(initdir: str) -> None:
@@ -93,6 +103,7 @@ def main(initdir: str) -> None:
             target = f"{initdir}{path}c"
             os.makedirs(os.path.dirname(target), exist_ok=True)
             py_compile.compile(path, target, path, doraise=True, optimize=0, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    landmark(os.__file__, initdir)
     for library in sorted(libraries | {path for path in files if ".so" in path}):
         print(library)
         folder = os.path.dirname(library)

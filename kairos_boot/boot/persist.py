@@ -14,13 +14,15 @@ import os
 import stat
 
 from kairos_boot.boot import manifest
-from kairos_boot.boot.entries import Entry, describe, place, remove_tree, stage, walk
+from kairos_boot.boot.entries import describe, place, remove_tree, stage, walk
 from kairos_boot.errors import KairosError
 from kairos_boot.records import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from kairos_boot.boot.entries import Entry
 
 
 @record

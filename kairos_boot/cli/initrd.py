@@ -99,6 +99,13 @@ def run(words: list[str]) -> int:
     except KairosError as error:
         report.fatal(error, cmdline.consoles)
         return FATAL
+    except Exception as error:  # noqa: BLE001
+        import traceback
+
+        log(3, "".join(traceback.format_exception(error)).rstrip(), kind="failure")
+        report.fatal(KairosError(f"a defect of kairos-boot: {type(error).__name__}: {error}", hint="boot the fallback entry, and report it with the log"),
+                     cmdline.consoles)
+        return FATAL
     finally:
         ledger.close()
 

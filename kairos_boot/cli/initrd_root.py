@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from kairos_boot.boot.cmdline import Cmdline
     from kairos_boot.boot.state import BootState
 
-SYSROOT = "/sysroot"
+SYSROOT, READY = "/sysroot", "/run/kairos-boot/ready"
+"""Where the root is mounted, and the file without which the initrd is not left."""
 
 
 def root(host: Host, cmdline: Cmdline, state: BootState, report: Report) -> int:
@@ -41,12 +42,18 @@ def root(host: Host, cmdline: Cmdline, state: BootState, report: Report) -> int:
         builder.lay(layout.load(host.read, cmdline, recovery=state.recovery))
         builder.write_fstab()
         builder.verify()
+    _say_ready()
     _import_for_initramfs(host)
     try:
         report.failed += inside(SYSROOT, lambda: min(stage("initramfs", Host("/"), report), 1))
     except KairosError as error:
         report.missing("stage initramfs", SYSROOT, error)
     return 1 if report.failed else 0
+
+
+def _say_ready() -> None:
+    os.makedirs(os.path.dirname(READY), exist_ok=True)
+    os.close(os.open(READY, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
 
 
 def stage(name: str, host: Host, report: Report) -> int:
