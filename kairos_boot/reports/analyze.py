@@ -18,10 +18,10 @@ BAR = 50
 
 
 def runs_of_boot(boot: Boot) -> list[Run]:
-    """The first run of each stage that belongs to the boot itself, in time."""
+    """The first run of each stage that belongs to the boot itself and had something to do, in time."""
     first: dict[str, Run] = {}
     for run in boot.runs:
-        if run.main in BOOT_STAGES and run.main != "reconcile":
+        if run.main in BOOT_STAGES and run.main != "reconcile" and (run.steps or run.duration >= SHORT):
             first.setdefault(run.stage, run)
     return sorted(first.values(), key=lambda run: run.begin)
 
