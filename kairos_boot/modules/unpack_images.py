@@ -1,0 +1,37 @@
+"""unpack_images: the files of container images, laid over directories (spec/modules.md 3.21)."""
+
+from __future__ import annotations
+
+from kairos_boot.actions.base import Invalid, Note
+from kairos_boot.actions.images import UnpackImage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kairos_boot.actions.base import Action
+    from kairos_boot.cloudconfig.model import Step
+    from kairos_boot.facts import Facts
+
+KEY = "unpack_images"
+TIME_LIMIT = 600.0
+TRIES = 2
+"""More tries after a failed one: it is the network (B4)."""
+
+
+def plan(step: Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
+    """Yield one action per image."""
+    timeout = TIME_LIMIT if step.timeout is None else step.timeout
+    for index, item in enumerate(step.unpack_images):
+        where = step.where(KEY, index)
+        platform = item.platform.split("/") if item.platform else ["linux", "any"]
+        if not item.source or not item.target:
+            yield Note(where, f"an image without a {'target' if item.source else 'source'} is left out")
+        elif not item.target.startswith("/"):
+            yield Invalid(step.where(KEY, index, "target"), f"not an absolute path: {item.target!r}", "begin it with /")
+        elif item.source.split() != [item.source] or item.source.startswith("-"):
+            yield Invalid(step.where(KEY, index, "source"), f"not the name of an image: {item.source!r}", "write it like registry.example/tools:1")
+        elif not 2 <= len(platform) <= 3 or not all(platform):
+            yield Invalid(step.where(KEY, index, "platform"), f"not a platform: {item.platform!r}", "write it like linux/arm64")
+        else:
+            yield UnpackImage(item.source, item.target.rstrip("/") or "/", item.platform, timeout, step.retries or TRIES, where)
