@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import os
 import time
 
@@ -88,3 +89,11 @@ def test_now_is_the_present() -> None:
     assert before <= shown <= int(time.time())
     assert render(f"{{{{ ago {before - 3600} }}}}", {}).startswith("1h0m")
     assert render(f'{{{{ dateInZone "2006" {before} "UTC" }}}}', {}) == str(time.gmtime(before).tm_year)
+
+
+@pytest.mark.parametrize("day", ["2019-01-31", "2020-02-29", "2020-03-01", "1999-04-30", "2024-12-31", "1900-02-28", "2000-02-29", "1969-07-20", "2038-11-05"])
+def test_calendar_of_every_season(day: str) -> None:
+    """Days are counted as the calendar has them, leap years and years before 1970 included."""
+    seconds = calendar.timegm(time.strptime(day, "%Y-%m-%d")) + 43200
+    parsed = f'(toDate "2006-01-02T15:04:05Z07:00" "{day}T12:00:00Z")'
+    assert render(f"{{{{ {parsed}.Unix }}}} {{{{ {parsed}.Format `2006-01-02` }}}}", {}) == f"{seconds} {day}"

@@ -133,3 +133,10 @@ def test_binary_content_survives_its_decoding() -> None:
     """Bytes that are no UTF-8 stay what they are, and halves of a character join again."""
     assert render('{{ b64dec "/w==" }}', {}).encode("utf-8", "surrogateescape") == b"\xff"
     assert render('{{ trunc 1 "é" }}{{ trunc -1 "é" }}', {}) == "é"
+
+
+@pytest.mark.parametrize(("written", "meant"), [("turnc", "trunc"), ("Upper", "upper"), ("hasprefix", "hasPrefix"), ("dflt", ""), ("ragne", ""), ("repace", "replace")])
+def test_suggestion_is_the_nearest_name(written: str, meant: str) -> None:
+    """Letters swapped, left out or in the wrong case are recognised; what is near nothing gets no wrong advice."""
+    hint = functions.suggestion(written)
+    assert hint == (f"did you mean {meant}?" if meant else "docs/reference/templates.md lists the functions")
