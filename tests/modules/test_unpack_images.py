@@ -174,6 +174,10 @@ esac
 
 def test_a_registrys_image_is_fetched_once(machine: Node, step: MakeStep, tmp_path: Path) -> None:
     """Again only when the registry has another, or the target is gone; the platform is passed on."""
+    try:
+        os.setxattr(tmp_path, "trusted.test", b"")
+    except OSError as error:
+        pytest.skip(f"what was unpacked is remembered in an attribute that only root sets: {error.strerror}")
     for name, text in (("tools/skopeo", f"#!/bin/sh\n{SKOPEO}"), ("version", "1")):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
