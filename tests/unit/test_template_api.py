@@ -121,12 +121,12 @@ def test_data_is_not_changed_by_a_template() -> None:
     assert data == {"Values": {"a": "1"}}
 
 
-@pytest.mark.parametrize("text", ['{{ set .Values "a" "2" }}', '{{ unset .Values "a" }}', '{{ merge .Values (dict "b" 1) }}', '{{ set . "Values" 1 }}'])
+@pytest.mark.parametrize("text", ['{{ set .Values "a" "2" }}', '{{ set (index .Values.network 0) "name" "x" }}', '{{ unset .Values "a" }}', '{{ merge .Values (dict "b" 1) }}', '{{ set . "Values" 1 }}'])
 def test_facts_survive_functions_that_change_maps(text: str) -> None:
     """The facts are collected once and shared by all renderings of a boot."""
-    data: dict[str, object] = {"Values": {"a": "1"}}
+    data: dict[str, object] = {"Values": {"a": "1", "network": [{"name": "eth0"}]}}
     render(text, data)
-    assert data == {"Values": {"a": "1"}}
+    assert data == {"Values": {"a": "1", "network": [{"name": "eth0"}]}}
 
 
 def test_binary_content_survives_its_decoding() -> None:
@@ -140,3 +140,10 @@ def test_suggestion_is_the_nearest_name(written: str, meant: str) -> None:
     """Letters swapped, left out or in the wrong case are recognised; what is near nothing gets no wrong advice."""
     hint = functions.suggestion(written)
     assert hint == (f"did you mean {meant}?" if meant else "docs/reference/templates.md lists the functions")
+
+
+@pytest.mark.parametrize("text", ["{{ if true }}{{ break }}{{ end }}", "{{ range until 2 }}{{ end }}{{ with 1 }}{{ break }}{{ end }}"])
+def test_break_needs_a_loop_around_it(text: str) -> None:
+    """Only range is a loop, and only up to its end."""
+    with pytest.raises(TemplateError, match="{{break}} outside {{range}}"):
+        check(text)
