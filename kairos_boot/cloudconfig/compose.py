@@ -96,7 +96,7 @@ def _alias(event: Any, anchors: dict[str, Node], open_nodes: list[Node]) -> Node
 def _place(data: bytes, position: int, encoding: str) -> tuple[int, int]:
     """Line and column of the byte at *position*."""
     wide = data[:2] in (b"\xff\xfe", b"\xfe\xff") or "16" in (encoding or "")
-    before = data[:position].decode("utf-16" if wide else "utf-8-sig", "replace")
+    before = data[:position].decode("utf-16" if wide else "utf-8-sig", "ignore")
     lines = before.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return len(lines), len(lines[-1]) + 1
 
