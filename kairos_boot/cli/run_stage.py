@@ -82,6 +82,8 @@ def _emit(stage: str, options: Options, host: Host, sources: wiring.Sources, *, 
     outcome = runner.emit(stage, sources.load)
     if host.online:
         ledger.keep(host)
+    if ledger.error:
+        runner.log(4, f"the ledger could not be written: {ledger.error}", kind="warning", stage=stage)
     if as_json:
         _print({"stage": stage, "result": outcome.result, "done": outcome.done, "skipped": outcome.skipped, "failed": outcome.failed,
                 "changed": outcome.changed, "records": kept.records})
