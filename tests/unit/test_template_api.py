@@ -145,5 +145,6 @@ def test_suggestion_is_the_nearest_name(written: str, meant: str) -> None:
 @pytest.mark.parametrize("text", ["{{ if true }}{{ break }}{{ end }}", "{{ range until 2 }}{{ end }}{{ with 1 }}{{ break }}{{ end }}"])
 def test_break_needs_a_loop_around_it(text: str) -> None:
     """Only range is a loop, and only up to its end."""
-    with pytest.raises(TemplateError, match="{{break}} outside {{range}}"):
+    with pytest.raises(TemplateError) as caught:
         check(text)
+    assert caught.value.reason == "{{break}} outside {{range}}"
