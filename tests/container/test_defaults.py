@@ -61,6 +61,7 @@ def test_nothing_fails_and_a_second_run_changes_nothing(container: Container, st
 @pytest.fixture
 def active(container: Container) -> Container:
     """A node that came up from nothing in a normal boot."""
+    container.run("sh", "-c", 'for dir in /oem /usr/local; do grep -q " $dir " /proc/mounts || mount --bind $dir $dir; done')
     container.run("sh", "-c", "rm -rf /run/cos/*.env /etc/issue.d /usr/local/etc /etc/hostname /etc/hosts; : > /etc/machine-id; hostname nothing")
     for stage in ("rootfs", "initramfs", "fs"):
         emit(container, stage)
