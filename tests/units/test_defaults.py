@@ -45,10 +45,9 @@ def test_each_file_and_each_step_says_why(path: Path) -> None:
 
 @pytest.mark.parametrize(("file", "step"), [(name, step) for name, _, step in STEPS if "if" in step and "if_files" not in step],
                          ids=lambda value: value if isinstance(value, str) else value["name"])  # fmt: skip
-def test_a_condition_that_every_boot_evaluates_needs_no_shell(file: str, step: dict[str, str], tmp_path: Path) -> None:
-    (tmp_path / "proc").mkdir()
-    (tmp_path / "proc/mounts").write_text("rootfs / rootfs rw 0 0\n")
-    assert decided(step["if"], Host(str(tmp_path))) is not None
+def test_a_condition_that_every_boot_evaluates_needs_no_shell(file: str, step: dict[str, str]) -> None:
+    """Whatever the answer is on this machine: it is read, nothing else."""
+    assert decided(step["if"], Host()) is not None
 
 
 def test_only_keys_are_used_that_can_be_executed() -> None:
