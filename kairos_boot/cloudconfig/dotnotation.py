@@ -136,7 +136,7 @@ def decode(text: str, source: str, *, name: str = "") -> Document:
             if path[0] in ROOTS:
                 leaves.append((path, value.strip('"') if equals else "true", place))
         except Malformed as error:
-            if key.startswith(("stages.", "stages[")):
+            if key == "stages" or key.startswith(("stages.", "stages[")):
                 problems.append(Problem("warning", f"{source}:{place[0]}:{place[1]}: {key}", f"the word was left out: {error}",
                                         "write it like stages.boot[0].commands[0]='echo hi'"))
     document = Document(source, source)
@@ -146,11 +146,16 @@ def decode(text: str, source: str, *, name: str = "") -> Document:
 
 
 def stage_path(path: list[str | int]) -> list[str | int]:
-    """*path* with the name of its stage in one piece: `stages.rootfs.before[0]` means the stage rootfs.before."""
+    """*path* with the name of its stage in one piece: `stages.rootfs.before[0]` means the stage rootfs.before.
+
+    Malformed: it leads to no key of a step.
+    """
     if path[0] != "stages":
         return path
     end = next((at for at, part in enumerate(path) if isinstance(part, int)), len(path))
-    return ["stages", ".".join(map(str, path[1:end])), *path[end:]] if end > 2 else path
+    if end < 2 or end + 1 >= len(path):
+        raise Malformed("a stage is a list of steps, and a step has keys")
+    return ["stages", ".".join(map(str, path[1:end])), *path[end:]]
 
 
 def _typed(leaves: list[Leaf], source: str, problems: list[Problem]) -> Document:

@@ -42,7 +42,7 @@ def is_null(node: Node) -> bool:
     return bool(node.tag == TAG + "null")
 
 
-def is_number_or_text(node: Node) -> bool:
+def may_be_number(node: Node) -> bool:
     """Whether the scalar may be a number: plain, or tagged as one."""
     return node.plain if node.tag is None else node.tag in (TAG + "int", TAG + "float", ANY)
 
@@ -100,7 +100,7 @@ def _fraction(digits: str) -> float | None:
 
 def whole(node: Node, doubt: Doubt, low: int = -(1 << 63), high: int = (1 << 63) - 1) -> int:
     """A whole number between *low* and *high*; a fraction is cut off with a doubt."""
-    value = number(node.value) if is_number_or_text(node) else None
+    value = number(node.value) if may_be_number(node) else None
     if value is None:
         raise Wrong(f"{_shown(node)} is not a number", hint="write it without quotes" if number(node.value) is not None else "write a whole number")
     if isinstance(value, float):
@@ -119,10 +119,11 @@ def size(node: Node, doubt: Doubt) -> int:
 
 def mode(node: Node, doubt: Doubt) -> int:
     """Permission bits: a YAML integer, or octal text in quotes (C2)."""
-    if not is_number_or_text(node) and node.tag in (None, TAG + "str"):
+    if not may_be_number(node) and node.tag in (None, TAG + "str"):
         digits = node.value.removeprefix("0o")
         if 0 < len(digits) <= 5 and not digits.strip("01234567"):
             return int(digits, 8)
+    if not may_be_number(node) or number(node.value) is None:
         raise Wrong(f"{_shown(node)} is not a mode", hint='write it like 0644 or "0644"')
     value = whole(node, doubt, 0, (1 << 32) - 1)
     if value > 0o7777:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+
+from kairos_boot.errors import KairosError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,18 +25,26 @@ class HostReader:
 
     def stamp(self, path: str) -> Stamp:
         """What *path* is, links followed."""
-        s = os.stat(self.host.path(path))
+        s = os.stat(self._path(path))
         return (s.st_mode, s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns)
 
     def names(self, path: str) -> list[tuple[str, bool]]:
         """The entries of a directory and whether each is a directory itself."""
-        with os.scandir(self.host.path(path)) as entries:
+        with os.scandir(self._path(path)) as entries:
             return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
 
     def read(self, path: str) -> bytes:
         """All of a file."""
-        with open(self.host.path(path), "rb") as file:
+        with open(self._path(path), "rb") as file:
             return file.read()
+
+    def _path(self, path: str) -> str:
+        if not path:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        try:
+            return self.host.path(path)
+        except KairosError as error:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from error
 
     def fetch(self, url: str) -> bytes:
         """The body of an http or https URL; KairosError says why not."""

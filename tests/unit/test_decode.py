@@ -304,5 +304,5 @@ def test_plain_data_survives_marshal() -> None:
     import marshal
 
     document = good("stages: {s: [{name: x, files: [{path: /a, permissions: 0600}], users: {ada: {groups: [a]}}, layout: {device: {label: L}}}]}\n")
-    again = Document(document.source, document.name, marshal.loads(marshal.dumps(document.stages)))
+    again = Document(document.source, document.name, marshal.loads(marshal.dumps(dict(document.stages))))
     assert again.steps("s") == document.steps("s")
