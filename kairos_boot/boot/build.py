@@ -206,14 +206,20 @@ class Builder:
 
 
 def image_identity(disk: BootDisk) -> str:
-    """A name for the content of the image: its file's inode, size and times. An upgrade writes a new file; a change in place sets
-    its times. Empty without an image, and then nothing is taken for unchanged.
+    """A name for the content of the image: its file's inode, size and times, and its superblock, which counts what was ever written.
+    An upgrade writes a new file; a change in place sets its times. Empty without an image, and then nothing is taken for unchanged.
     """
     try:
         now = os.stat(disk.image)
+        with open(disk.image, "rb") as file:
+            file.seek(1024)
+            block = file.read(1024)
     except OSError:
         return ""
-    return f"1:{disk.image}:{now.st_ino}:{now.st_size}:{now.st_mtime_ns}:{now.st_ctime_ns}" if disk.image else ""
+    from hashlib import blake2b
+
+    times = f"{now.st_ino}:{now.st_size}:{now.st_mtime_ns}:{now.st_ctime_ns}"
+    return f"1:{disk.image}:{times}:{blake2b(block, digest_size=16).hexdigest()}"
 
 
 def link_sources(names: Iterable[str], sysroot: str, base: str = "") -> None:

@@ -58,31 +58,29 @@ def decide(old: Mapping[str, Entry], new: Mapping[str, Entry], user: Callable[[s
     """What has to change in a copy. *old* and *new* are the image then and now; *user* looks into the copy, and is only asked for
     paths whose parents are directories there; *pending* is what an interrupted run was writing.
     """
-    write, remove, kept, closed = [], [], [], set()
+    write, remove, kept = [], [], []
+    there, will = {""}, {""}  # the directories that the copy has now, and afterwards
     before = {**(pending or {}), **old}
     for path in sorted({*before, *new}, key=lambda p: p.split("/")):
         parent = path.rpartition("/")[0]
-        if path and parent in closed:
-            closed.add(path)
+        if path and parent not in there and parent not in will:
             continue
-        o, n, p, u = old.get(path), new.get(path), (pending or {}).get(path), user(path)
+        u = user(path) if not path or parent in there else None
+        o, n, p = old.get(path), new.get(path), (pending or {}).get(path)
         ours = u is not None and u in (o, p)
-        action = ""
+        action: list[str] | None = None
         if n is None:
-            action = "remove" if ours else ""
+            action = remove if ours else None
         elif u is None:
-            action = "" if _deleted(o, p, interrupted=pending is not None) else "write"
+            action = None if _deleted(o, p, interrupted=pending is not None) else write
         elif u != n and (ours or (pending is not None and _between(u, o, p))):
-            action = "write"
+            action = write
         elif u != n and o is not None and o != n:
-            kept.append(path)
-        if action == "write":
-            write.append(path)
-        elif action == "remove":
-            remove.append(path)
-        then = n if action == "write" else u
-        if then is None or then[0] != "d":
-            closed.add(path)
+            action = kept
+        if action is not None:
+            action.append(path)
+        for known, entry in ((there, u), (will, n if action is write else u)):
+            (known.add if entry is not None and entry[0] == "d" else known.discard)(path)
     return Changes(tuple(write), tuple(reversed(remove)), tuple(kept))
 
 
@@ -185,7 +183,7 @@ class _Work:
         """Whether a directory only changes its owner, mode or attributes."""
         try:
             now = os.lstat(_join(self.tree.store, path))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
         return self.new[path][0] == "d" and stat.S_ISDIR(now.st_mode)
 
