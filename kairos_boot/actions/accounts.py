@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from kairos_boot.system.accounts import Table
     from kairos_boot.system.host import Host
 
+__all__ = ("EnsureUser", "RequireGroup", "is_name", "make_home", "number", "today")
+
 DEFAULTS = "/etc/default/useradd"
 HOME_MODE = 0o755
 SYSTEM = frozenset(("/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib64", "/media", "/mnt", "/oem", "/opt", "/proc", "/root",

@@ -7,7 +7,7 @@ import stat
 
 from kairos_boot.actions.base import Invalid
 from kairos_boot.errors import KairosError, reason
-from kairos_boot.records import record
+from kairos_boot.records import record, replace
 from kairos_boot.system.accounts import find_account
 from kairos_boot.system.atomic import finish_file, sync_descriptor
 
@@ -34,6 +34,9 @@ class AuthorizedKeys:
     user: str
     lines: tuple[str, ...] = ()
     url: str = ""
+    timeout: float = 30.0
+    """Seconds a try to fetch may take, 0 is none (B4)."""
+    tries: int = 3
     where: str = ""
 
     def describe(self) -> str:
@@ -66,7 +69,7 @@ class AuthorizedKeys:
         from kairos_boot.system.http import fetch
         from kairos_boot.system.urls import shown
 
-        text = fetch(self.url, limit=LIMIT).decode("utf-8", "replace")
+        text = fetch(self.url, limit=LIMIT, timeout=self.timeout, tries=self.tries).decode("utf-8", "replace")
         found = tuple(line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
         if not all(_is_key(line) for line in found):
             raise KairosError(f"{shown(self.url)} does not give ssh keys", hint="it must give lines like ssh-ed25519 AAAA… name")
@@ -90,8 +93,11 @@ class AuthorizedKeys:
             os.close(home)
 
 
-def from_items(user: str, items: Iterable[tuple[str, str]]) -> Iterator[Action]:
-    """The actions for a user's list of keys and addresses of keys, each with its place; literal keys in a row are one."""
+def from_items(user: str, items: Iterable[tuple[str, str]], timeout: float | None = None, retries: int = 0) -> Iterator[Action]:
+    """The actions for a user's list of keys and addresses of keys, each with its place; literal keys in a row are one.
+
+    *timeout* and *retries* are the step's, for what is fetched.
+    """
     lines: list[str] = []
     first = ""
     for item, where in items:
@@ -107,7 +113,8 @@ def from_items(user: str, items: Iterable[tuple[str, str]]) -> Iterator[Action]:
             yield AuthorizedKeys(user, tuple(lines), where=first)
             lines, first = [], ""
         if address:
-            yield _remote(user, text, scheme.lower(), rest, where)
+            action = _remote(user, text, scheme.lower(), rest, where)
+            yield replace(action, timeout=30.0 if timeout is None else timeout, tries=max(3, retries + 1)) if isinstance(action, AuthorizedKeys) else action
         elif keys:
             yield Invalid(where, f"an item for {user} is neither an ssh key nor an address", "write a whole key line, github:NAME, gitlab:NAME or a URL")
     if lines:

@@ -8,7 +8,7 @@ import stat
 from kairos_boot.actions.files import DIRECTORY_MODE, FILE_MODE, ROOT, Owner
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
-from kairos_boot.system.atomic import finish_file, keep_attributes, make_directories, sync_directory
+from kairos_boot.system.atomic import create_file, finish_file, keep_attributes, make_directories, sync_directory
 from kairos_boot.system.urls import shown
 
 TYPE_CHECKING = False
@@ -84,6 +84,8 @@ class Download:
             os.utime(part.fd, (seconds, seconds))
         keep_attributes(part.target, part.fd)
         finish_file(part.fd, mode, user or 0, group or 0)
+        if not part.ours():
+            raise KairosError(f"{self.path} is written by another download at the same time")
         os.rename(part.name, part.target)
         sync_directory(os.path.dirname(part.target))
         return True
@@ -127,16 +129,20 @@ class _Part:
                 raise KairosError(f"cannot write {self._path}: {os.path.basename(target)} is there and is not a regular file")
             directory, base = os.path.split(target)
             make_directories(directory, DIRECTORY_MODE, os.geteuid(), os.getegid())
-            self.target, self.name = target, f"{directory}/.{base[:200]}.part"
-            self.fd = os.open(self.name, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            self.target, self.name = target, f"{directory}/.{base[:200]}.kairos-part"
+            self.fd = create_file(self.name)
         except OSError as error:
             raise KairosError(f"cannot write {self._path}: {reason(error)}") from error
         return self.fd
 
+    def ours(self) -> bool:
+        """Whether the name still is the open file's, and not another download's of the same target."""
+        return os.path.lexists(self.name) and os.path.samestat(os.lstat(self.name), os.fstat(self.fd))
+
     def close(self) -> None:
         """Remove what did not come into its place."""
         if self.fd >= 0:
-            there = os.path.lexists(self.name) and os.path.samestat(os.lstat(self.name), os.fstat(self.fd))
+            there = self.ours()
             os.close(self.fd)
             self.fd = -1
             if there:

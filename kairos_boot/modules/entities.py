@@ -75,9 +75,9 @@ def integer(text: str, key: str) -> int:
         octal = len(digits) > 1 and digits[0] == "0" and digits.isdecimal() and not set(digits) & {"8", "9"}
         value = int(digits, 8) if octal else int(digits, 10 if digits.isdecimal() else 0)
     except ValueError:
-        raise ValueError(f"{key} is not a number: {text!r}") from None
+        raise ValueError(f"{key} is not a number: {text[:40]!r}") from None
     if value >= 0xFFFFFFFF:
-        raise ValueError(f"{key} is too large: {text}")
+        raise ValueError(f"{key} is too large: {text[:40]}")
     return -value if text.startswith("-") else value
 
 

@@ -97,8 +97,7 @@ class Table:
 
     def fields(self, name: str) -> list[str] | None:
         """The fields of the first entry *name*, which is the one that counts."""
-        start = f"{name}:"
-        return next((fields for index, fields in self.entries() if self.lines[index].startswith(start)), None)
+        return next((fields for _, fields in self.entries() if fields[0] == name), None)
 
     def put(self, fields: list[str]) -> None:
         """Make *fields* the entry of their name: in its place, or as a new last line."""

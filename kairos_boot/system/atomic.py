@@ -10,7 +10,7 @@ from _thread import get_native_id  # of the main thread it is the process id
 def replace_file(target: str, content: bytes, mode: int, user: int, group: int) -> None:
     """Put a complete file of that mode and owner in place of *target*; OSError leaves the old one and nothing else."""
     temporary = f"{os.path.dirname(target)}/.{os.path.basename(target)[:200]}.{get_native_id()}.new"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    fd = create_file(temporary)
     try:
         with open(fd, "wb") as file:
             file.write(content)
@@ -22,6 +22,19 @@ def replace_file(target: str, content: bytes, mode: int, user: int, group: int) 
         os.unlink(temporary)
         raise
     sync_directory(os.path.dirname(target))
+
+
+def create_file(path: str) -> int:
+    """A new file of ours at *path*, open for reading and writing, 0600. What a cut run left there goes first.
+
+    Never a file that is there already: in a directory of others it might be a second name of something that is not theirs.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o600)
+    except FileExistsError:
+        os.unlink(path)
+        return os.open(path, flags, 0o600)
 
 
 def keep_attributes(target: str, fd: int) -> None:

@@ -89,7 +89,7 @@ def test_second_run_writes_nothing(node: Node, step: MakeStep) -> None:
     assert node.state() == before
 
 
-@pytest.mark.parametrize(("user", "told"), [("stranger", "stranger"), ("lost", "/home/lost"), ("bare", "no home")])
+@pytest.mark.parametrize(("user", "told"), [("stranger", "stranger"), ("root:x", "root:x"), ("lost", "/home/lost"), ("bare", "no home")])
 def test_no_such_user_or_home(node: Node, step: MakeStep, user: str, told: str) -> None:
     """An error with its place; other users get their keys; no home is made."""
     failure, done = node.do(authorized_keys, step(authorized_keys={user: ("ssh-rsa A a",), "me": ("ssh-rsa B b",)}))
@@ -152,6 +152,15 @@ def test_addresses_of_keys(step: MakeStep, item: str, url: str) -> None:
     assert action.url == url
     assert url.partition("?")[0] in action.describe()
     assert "b=c" not in action.describe()
+
+
+def test_the_steps_time_limit_and_retries(step: MakeStep) -> None:
+    """B4: they hold for fetching keys, too; fewer than three tries are never made."""
+    [one] = authorized_keys.plan(step(authorized_keys={"me": ("github:ada",)}, timeout=2.0, retries=4), Facts())
+    [other] = authorized_keys.plan(step(authorized_keys={"me": ("github:ada",)}), Facts())
+    assert isinstance(one, AuthorizedKeys)
+    assert isinstance(other, AuthorizedKeys)
+    assert (one.timeout, one.tries, other.timeout, other.tries) == (2.0, 5, 30.0, 3)
 
 
 @pytest.mark.parametrize("item", ["sourcehub:someone", "github:", "github:../../x", "github:a/b", "gitlab:a?b", "ftp://keys.example/x", "file:///etc/shadow", "AAAAB3NzaC1yc2E="])

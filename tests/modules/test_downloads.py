@@ -227,6 +227,16 @@ def test_a_directory_and_a_device_are_never_replaced(host: Node, step: MakeStep,
     assert "not a regular file" in str(get(host, step, web.url("/f"), "/srv/fifo"))
 
 
+def test_a_file_of_the_temporary_name_is_not_written_to(host: Node, step: MakeStep, web: Web) -> None:
+    """In a directory of others it may be a second name of a file that is not theirs."""
+    host.put("/etc/secret", "keep")
+    os.makedirs(f"{host.root}/tmp")
+    os.link(f"{host.root}/etc/secret", f"{host.root}/tmp/.f.kairos-part")
+    web.pages["/f"] = Reply(b"new")
+    assert get(host, step, web.url("/f"), "/tmp/f") is True
+    assert (host.text("/etc/secret"), os.listdir(f"{host.root}/tmp")) == ("keep", ["f"])
+
+
 def test_no_room_is_told_before_it_is_used_up(host: Node, step: MakeStep, web: Web) -> None:
     """The announced size counts."""
     web.pages["/f"] = Reply(b"x", headers={"Content-Length": str(1 << 60)}, cut=1)

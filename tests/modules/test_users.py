@@ -143,7 +143,7 @@ def test_an_existing_group_of_the_users_name_keeps_its_number(node: Node, step: 
 
 @pytest.mark.parametrize("keys", [
     {"uid": "twelve"}, {"uid": "-1"}, {"uid": "4294967295"}, {"gecos": "a:b"}, {"homedir": "/a:0:0"}, {"shell": "/bin/sh\nevil:x:0:0::/:/bin/sh"},
-    {"homedir": "home"}, {"passwd": "$6$a:b"}, {"passwd": "a\nb"}, {"groups": ("a:b",)}, {"primary_group": "x,y"},
+    {"homedir": "home"}, {"passwd": "$6$a:b"}, {"passwd": "a\nb"}, {"groups": ("a:b",)}, {"primary_group": "x,y"}, {"groups": ("",), "create_groups": True},
 ])
 def test_what_no_account_file_can_hold_is_refused(node: Node, step: MakeStep, keys: dict[str, Any]) -> None:
     """A value with a colon or a line end would be another account; the next user is made."""
