@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from isolated import PROGRAM
+
+from tests.integration.isolated import PROGRAM
 
 if TYPE_CHECKING:
-    from isolated import Isolated
+    from tests.integration.isolated import Isolated
 
 pytestmark = pytest.mark.root
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from isolated import Isolated
+    from tests.integration.isolated import Isolated
 
 pytestmark = pytest.mark.root
 
