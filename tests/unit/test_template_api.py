@@ -129,6 +129,23 @@ def test_facts_survive_functions_that_change_maps(text: str) -> None:
     assert data == {"Values": {"a": "1", "network": [{"name": "eth0"}]}}
 
 
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("{{ deepCopy .Values }}", "map[a:map[b:1] l:[map[c:2]]]"),
+        ("{{ toJson .Values }}", '{"a":{"b":"1"},"l":[{"c":"2"}]}'),
+        ("{{ pick .Values `a` }}{{ omit .Values `a` }}{{ keys .Values }}{{ values .Values.a }}", "map[a:map[b:1]]map[l:[map[c:2]]][a l][1]"),
+        ("{{ merge (dict) .Values }}{{ unset .Values `l` }}{{ .Values }}", "map[a:map[b:1] l:[map[c:2]]]map[a:map[b:1]]map[a:map[b:1]]"),
+        ("{{ len .Values }}{{ hasKey .Values `l` }}{{ dig `a` `b` `no` .Values }}{{ get .Values `x` }}{{ index .Values `a` `b` }}", "2true11"),
+        ("{{ printf `%v` . }}{{ deepEqual .Values.a (dict `b` `1`) }}{{ kindOf .Values }}", "map[Values:map[a:map[b:1] l:[map[c:2]]]]truemap"),
+        ("{{ with .Values }}{{ range $k, $v := . }}{{ $k }}{{ end }}{{ end }}{{ if .Values.none }}x{{ end }}", "al"),
+    ],
+)
+def test_facts_are_maps_to_every_function(text: str, printed: str) -> None:
+    """That they are fetched late shows nowhere."""
+    assert render(text, {"Values": {"a": {"b": "1"}, "l": [{"c": "2"}]}}) == printed
+
+
 def test_binary_content_survives_its_decoding() -> None:
     """Bytes that are no UTF-8 stay what they are, and halves of a character join again."""
     assert render('{{ b64dec "/w==" }}', {}).encode("utf-8", "surrogateescape") == b"\xff"
@@ -148,3 +165,19 @@ def test_break_needs_a_loop_around_it(text: str) -> None:
     with pytest.raises(TemplateError) as caught:
         check(text)
     assert caught.value.reason == "{{break}} outside {{range}}"
+
+
+def test_facts_are_found_out_only_when_asked_for() -> None:
+    """Reading the hardware costs time, so a rendering touches no fact that its template does not name."""
+    asked: list[str] = []
+
+    class Lazy(dict[str, object]):
+        def __getitem__(self, key: str) -> object:
+            asked.append(key)
+            return super().__getitem__(key)
+
+    facts = Lazy(node={"hostname": "lab"}, product={"uuid": "0"}, MachineID="3f1c")
+    assert render("{{ .Values.node.hostname }}{{ .Values.nope }}", {"Values": facts}) == "lab<no value>"
+    assert render("{{ .MachineID }}", facts, strict=True) == "3f1c"
+    assert set(asked) == {"node", "MachineID"}
+    assert render("{{ range $k, $v := .Values }}{{ $k }} {{ end }}", {"Values": facts}) == "MachineID node product "

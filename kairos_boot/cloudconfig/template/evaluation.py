@@ -5,9 +5,10 @@ from __future__ import annotations
 from kairos_boot.cloudconfig.template import TemplateError, limits
 from kairos_boot.cloudconfig.template import nodes as n
 from kairos_boot.cloudconfig.template.calls import check_count, check_type, constant, letter
+from kairos_boot.cloudconfig.template.data import Struct
 from kairos_boot.cloudconfig.template.functions import find
 from kairos_boot.cloudconfig.template.text import quote
-from kairos_boot.cloudconfig.template.values import MISSING, Failure, GoObject, Struct, located, truth, type_name
+from kairos_boot.cloudconfig.template.values import MISSING, Failure, GoObject, located, truth, type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

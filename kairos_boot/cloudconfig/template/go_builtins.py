@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from kairos_boot.cloudconfig.template.data import Struct
 from kairos_boot.cloudconfig.template.gofmt import sprint, sprint_value, sprintln
 from kairos_boot.cloudconfig.template.gosprintf import sprintf
 from kairos_boot.cloudconfig.template.values import (
     Failure,
     GoObject,
     StringMap,
-    Struct,
     Uint8,
     cut,
     encode,

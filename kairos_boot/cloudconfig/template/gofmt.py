@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from kairos_boot.cloudconfig.template import limits
+from kairos_boot.cloudconfig.template.data import Struct
 from kairos_boot.cloudconfig.template.text import quote
-from kairos_boot.cloudconfig.template.values import MISSING, GoObject, StringMap, Strings, Struct, encode, finite, type_name
+from kairos_boot.cloudconfig.template.values import MISSING, GoObject, StringMap, Strings, encode, finite, type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

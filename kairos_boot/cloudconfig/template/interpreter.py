@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from kairos_boot.cloudconfig.template import limits
 from kairos_boot.cloudconfig.template import nodes as n
+from kairos_boot.cloudconfig.template.data import Facts, Struct
 from kairos_boot.cloudconfig.template.evaluation import Evaluator, Run
 from kairos_boot.cloudconfig.template.gofmt import show
 from kairos_boot.cloudconfig.template.parser import parse
 from kairos_boot.cloudconfig.template.text import quote
-from kairos_boot.cloudconfig.template.values import MISSING, Failure, Struct, truth
+from kairos_boot.cloudconfig.template.values import MISSING, Failure, truth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
 def execute(text: str, data: Mapping[str, object], *, strict: bool, extra: Mapping[str, Callable[..., object]]) -> str:
     """Parse *text*, run it with *data* as the dot and return what it prints; see `render`."""
     run = Run(text, parse(text, extra), strict=strict, extra=extra)
-    dot = own(data)
-    if strict and isinstance(dot, dict):
-        dot = Struct(dot)
+    dot = Struct(data) if strict else Facts(data)
     scope = _Scope(run, "template", dot, 0)
     limits.worked()
     try:
@@ -31,16 +30,6 @@ def execute(text: str, data: Mapping[str, object], *, strict: bool, extra: Mappi
         raise run.error(Failure("the template is nested too deeply")) from None
     output = "".join(run.output)
     return output if output.isascii() else output.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
-
-
-def own(value: object) -> object:
-    """A copy of the data of plain dicts and lists: `set` and `merge` must not change what the next text sees."""
-    if isinstance(value, (str, int, float)) or value is None:
-        return value
-    if isinstance(value, (list, tuple)):
-        return [own(item) for item in value]
-    items = getattr(value, "items", None)
-    return {str(key): own(item) for key, item in items()} if items else value
 
 
 class _Jump(Exception):  # noqa: N818

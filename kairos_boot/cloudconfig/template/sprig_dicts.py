@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kairos_boot.cloudconfig.template import limits
 from kairos_boot.cloudconfig.template.sprig_strings import to_text
-from kairos_boot.cloudconfig.template.values import Failure, NilMap, Strings, truth, type_name
+from kairos_boot.cloudconfig.template.values import Failure, NilMap, StringMap, Strings, truth, type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,7 +109,8 @@ def _copy(value: object, walk: limits.Walk, depth: int) -> object:
     if isinstance(value, list):
         return type(value)(_copy(item, walk, depth + 1) for item in value)
     if isinstance(value, dict):
-        return type(value)((key, _copy(item, walk, depth + 1)) for key, item in value.items())
+        items = {key: _copy(item, walk, depth + 1) for key, item in value.items()}
+        return StringMap(items) if isinstance(value, StringMap) else items
     return value
 
 

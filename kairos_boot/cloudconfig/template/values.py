@@ -8,6 +8,7 @@ int. The other types that templates meet are the small subclasses below. A strin
 from __future__ import annotations
 
 from kairos_boot.cloudconfig.template import TemplateError
+from kairos_boot.cloudconfig.template.data import Struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,12 +65,6 @@ class StringMap(dict[str, object]):
 
 class NilMap(dict[str, object]):
     """A nil map[string]interface {}: what a missing value is where a map is wanted."""
-
-    __slots__ = ()
-
-
-class Struct(dict[str, object]):
-    """The top of the data when its fields are fixed: an unknown one is an error."""
 
     __slots__ = ()
 
