@@ -60,7 +60,7 @@ def test_generated_documents(host: Node, step: MakeStep, block: int) -> None:
         module, keys = document(random.Random(seed))
         host.do(module, step(**keys), Facts())
         for path, width in FILES.values():
-            for entry in open(host.root + path, encoding="utf-8", errors="surrogateescape").read().rstrip("\n").split("\n"):
+            for entry in (host.read(path) or b"").decode("utf-8", "surrogateescape").rstrip("\n").split("\n"):
                 fields = entry.split(":")
                 assert len(fields) == width, f"seed {seed}: {path}: {entry!r}"
                 if path == "/etc/passwd":
