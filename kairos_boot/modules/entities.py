@@ -115,7 +115,8 @@ def _yaml(text: str) -> dict[str, str]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)  # the text around it may be a secret
         place = f" in line {mark.line + 1}" if mark else ""
-        problem = (getattr(error, "problem", None) or "it cannot be read").partition(" '")[0]  # what it quotes, too
+        said = (getattr(error, "problem", None) or "it cannot be read").split("'")
+        problem = "'".join("…" if number % 2 and len(part) > 1 else part for number, part in enumerate(said))  # a word may be secret, too
         raise ValueError(f"the entity is not YAML: {problem}{place}") from None
     except RecursionError:
         raise ValueError("the entity is nested too deeply") from None
