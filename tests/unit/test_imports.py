@@ -1,0 +1,94 @@
+"""Imports point down only (docs/architecture.md): read from the source, so that a lazy import counts, too."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parents[2] / "kairos_boot"
+ALWAYS = {"errors", "records"}
+BELOW = {
+    "cli": {"reports", "lifecycle", "boot", "node", "stages", "modules", "actions", "cloudconfig", "system", "facts"},
+    "reports": {"stages", "cloudconfig"},
+    "lifecycle": {"node", "boot", "stages", "actions", "cloudconfig", "system"},
+    "boot": {"stages", "actions", "cloudconfig", "system", "facts"},
+    "node": {"cloudconfig"},
+    "stages": {"modules", "actions", "cloudconfig", "facts", "system"},
+    "modules": {"actions", "cloudconfig", "facts"},
+    "actions": {"system"},
+    "cloudconfig": set(),
+    "system": set(),
+    "facts": {"cloudconfig"},
+    "errors": set(),
+    "records": set(),
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+"""Part of the house -> the parts it may import besides itself, `errors` and `records`. Only modules and cloudconfig, who never reach for the OS, lack `system`."""
+MODEL_ONLY = {"modules": {"model"}, "stages": {"model"}, "reports": {"model"}}
+"""Parts that know the documents by their model alone."""
+TYPES_ONLY = {("system", "cloudconfig"), ("reports", "system")}
+"""Arrows that may stand below `if TYPE_CHECKING:` against the direction: a protocol is implemented where it cannot be imported."""
+
+
+def files() -> list[Path]:
+    return sorted(TOP.rglob("*.py"))
+
+
+def part(path: Path) -> str:
+    """The part of the house that a file belongs to."""
+    return path.relative_to(TOP).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> list[tuple[list[str], int, bool]]:
+    """What a file imports of ours: the path below kairos_boot, the line, and whether only type checkers see it."""
+    tree = ast.parse(path.read_text())
+    typed = {id(n) for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test) for b in node.body for n in ast.walk(b)}
+    found = []
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}:{node.lineno}: relative import"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        found += [(name.split(".")[1:], node.lineno, id(node) in typed) for name in names if name.split(".")[0] == "kairos_boot"]
+    return found
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda p: str(p.relative_to(TOP)))
+def test_no_import_points_upwards(path: Path) -> None:
+    own = part(path)
+    assert own in BELOW, f"{own} has no place in the house"
+    for name, line, typed in imports(path):
+        target = name[0] if name else "__init__"
+        if target == own or target in ALWAYS or (target == "__version__") or (typed and (own, target) in TYPES_ONLY):
+            continue
+        assert target in BELOW[own], f"{path}:{line}: {own} must not import {target}"
+        if target == "cloudconfig" and own in MODEL_ONLY:
+            assert len(name) > 1, f"{path}:{line}"
+            assert name[1] in MODEL_ONLY[own], f"{path}:{line}: {own} must know documents by their model only, not {name[1]}"
+
+
+@pytest.mark.parametrize("path", sorted((TOP / "modules").glob("*.py")), ids=lambda p: p.name)
+def test_modules_never_import_each_other(path: Path) -> None:
+    assert [name for name, _, typed in imports(path) if name[0] == "modules" and not typed] == []
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda p: str(p.relative_to(TOP)))
+def test_annotations_cost_nothing_and_no_file_is_long(path: Path) -> None:
+    """Every file but an empty one defers its annotations; 400 lines are the end of a file."""
+    text = path.read_text()
+    assert len(text.splitlines()) <= 400
+    tree = ast.parse(text)
+    if any(not isinstance(n, ast.Expr) for n in tree.body):
+        assert "from __future__ import annotations" in text
+
+
+def test_the_test_sees_an_arrow_upwards(tmp_path: Path) -> None:
+    """A lazy import inside a function is read as well."""
+    bad = tmp_path / "bad.py"
+    bad.write_text("def f():\n    from kairos_boot.system.host import Host\n    import kairos_boot.cli.main\n")
+    assert [name[0] for name, _, _ in imports(bad)] == ["system", "cli"]

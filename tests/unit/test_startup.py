@@ -1,0 +1,96 @@
+"""Start-up time is an interface: what a start of the program imports is asserted by name (docs/architecture.md)."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parents[2]
+DEAR = {
+    "argparse", "collections", "contextlib", "dataclasses", "enum", "functools", "inspect", "json", "logging", "pathlib", "re", "shutil", "site",
+    "subprocess", "tempfile", "typing", "importlib.metadata",
+}
+"""Modules of the standard library that cost a boot more than its work."""
+PARSING = {"yaml", "kairos_boot.cloudconfig.decode", "kairos_boot.cloudconfig.compose", "kairos_boot.cloudconfig.typed", "kairos_boot.cloudconfig.scalars",
+           "kairos_boot.cloudconfig.cloudinit", "kairos_boot.cloudconfig.dotnotation", "kairos_boot.cloudconfig.template"}
+DOCUMENTS = {
+    "1.yaml": "name: R\nstages:\n  s:\n  - name: off\n    if_files: {all: [/no/such/file]}\n    commands: ['true']\n  - name: made\n    directories: [{path: DIR/made}]\n",
+    "2.yaml": "#cloud-config\nruncmd: ['true']\nstages: {s: [{name: last, if: '[ -e /no/such/file ]', hostname: x}]}\n",
+    "3.yaml": "nmae: warned of\n",
+}
+LOAD = """
+import sys
+sys.path[:0] = [TOP, *YAML]
+from kairos_boot.cloudconfig.sources import load, load_cmdline
+from kairos_boot.system.host import Host
+from kairos_boot.system.reader import HostReader
+import time
+reader = HostReader(Host(ROOT, clock=lambda: time.time() + 60))
+documents = load(["/oem"], reader, cache="/run/record")
+documents += load_cmdline("root=LABEL=COS_ACTIVE ro quiet rd.neednet=1 panic=5", reader)
+steps = [s.name for d in documents for s in d.steps("s")]
+print(*steps, *sys.modules)
+"""
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the interpreter as the installed program's first line does."""
+    return subprocess.run([sys.executable, "-I", "-S", *arguments], check=False, capture_output=True, text=True, timeout=60)
+
+
+def imported(report: str) -> set[str]:
+    """The modules named by `-X importtime`."""
+    return {line.rsplit("|", 1)[1].strip() for line in report.splitlines() if line.startswith("import time:") and "|" in line}
+
+
+def documents(directory: Path) -> None:
+    directory.mkdir(parents=True)
+    for name, text in DOCUMENTS.items():
+        (directory / name).write_text(text.replace("DIR", str(directory.parent)))
+
+
+def load_script(root: Path) -> str:
+    import yaml
+
+    return LOAD.replace("TOP", repr(str(TOP))).replace("ROOT", repr(str(root))).replace("YAML", repr([str(Path(yaml.__file__).parents[1])]))
+
+
+def test_a_start_with_kept_documents_parses_nothing(tmp_path: Path) -> None:
+    """The first start parses, the second one imports neither YAML nor the decoder nor anything dear."""
+    documents(tmp_path / "oem")
+    first = python("-c", load_script(tmp_path)).stdout.split()
+    assert first[:3] == ["off", "made", "last"]
+    assert "yaml" in first
+    second = python("-c", load_script(tmp_path))
+    assert second.stdout.split()[:3] == ["off", "made", "last"]
+    assert (PARSING | DEAR) & set(second.stdout.split()) == set()
+
+
+def test_the_model_is_made_without_dear_modules() -> None:
+    run = python("-c", f"import sys; sys.path[:0] = [{str(TOP)!r}]; import kairos_boot.cloudconfig.model; print(*sys.modules)")
+    assert "kairos_boot.cloudconfig.model" in run.stdout
+    assert DEAR & set(run.stdout.split()) == set()
+
+
+@pytest.mark.root
+def test_a_stage_with_kept_documents_imports_what_its_steps_use(tmp_path: Path) -> None:
+    """The program itself, in a mount namespace with a /run of its own: skips, a warning, one module at work."""
+    documents(tmp_path / "oem")
+    entry = tmp_path / "bin/kairos-boot"
+    entry.parent.mkdir()
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib/kairos-boot").symlink_to(TOP)
+    entry.write_text((TOP / "packaging/entry").read_text())
+    call = f"/usr/bin/python3 -I -S -X importtime {entry} run-stage --override-cloud-init-paths {tmp_path}/oem s"
+    script = f"mount -t tmpfs tmpfs /run && sleep 0.1 && {call} 2>/run/1; test -d {tmp_path}/made && rmdir {tmp_path}/made && {call}; test -d {tmp_path}/made"
+    run = subprocess.run(["unshare", "--mount", "sh", "-c", script], check=False, capture_output=True, text=True, timeout=60)
+    if run.returncode and "unshare" in run.stderr:
+        pytest.skip("no mount namespaces here: " + run.stderr)
+    names = imported(run.stderr)
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert "kairos_boot.stages.runner" in names
+    assert (PARSING | DEAR) & names == set()
+    assert {n for n in names if n.startswith("kairos_boot.modules.")} == {"kairos_boot.modules.directories"}
