@@ -30,13 +30,16 @@ class Run:
     """What people read instead of the words."""
 
     def describe(self) -> str:
-        """The command as written."""
+        """The command; of a script its first line."""
         return f"run {self._shown()}"
 
     def _shown(self) -> str:
         if self.title or self.secret:
             return self.title or "a command with secrets"
-        return self.shell.strip() if not self.argv else " ".join(self.argv)
+        if self.argv:
+            return " ".join(self.argv)
+        lines = self.shell.strip().splitlines()
+        return lines[0] if len(lines) == 1 else f"{lines[0]} … ({len(lines)} lines)" if lines else ""
 
     def differs(self, host: Host) -> bool | None:  # noqa: ARG002
         """Only running it tells."""

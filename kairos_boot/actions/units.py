@@ -7,6 +7,7 @@ from kairos_boot.records import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from kairos_boot.actions.files import WriteFile
     from kairos_boot.system.host import Host
 
 BOOTED = "/run/systemd/system"
@@ -14,6 +15,9 @@ BOOTED = "/run/systemd/system"
 PLAIN = {"LC_ALL": "C"}
 SAYS_CHANGED = ("Created symlink", "Removed ")
 """How systemctl tells, in the C locale, that it changed a link; a second call says nothing."""
+
+IGNORED = "unning in chroot, ignoring"
+"""What it says, with success, where it starts nothing: in the initrd's half of a boot."""
 
 
 def ask(host: Host, argv: tuple[str, ...], timeout: float, where: str) -> str:
@@ -48,40 +52,62 @@ class SetUnit:
     def _runs(self, host: Host) -> bool:
         if not host.exists(BOOTED):
             return False
-        return host.processes.run(("systemctl", "is-active", "--quiet", *self.words), timeout=self.timeout, env=PLAIN).code == 0
+        result = host.processes.run(("systemctl", "is-active", "--quiet", *self.words), timeout=self.timeout, env=PLAIN)
+        return result.code == 0 and IGNORED not in result.output
 
     def apply(self, host: Host) -> bool:
         """Let systemctl do it; a unit that runs is not started. KairosError: systemctl failed, or there is none."""
         if self.verb == "start":
             if len(self.words) == 1 and self._runs(host):
                 return False
-            ask(host, ("systemctl", self.verb, *self.words), self.timeout, self.where)
-            return True
+            return IGNORED not in ask(host, ("systemctl", self.verb, *self.words), self.timeout, self.where)
         said = ask(host, ("systemctl", self.verb, *self.words), self.timeout, self.where)
         return any(sign in said for sign in SAYS_CHANGED)
 
 
 @record
-class ReloadUnits:
-    """systemd has read the drop-ins of *units* as they are now; a system that does not run reads them when it boots."""
+class DropIn:
+    """A drop-in of a unit. What was written is noted in *written*: systemd does not notice a new directory by itself."""
 
-    units: tuple[str, ...]
+    file: WriteFile
+    written: list[str]
+
+    def describe(self) -> str:
+        """As the file's."""
+        return self.file.describe()
+
+    def differs(self, host: Host) -> bool | None:
+        """As the file's."""
+        return self.file.differs(host)
+
+    def apply(self, host: Host) -> bool:
+        """Write the file."""
+        changed = self.file.apply(host)
+        if changed:
+            self.written.append(self.file.path)
+        return changed
+
+
+@record
+class ReloadUnits:
+    """systemd reads the drop-ins that were written; where it does not run, it reads them when it starts."""
+
+    drop_ins: tuple[DropIn, ...]
+    written: list[str]
     timeout: float = 0
     where: str = ""
 
     def describe(self) -> str:
-        """The command."""
-        return "systemctl daemon-reload, if systemd has not read the drop-ins"
+        """The command, and when."""
+        return "systemctl daemon-reload, if a drop-in was written"
 
     def differs(self, host: Host) -> bool | None:
-        """Whether systemd says that it must."""
-        if not host.exists(BOOTED):
-            return False
-        return "yes" in ask(host, ("systemctl", "show", "--property=NeedDaemonReload", "--value", *self.units), self.timeout, self.where)
+        """Whether a drop-in was written, or would be."""
+        return host.exists(BOOTED) and (bool(self.written) or any(item.differs(host) for item in self.drop_ins))
 
     def apply(self, host: Host) -> bool:
-        """Reload, if systemd says that it must."""
-        if not self.differs(host):
+        """Reload, if a drop-in was written."""
+        if not self.written or not host.exists(BOOTED):
             return False
         ask(host, ("systemctl", "daemon-reload"), self.timeout, self.where)
         return True

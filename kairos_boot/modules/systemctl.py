@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kairos_boot.actions.base import Invalid, Note
 from kairos_boot.actions.files import Owner, WriteFile
-from kairos_boot.actions.units import ReloadUnits, SetUnit
+from kairos_boot.actions.units import DropIn, ReloadUnits, SetUnit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def _each(step: Step, verb: str, items: Sequence[str], timeout: float) -> Iterat
 
 
 def _overrides(step: Step, timeout: float) -> Iterator[Action]:
-    units = []
+    drop_ins: list[DropIn] = []
+    written: list[str] = []
     for index, item in enumerate(step.systemctl.overrides):
         where = step.where(KEY, "overrides", index)
         if not item.service or not item.content:
@@ -49,10 +50,11 @@ def _overrides(step: Step, timeout: float) -> Iterator[Action]:
         elif "/" in item.service + item.name or item.service.startswith("."):
             yield Invalid(where, f"not names of a unit and its drop-in: {item.service!r}, {item.name!r}", "write them like foo.service and 10-foo.conf")
         else:
-            units.append(unit(item.service))
-            yield WriteFile(path(item), item.content.encode("utf-8", "surrogateescape"), owner=Owner(), parent_mode=0o755, where=where)
-    if units:
-        yield ReloadUnits(tuple(dict.fromkeys(units)), timeout, step.where(KEY, "overrides"))
+            file = WriteFile(path(item), item.content.encode("utf-8", "surrogateescape"), owner=Owner(), parent_mode=0o755, where=where)
+            drop_ins.append(DropIn(file, written))
+            yield drop_ins[-1]
+    if drop_ins:
+        yield ReloadUnits(tuple(drop_ins), written, timeout, step.where(KEY, "overrides"))
 
 
 def unit(name: str) -> str:
