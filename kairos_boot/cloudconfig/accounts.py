@@ -169,12 +169,15 @@ class Accounts:
             for path, node in self._marks.items():
                 boot.mark(path, node)
         for name in dict.fromkeys((*self._users, *(() if self._users else ("root",)))):
-            keys = list(dict.fromkeys((*self._keys.get(name, ()), *self._everyone)))
-            for draft, chosen in ((boot, [k for k in keys if not k[0].startswith(REMOTE)]), (network, [k for k in keys if k[0].startswith(REMOTE)])):
+            keys: dict[str, Node] = {}
+            for text, node in (*self._keys.get(name, ()), *self._everyone):
+                keys.setdefault(text, node)
+            for draft, remote in ((boot, False), (network, True)):
+                chosen = [text for text in keys if text.startswith(REMOTE) is remote]
                 if chosen:
-                    draft.values.setdefault("authorized_keys", {})[name] = tuple([text for text, _ in chosen])
-                    for number, (_, node) in enumerate(chosen):
-                        draft.mark(f"authorized_keys/{name}/{number}", node)
+                    draft.values.setdefault("authorized_keys", {})[name] = tuple(chosen)
+                    for number, text in enumerate(chosen):
+                        draft.mark(f"authorized_keys/{name}/{number}", keys[text])
 
 
 def _yaml(text: str) -> str:

@@ -54,7 +54,8 @@ def imports(path: Path) -> list[tuple[list[str], int, bool]]:
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{path}:{node.lineno}: relative import"
             names = [f"{node.module}.{alias.name}" for alias in node.names]
-        found += [(name.split(".")[1:], node.lineno, id(node) in typed) for name in names if name.split(".")[0] == "kairos_boot"]
+        line = getattr(node, "lineno", 0)
+        found += [(name.split(".")[1:], line, id(node) in typed) for name in names if name.split(".")[0] == "kairos_boot"]
     return found
 
 

@@ -1,0 +1,302 @@
+"""#cloud-config documents (spec/engine.md 3.5; decisions B8, B9, B11, B12)."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+
+import pytest
+
+from kairos_boot.cloudconfig.cloudinit import quote
+from kairos_boot.cloudconfig.decode import decode, has_header
+from kairos_boot.cloudconfig.model import Document, Step
+
+
+def load(text: str) -> Document:
+    return decode(("#cloud-config\n" + text).encode(), "/d.yaml")
+
+
+def good(text: str) -> Document:
+    """A document that must be read without a word."""
+    document = load(text)
+    assert [str(p) for p in document.problems] == []
+    return document
+
+
+def boot(text: str) -> Step:
+    """The generated step of boot."""
+    return good(text).steps("boot")[0]
+
+
+def network(text: str) -> Step:
+    return good(text).steps("network")[0]
+
+
+def problems(text: str) -> list[tuple[str, str]]:
+    """Severity and LINE:COLUMN of all that is said of a document; lines count without the header."""
+    found = []
+    for problem in load(text).problems:
+        line, column = problem.where.split(": ")[0].split(":")[1:3]
+        found.append((problem.severity, f"{int(line) - 1}:{column}"))
+    return found
+
+
+@pytest.mark.parametrize(("text", "found"), [
+    ("#cloud-config\n", True), ("#cloud-config", True), ("#cloud-config  \t\r\n", True), ("## template: jinja\n\n# a\n  \n#!/bin/x\n#cloud-config\n", True),
+    ("\n" * 8 + "#cloud-config\nx: y\n", True), ("\n" * 9 + "#cloud-config", True), ("\n" * 9 + "#cloud-config\nx: y\n", False), (" #cloud-config\n", False),
+    ("\ufeff#cloud-config\n", False), ("---\n#cloud-config\n", False), ("#Cloud-Config\n", False), ("# cloud-config\n", False), ("#cloud-config-archive\n", False),
+    ("name: x\n#cloud-config\n", False), ("", False),
+])
+def test_the_header(text: str, found: bool) -> None:
+    assert has_header(text.encode()) is found
+
+
+def test_three_stages_always_have_a_generated_step() -> None:
+    document = good("")
+    assert {s: len(document.steps(s)) for s in document.stages} == {"boot": 1, "initramfs": 1, "network": 1}
+    assert all(step.classic and step.keys == () for s in document.stages for step in document.steps(s))
+
+
+def test_a_document_of_upstreams_suite() -> None:
+    """The example of the Go suite (spec/engine.md 8, 22): each key in its stage."""
+    document = good("""growpart: {devices: ['/']}
+stages: {test: [{environment: {foo: bar}}], boot: [{name: mine}]}
+ssh_authorized_keys: [key-all]
+name: Ignored
+users:
+- {name: bar, uid: 1002, passwd: foo, lock_passwd: true, groups: [users], ssh_authorized_keys: [key-own]}
+runcmd: [foo]
+hostname: bar
+write_files: [{encoding: b64, content: CiMg, path: /foo/bar, permissions: "0644", owner: bar}]
+""")
+    assert document.name == "/d.yaml"
+    assert list(document.stages) == ["boot", "initramfs", "network", "test"]
+    step, grow, mine = document.steps("boot")
+    user = step.users["bar"]
+    assert (user.uid, user.passwd, user.lock_passwd, user.groups) == ("1002", "foo", True, ("users",))
+    assert user.ssh_authorized_keys == ()
+    assert dict(step.authorized_keys) == {"bar": ("key-own", "key-all")}
+    file = step.files[0]
+    assert (file.path, file.permissions, file.ownerstring, file.encoding, file.content) == ("/foo/bar", 0o644, "bar", "b64", "CiMg")
+    assert (step.commands, step.hostname, step.classic) == (("foo",), "", True)
+    assert grow.layout.device is not None
+    assert grow.layout.expand_partition is not None
+    assert (grow.layout.device.path, grow.layout.expand_partition.size) == ("/", 0)
+    assert (mine.name, mine.classic) == ("mine", False)
+    assert document.steps("initramfs")[0].hostname == "bar"
+    assert dict(document.steps("test")[0].environment) == {"foo": "bar"}
+
+
+def test_values_know_their_place() -> None:
+    document = good("users:\n- name: ada\n  groups: [a]\n  hashed_passwd: x\nssh_authorized_keys:\n- k\nwrite_files:\n- path: /f\n  owner: u\nruncmd:\n- a\n- [b]\nhostname: h\n")
+    [step] = document.steps("boot")
+    assert step.where("users", "ada", "groups").startswith("/d.yaml:4:11: ")
+    assert step.where("users", "ada", "passwd").startswith("/d.yaml:5:18: ")
+    assert step.where("authorized_keys", "ada", 0).startswith("/d.yaml:7:3: ")
+    assert step.where("files", 0, "ownerstring").startswith("/d.yaml:10:10: ")
+    assert step.where("commands", 1).startswith("/d.yaml:13:3: ")
+    assert document.steps("initramfs")[0].where("hostname").startswith("/d.yaml:14:11: ")
+
+
+@pytest.mark.parametrize("words", [["ls", "-l"], ["sh", "-c", 'echo "$1" `x` $(y)', "a;b"], ["printf", "%s", "it's", ""], ["echo", "ü", "a\nb", "~", "*"]])
+def test_a_command_as_a_list_passes_a_shell_unchanged(words: list[str]) -> None:
+    assert shlex.split(" ".join(map(quote, words))) == words
+    shown = subprocess.run(["/bin/sh", "-c", f"for w in {' '.join(map(quote, words))}; do printf '%s|' \"$w\"; done"], capture_output=True, text=True, check=True)
+    assert shown.stdout == "".join(w + "|" for w in words)
+
+
+def test_runcmd_and_bootcmd() -> None:
+    """B9: bootcmd belongs to boot.before; numbers are words, nulls vanish."""
+    document = good("runcmd: [echo a, ~, [echo, 1, 'b c']]\nbootcmd:\n- [cloud-init-per, once, x]\n- date\n")
+    assert document.steps("boot")[0].commands == ("echo a", "echo 1 'b c'")
+    assert document.steps("boot.before")[0].commands == ("cloud-init-per once x", "date")
+    assert "boot.before" not in good("runcmd: [x]\n").stages
+
+
+@pytest.mark.parametrize("text", ["runcmd: echo\n", "runcmd: [{a: b}]\n", "runcmd: [[[a]]]\n", "bootcmd: {a: b}\n", "users: [[a]]\n", "users: [{uid: 5}]\n", "hostname: [a]\n", "write_files: {path: /a}\n",
+                                  "write_files: [{content: x}]\n", "groups: 5:\n", "growpart: on\n", "ntp: x\n", "packages: vim\n", "ssh_authorized_keys: {a: b}\n", "- a\n", "text\n"])
+def test_a_classic_value_of_the_wrong_kind_costs_the_document(text: str) -> None:
+    document = load(text)
+    assert document.broken
+    assert not document.stages
+
+
+@pytest.mark.parametrize(("written", "mode"), [('"0640"', 0o640), ("0640", 0o640), ("640", 0o640), ('"755"', 0o755), ("'0o600'", 0o600), ("'1777'", 0o1777), ("~", None), ("''", None)])
+def test_permissions_are_octal_text(written: str, mode: int | None) -> None:
+    assert boot(f"write_files: [{{path: /a, permissions: {written}}}]\n").files[0].permissions == mode
+
+
+@pytest.mark.parametrize("written", ["0888", "rwx", "'0_644'", "-1", "777777", "'0x1ff'"])
+def test_permissions_that_are_no_octal_text_cost_the_document(written: str) -> None:
+    assert problems(f"write_files: [{{path: /a, permissions: {written}}}]\n") == [("error", "1:39")]
+
+
+def test_the_other_keys_of_a_file() -> None:
+    """append and defer as cloud-init documents them; a source is fetched when the network is there; legacy files come last."""
+    document = good("""milpa_files: [{path: /old}]
+write_files:
+- {path: /a, content: x, append: true}
+- {path: /b, defer: yes, owner: 'u:g'}
+- {path: /c, permissions: '0600', source: {uri: 'https://h/c'}}
+""")
+    [step] = document.steps("boot")
+    assert [(f.path, f.append, f.defer, f.ownerstring) for f in step.files] == [("/a", True, False, ""), ("/b", False, True, "u:g"), ("/old", False, False, "")]
+    assert step.keys == ("files", "deferred_files")
+    [download] = document.steps("network")[0].downloads
+    assert (download.path, download.url, download.permissions) == ("/c", "https://h/c", 0o600)
+
+
+def test_users_in_every_form() -> None:
+    assert list(boot("users: [ada, {name: bob}, 'cyd, dan']\n").users) == ["ada", "bob", "cyd", "dan"]
+    assert list(boot("users: 'ada, bob'\n").users) == ["ada", "bob"]
+    assert list(boot("users: {ada: {uid: 7}, bob: ~}\n").users) == ["ada", "bob"]
+    assert boot("users: [{name: ada, uid: 1}, {name: ada, uid: 2}]\n").users["ada"].uid == "2"
+
+
+@pytest.mark.parametrize(("written", "groups"), [("[a, b]", ("a", "b")), ("'a, b'", ("a", "b")), ("wheel", ("wheel",)), ("{a: ~, b: ~}", ("a", "b")), ("[]", ()), ("~", ())])
+def test_groups_of_a_user(written: str, groups: tuple[str, ...]) -> None:
+    """B12: missing groups are made unless create_groups is false."""
+    user = boot(f"users: [{{name: ada, groups: {written}}}]\n").users["ada"]
+    assert (user.groups, user.create_groups) == (groups, True)
+    assert boot("users: [{name: ada, create_groups: false}]\n").users["ada"].create_groups is False
+
+
+def test_passwords() -> None:
+    users = boot("users: [{name: a, passwd: p}, {name: b, plain_text_passwd: q}, {name: c, hashed_passwd: $6$x, plain_text_passwd: q, passwd: p}, {name: d}]\n").users
+    assert {n: u.passwd for n, u in users.items()} == {"a": "p", "b": "q", "c": "$6$x", "d": ""}
+
+
+def test_sudo_rules_are_files_of_their_own() -> None:
+    step = boot("users:\n- {name: a.b, sudo: 'ALL=(ALL) NOPASSWD:ALL'}\n- {name: bob, sudo: ['ALL=(root) /bin/ls', 'ALL=(root) /bin/id']}\n- {name: c, sudo: false}\n- {name: d, sudo: ~}\n")
+    assert [(f.path, f.permissions, f.content) for f in step.files] == [
+        ("/etc/sudoers.d/90-cloud-init-a_b", 0o440, "a.b ALL=(ALL) NOPASSWD:ALL\n"),
+        ("/etc/sudoers.d/90-cloud-init-bob", 0o440, "bob ALL=(root) /bin/ls\nbob ALL=(root) /bin/id\n")]
+    assert problems("users: [{name: a, sudo: true}]\n")[0][0] == "error"
+    assert problems('users: [{name: a, sudo: "ALL\\nroot2 ALL=ALL"}]\n')[0][0] == "error"
+
+
+def test_keys_that_are_fetched_belong_to_network() -> None:
+    """Own and global keys together, without a repeated one; ssh_import_id as cloud-init spells it."""
+    document = good("ssh_authorized_keys: ['github:all', own]\nusers:\n- {name: ada, ssh_authorized_keys: [own, 'gitlab:ada', 'https://h/k'], ssh_import_id: ['gh:x', 'lp:y', z]}\n- {name: bob}\n")
+    assert dict(document.steps("boot")[0].authorized_keys) == {"ada": ("own",), "bob": ("own",)}
+    assert dict(document.steps("network")[0].authorized_keys) == {
+        "ada": ("gitlab:ada", "https://h/k", "github:x", "https://launchpad.net/~y/+sshkeys", "https://launchpad.net/~z/+sshkeys", "github:all"), "bob": ("github:all",)}
+
+
+def test_keys_without_users_are_roots() -> None:
+    assert dict(boot("ssh_authorized_keys: [k]\n").authorized_keys) == {"root": ("k",)}
+    assert dict(boot("users: [{name: ada}]\nssh_authorized_keys: [k]\n").authorized_keys) == {"ada": ("k",)}
+
+
+@pytest.mark.parametrize("written", ["[cloud-users, {staff: [ada, keeper]}]", "{cloud-users: ~, staff: 'ada, keeper'}"])
+def test_groups_are_made_and_filled(written: str) -> None:
+    """Listed users join by themselves, others by the group's line."""
+    step = boot(f"groups: {written}\nusers: [{{name: ada, groups: [x]}}]\n")
+    assert [e.entity for e in step.ensure_entities] == [
+        'kind: group\ngroup_name: "cloud-users"\npassword: x\ngid: -1\n', 'kind: group\ngroup_name: "staff"\npassword: x\ngid: -1\nusers: "keeper"\n']
+    assert step.users["ada"].groups == ("x", "staff")
+    assert len(boot("groups: 'a, b'\n").ensure_entities) == 2
+
+
+@pytest.mark.parametrize("name", ["'a b'", "'a:b'", "-x", "'{{.x}}'", "''", "'a\"b'"])
+def test_names_that_no_group_file_can_hold_cost_the_document(name: str) -> None:
+    assert load(f"groups: [{{{name}: []}}]\n").broken
+
+
+def test_a_fully_qualified_name() -> None:
+    assert good("fqdn: quince.lab.example\n").steps("initramfs")[0].hostname == "quince"
+    assert good("fqdn: a.b\nhostname: h.i\n").steps("initramfs")[0].hostname == "h.i"
+
+
+def test_growpart() -> None:
+    devices = "devices: [/dev/vda1, /dev/vdb]"
+    assert [s.layout.device.path for s in good(f"growpart: {{mode: auto, {devices}}}\n").steps("boot")[1:] if s.layout.device] == ["/dev/vda1", "/dev/vdb"]
+    for off in ("off", "'off'", "false"):
+        assert len(good(f"growpart: {{mode: {off}, {devices}}}\n").steps("boot")) == 1
+    assert len(good("growpart: {mode: auto}\n").steps("boot")) == 1
+
+
+def test_ntp() -> None:
+    """B9: timesyncd of boot."""
+    assert dict(boot("ntp: {enabled: true, ntp_client: systemd-timesyncd, servers: [a, b], pools: [c, a]}\n").timesyncd) == {"NTP": "a b c"}
+    assert boot("ntp: {enabled: false, servers: [a]}\n").keys == ()
+    assert boot("ntp:\n").keys == ()
+    assert problems("ntp:\n  ntp_client: chrony\n  server: [a]\n") == [("doubt", "2:3"), ("warning", "3:3")]
+
+
+def test_packages() -> None:
+    """B9: network."""
+    step = network("package_update: true\npackage_upgrade: yes\npackages: [vim, [libx, 1.2-3], {apt: [curl, [jq, '1.6']]}]\n")
+    assert (step.packages.install, step.packages.refresh, step.packages.upgrade) == (("vim", "libx=1.2-3", "curl", "jq=1.6"), True, True)
+    assert problems("packages:\n- {snap: [x]}\n") == [("doubt", "2:4")]
+    assert network("package_update: false\npackages: []\n").keys == ()
+
+
+def test_timezone() -> None:
+    """It is linked before the other commands, and a second run finds it as it is."""
+    first, second = boot("runcmd: [x]\ntimezone: Europe/Rome\n").commands
+    assert "/usr/share/zoneinfo/Europe/Rome" in first
+    assert "readlink" in first
+    assert second == "x"
+    assert subprocess.run(["/bin/sh", "-n", "-c", first], check=False).returncode == 0
+    for wrong in ("../etc/shadow", "a;b", "/etc/x", "'$(x)'", "''"):
+        assert load(f"timezone: {wrong}\n").broken
+
+
+@pytest.mark.parametrize("key", ["mounts", "swap", "power_state", "ca_certs", "disable_root", "manage_etc_hosts", "locale", "password", "chpasswd", "apt", "ssh_pwauth", "snap", "final_message"])
+def test_keys_of_cloud_init_that_are_not_supported_are_named(key: str) -> None:
+    """B9, B12: a doubt, so that warnings alone keep exit code 0."""
+    document = load(f"{key}: {{a: [b]}}\nruncmd: [x]\n")
+    [problem] = document.problems
+    assert problem.severity == "doubt"
+    assert key in problem.message
+    assert problem.hint
+    assert document.steps("boot")[0].commands == ("x",)
+
+
+def test_misspelt_keys_are_warned_of() -> None:
+    """B8: with what was probably meant; in a user and a file, too."""
+    document = load("run_cmd: [x]\nusers: [{name: a, ssh_authorised_keys: [k], shel: x}]\nwrite_files: [{path: /a, contents: x}]\ninstall: {auto: true}\nx-mine: 1\n")
+    assert [(p.severity, p.hint.split("'")[1]) for p in document.problems] == [("warning", "runcmd"), ("warning", "ssh_authorized_keys"), ("warning", "shell"), ("warning", "content")]
+
+
+def test_the_default_user_is_a_named_warning() -> None:
+    document = load("users: [default, {name: ada, inactive: '5'}]\n")
+    assert [p.severity for p in document.problems] == ["doubt", "doubt"]
+    assert "default" in document.problems[0].message
+    assert list(document.steps("boot")[0].users) == ["ada"]
+
+
+def test_jinja_is_not_rendered_and_says_so() -> None:
+    document = decode(b"## template: jinja\n#cloud-config\nruncmd: ['{{ v1.x }}']\n", "/d.yaml")
+    assert [(p.severity, p.where) for p in document.problems] == [("doubt", "/d.yaml:1:1")]
+    assert document.steps("boot")[0].commands == ("{{ v1.x }}",)
+
+
+def test_wrong_stages_cost_the_stages_only() -> None:
+    """B9: the classic half still applies, and the error is there."""
+    document = load("hostname: h\nstages:\n  s:\n  - commands: x\n  t: [{name: y}]\n")
+    assert not document.broken
+    assert [(p.severity, p.where) for p in document.problems] == [("error", "/d.yaml:5:15: stages.s[0].commands")]
+    assert document.steps("initramfs")[0].hostname == "h"
+    assert document.steps("t") == ()
+
+
+def test_wrong_classic_keys_cost_the_document() -> None:
+    assert problems("hostname: [a]\nstages: {s: [{name: x}]}\n") == [("error", "1:11")]
+
+
+def test_a_key_twice_costs_the_document() -> None:
+    assert problems("hostname: a\nhostname: b\n") == [("error", "2:1")]
+    assert problems("users: [{name: a, uid: 1, uid: 2}]\n") == [("error", "1:27")]
+
+
+def test_anchors_and_merges_work_in_the_classic_half() -> None:
+    step = boot("x-u: &u {shell: /bin/sh, groups: [g]}\nusers: [{<<: *u, name: ada}, {name: bob, <<: *u, shell: /bin/ash}]\n")
+    assert [(u.shell, u.groups) for u in step.users.values()] == [("/bin/sh", ("g",)), ("/bin/ash", ("g",))]
+
+
+def test_secrets_are_in_no_message() -> None:
+    """C5."""
+    document = load("users: [{name: ada, plain_text_passwd: [tangerine], sudo: \"tangerine\\nx\"}]\nwrite_files: [{path: /a, content: [tangerine]}]\npassword: tangerine\n")
+    assert "tangerine" not in " ".join(str(p) for p in document.problems)
