@@ -132,7 +132,7 @@ def test_permissions_that_are_no_octal_text_cost_the_document(written: str) -> N
 
 
 def test_the_other_keys_of_a_file() -> None:
-    """append and defer as cloud-init documents them; a source is fetched when the network is there; legacy files come last."""
+    """Append and defer as cloud-init documents them; a source is fetched when the network is there; legacy files come last."""
     document = good("""milpa_files: [{path: /old}]
 write_files:
 - {path: /a, content: x, append: true}
@@ -298,5 +298,5 @@ def test_anchors_and_merges_work_in_the_classic_half() -> None:
 
 def test_secrets_are_in_no_message() -> None:
     """C5."""
-    document = load("users: [{name: ada, plain_text_passwd: [tangerine], sudo: \"tangerine\\nx\"}]\nwrite_files: [{path: /a, content: [tangerine]}]\npassword: tangerine\n")
+    document = load('users: [{name: ada, plain_text_passwd: [tangerine], sudo: "tangerine\\nx"}]\nwrite_files: [{path: /a, content: [tangerine]}]\npassword: tangerine\n')
     assert "tangerine" not in " ".join(str(p) for p in document.problems)
