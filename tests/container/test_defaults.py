@@ -115,7 +115,7 @@ def test_the_host_name_is_made_of_the_machine_id_and_an_own_one_stays(active: Co
     name = f"kairos-{active.read('/etc/machine-id')[:4]}"
     assert active.run("hostname").strip() == name
     assert active.read("/etc/hostname").strip() == name
-    assert f"127.0.0.1 localhost {name}" in active.read("/etc/hosts").splitlines()
+    assert f"127.0.0.1 localhost {name}" in active.run("runuser", "-u", "nobody", "cat", "/etc/hosts").splitlines()
     active.run("sh", "-c", "echo mine > /etc/hostname; echo '192.0.2.9 friend' >> /etc/hosts")
     active.run("rm", "/etc/hostname", "/etc/hosts")  # as the next boot's /etc begins
     emit(active, "initramfs")
