@@ -9,6 +9,7 @@ from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
 from kairos_boot.system.accounts import Accounts, number, read_table
 from kairos_boot.system.atomic import make_directories
+from kairos_boot.system.passwords import field
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,8 +90,6 @@ class EnsureUser:
             raise KairosError(f"user {self.name}: {error.message}", self.where, error.hint) from error
 
     def _field(self, stored: str) -> str:
-        from kairos_boot.system.passwords import field
-
         return "!" if self.lock or not self.password else field(self.password, stored)
 
     def _set_password(self, host: Host, table: Table) -> None:

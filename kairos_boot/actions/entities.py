@@ -6,6 +6,7 @@ from kairos_boot.actions.accounts import today
 from kairos_boot.errors import KairosError
 from kairos_boot.records import NOTHING, record
 from kairos_boot.system.accounts import FILES, Accounts, lookup_group, number
+from kairos_boot.system.passwords import field
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,8 +96,6 @@ class EnsureEntity(Entity):
         elif self.kind == "shadow":
             self._shadow(host, line, old)
         elif line[1] not in ("", "x"):
-            from kairos_boot.system.passwords import field
-
             line[1] = field(line[1], old[1] if old else "")
         table.put(line)
         if self.kind == "user" and self.own_file and line[1] == "x":
@@ -117,8 +116,6 @@ class EnsureEntity(Entity):
         line[4] = line[4] or "Created by entities"
 
     def _shadow(self, host: Host, line: list[str], old: list[str] | None) -> None:
-        from kairos_boot.system.passwords import field
-
         stored = old[1] if old else ""
         line[1] = field(line[1], stored) if line[1] else stored or "!"
         if line[2] == "now":
@@ -148,7 +145,7 @@ class DeleteEntity(Entity):
             wanted = {column: self.values[key] for column, key in enumerate(COLUMNS[self.kind]) if self.values.get(key)}
             if self.kind == "user" and self.values.get("group"):
                 wanted[3] = str(lookup_group(host, self.values["group"]))
-        gone = accounts.table(self.kind, self.path).remove(self.name, wanted)
+        gone = accounts.table(self.kind, self.path, optional=True).remove(self.name, wanted)
         if not self.own_file:
             return
         if self.kind == "user" and gone:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 import time
@@ -156,8 +157,6 @@ class Accounts:
 
     def __enter__(self) -> Accounts:
         """Take the lock that passwd(1), useradd(8) and systemd-sysusers take, too. KairosError: it stays taken."""
-        import fcntl
-
         _threads.acquire()  # the lock file's lock belongs to the process, so threads need one of their own
         try:
             self._fd = os.open(self.host.real(LOCK), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

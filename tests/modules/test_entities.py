@@ -239,6 +239,12 @@ def test_delete_of_what_is_not_there_changes_nothing(node: Node, step: MakeStep,
     assert node.state() == before
 
 
+def test_delete_from_a_file_that_is_not_there(node: Node, step: MakeStep) -> None:
+    """C3: the entry is not there either; no file comes to be."""
+    assert delete(node, step, "kind: group\ngroup_name: wheel\n", path="/srv/none") == [False]
+    assert not node.exists("/srv/none")
+
+
 def test_a_deleted_user_leaves_nothing_to_inherit(node: Node, step: MakeStep) -> None:
     """A later account of its name gets neither its password nor its groups."""
     delete(node, step, "kind: user\nusername: keeper\n")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from kairos_boot.system.passwords import field, hashed, is_field, sha_crypt, verify
@@ -55,6 +59,14 @@ def test_hashes_and_marks_are_kept_as_they_stand(given: str) -> None:
     """spec/modules.md 3.4: a text beginning with $ or !, and *, is a field, not a password."""
     assert is_field(given)
     assert field(given, "$6$other$hash") == given
+
+
+def test_hashing_opens_no_library() -> None:
+    """A stage in a chroot hashes with what the interpreter brought along: no file is imported for it."""
+    code = ("import sys, os; from kairos_boot.actions import accounts; from kairos_boot.system.passwords import hashed, verify\n"
+            "before = set(sys.modules)\nassert verify('x', hashed('x'))\n"
+            "new = {name for name in set(sys.modules) - before if getattr(sys.modules[name], '__file__', None)}\nassert not new, new")
+    subprocess.run([sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {os.getcwd()!r})\n{code}"], check=True)
 
 
 def test_a_plain_star_word_is_a_password() -> None:
