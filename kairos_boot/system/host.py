@@ -39,13 +39,13 @@ class Host:
         KairosError: too many links. What does not exist is taken as written.
         """
         if self.root == "/":
-            return path
+            return _checked(path)
         return self._resolve(path, follow_last=True)
 
     def entry(self, path: str) -> str:
         """Like `path`, but a link at the end stays a link."""
         if self.root == "/":
-            return path
+            return _checked(path)
         return self._resolve(path, follow_last=False)
 
     def real(self, path: str) -> str:
@@ -53,6 +53,7 @@ class Host:
         return self._resolve(path, follow_last=True)
 
     def _resolve(self, path: str, *, follow_last: bool) -> str:
+        _checked(path)
         base = "" if self.root == "/" else self.root
         todo = [p for p in reversed(path.split("/")) if p not in ("", ".")]
         done: list[str] = []
@@ -103,3 +104,9 @@ class Host:
             return stat.S_ISDIR(os.stat(self.path(path)).st_mode)
         except OSError:
             return False
+
+
+def _checked(path: str) -> str:
+    if "\0" in path:
+        raise KairosError("no path holds a NUL character", repr(path))
+    return path

@@ -74,6 +74,9 @@ class Processes:
         except OSError as error:
             os.close(ours)
             raise KairosError(f"cannot run {words[0]}: {reason(error)}") from error
+        except ValueError as error:  # a NUL or a lone surrogate in a word
+            os.close(ours)
+            raise KairosError(f"cannot run {words[0]!r}: {error}") from error
         finally:
             os.close(theirs)
             os.close(entry)

@@ -40,6 +40,13 @@ def test_a_circle_of_links_is_an_error(tmp_path: Path) -> None:
         Host(str(tmp_path)).path("/a")
 
 
+def test_a_path_with_a_nul_is_an_error_of_the_item(tmp_path: Path) -> None:
+    for host in (Host("/"), Host(str(tmp_path))):
+        for look in (host.path, host.entry, host.real, host.read):
+            with pytest.raises(KairosError, match="NUL"):
+                look("/a\0b")
+
+
 def test_the_system_itself_is_taken_as_written() -> None:
     host = Host("/")
     assert host.path("/etc/../etc/hosts") == "/etc/../etc/hosts"

@@ -36,6 +36,11 @@ def test_a_program_that_is_not_there_is_an_error_with_its_name() -> None:
         Processes().run(("no-such-program",))
 
 
+def test_a_word_that_no_program_can_be_given_is_an_error() -> None:
+    with pytest.raises(KairosError, match="null byte"):
+        Processes().run(("echo", "a\0b"))
+
+
 def test_a_time_limit_ends_the_whole_process_group() -> None:
     result = Processes().run((*SHELL, "sleep 300 & echo $!; sleep 300"), timeout=0.3)
     assert result.timed_out
