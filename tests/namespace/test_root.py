@@ -1,0 +1,238 @@
+"""The immutable root, mounted: layers, volumes, persistent directories, and what happens when one is missing (D3, D6, D7)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.root
+SHIPPED = """
+ENV = 'VOLUMES="LABEL=COS_PERSISTENT:/usr/local"\\nOVERLAY="tmpfs:25%"\\nRW_PATHS="/var /etc /srv"\\nPERSISTENT_STATE_PATHS="/etc/ssh /home /var/log"\\n'
+from node import Node
+from kairos_boot.system import mounts
+from kairos_boot.errors import KairosError
+"""
+
+
+def test_an_active_boot_has_its_layers_volumes_and_binds(unshared: Callable[..., Any]) -> None:
+    told = unshared(SHIPPED + """
+node = Node(home, env=ENV, tree={"etc/ssh/sshd_config": "default", "etc/hosts": "image"})
+try:
+    builder = node.lay()
+    now = {m.target.removeprefix(node.sysroot): (m.fstype, m.root) for m in mounts.mounted() if m.target.startswith(node.sysroot)}
+    tell({"mounts": now, "failed": builder.report.failed, "results": node.results(), "fstab": node.read("/etc/fstab"),
+          "writable": {p: node.put(p, "x") for p in ("/etc/hosts", "/var/x", "/srv/x", "/home/x", "/usr/local/x", "/oem/x", "/tmp/x", "/opt/x", "/root/x")},
+          "lower": open(node.image + ".d/etc/hosts").read()})
+finally:
+    node.close()
+""")
+    assert told["failed"] == 0
+    assert set(told["results"].values()) == {"done"}
+    assert told["mounts"] == {
+        "": ["ext4", "/"], "/oem": ["ext4", "/"], "/tmp": ["tmpfs", "/"], "/etc": ["overlay", "/"], "/var": ["overlay", "/"], "/srv": ["overlay", "/"],
+        "/usr/local": ["ext4", "/"], "/etc/ssh": ["ext4", "/.state/etc-ssh.bind"], "/home": ["ext4", "/.state/home.bind"], "/var/log": ["ext4", "/.state/var-log.bind"]}
+    assert {path for path, done in told["writable"].items() if not done} == {"/opt/x", "/root/x"}
+    assert told["lower"] == "image"
+    assert "/sysroot" not in told["fstab"]
+    assert [line.split()[1] for line in told["fstab"].splitlines() if line[0] != "#"] == [
+        "/", "/run/initramfs/cos-state", "/oem", "/tmp", "/run/overlay", "/var", "/etc", "/srv", "/usr/local", "/home", "/var/log", "/etc/ssh"]
+
+
+def test_the_users_edits_outlive_a_reboot_and_an_upgrade_and_the_rest_follows_the_image(unshared: Callable[..., Any]) -> None:
+    told = unshared(SHIPPED + """
+node = Node(home, env=ENV, tree={"etc/ssh/sshd_config": "default", "etc/ssh/ssh_config": "default", "etc/ssh/moduli": "1"})
+try:
+    node.lay()
+    node.put("/etc/ssh/sshd_config", "mine"); node.put("/etc/hosts", "gone"); os.unlink(node.sysroot + "/etc/ssh/moduli"); node.put("/home/me", "mine")
+    node.leave()
+    node.boot(); node.lay()
+    again = {p: node.read(p) for p in ("/etc/ssh/sshd_config", "/etc/ssh/ssh_config", "/etc/ssh/moduli", "/etc/hosts", "/home/me")}
+    node.leave()
+    node.image = node.build_image({"etc/ssh/sshd_config": "new", "etc/ssh/ssh_config": "new", "etc/ssh/moduli": "2", "etc/ssh/extra": "new"}, "next.img")
+    node.boot(); node.lay()
+    tell([again, {p: node.read(p) for p in ("/etc/ssh/sshd_config", "/etc/ssh/ssh_config", "/etc/ssh/moduli", "/etc/ssh/extra", "/home/me")}])
+finally:
+    node.close()
+""")
+    assert told[0] == {"/etc/ssh/sshd_config": "mine", "/etc/ssh/ssh_config": "default", "/etc/ssh/moduli": None, "/etc/hosts": None, "/home/me": "mine"}
+    assert told[1] == {"/etc/ssh/sshd_config": "mine", "/etc/ssh/ssh_config": "new", "/etc/ssh/moduli": None, "/etc/ssh/extra": "new", "/home/me": "mine"}
+
+
+def test_an_installation_of_an_earlier_program_keeps_its_stores(unshared: Callable[..., Any]) -> None:
+    """The names of the stores are the published ones; without a manifest nothing of them is overwritten."""
+    told = unshared(SHIPPED + """
+node = Node(home, env=ENV, tree={"etc/ssh/sshd_config": "image", "etc/ssh/fresh": "image"})
+try:
+    mounts.mount(node.partitions_[1].node, "/mnt", "ext4")
+    os.makedirs("/mnt/.state/etc-ssh.bind")
+    open("/mnt/.state/etc-ssh.bind/sshd_config", "w").write("of the user")
+    mounts.unmount("/mnt")
+    node.lay()
+    tell({p: node.read(p) for p in ("/etc/ssh/sshd_config", "/etc/ssh/fresh")})
+finally:
+    node.close()
+""")
+    assert told == {"/etc/ssh/sshd_config": "of the user", "/etc/ssh/fresh": "image"}
+
+
+@pytest.mark.parametrize("missing", ["persistent", "oem"])
+def test_without_a_partition_the_node_boots_degraded_and_all_else_is_mounted(unshared: Callable[..., Any], missing: str) -> None:
+    told = unshared(SHIPPED + f"""
+node = Node(home, env=ENV, {missing}=False)
+try:
+    builder = node.lay()
+    tell({{"failed": builder.report.failed, "results": node.results(), "home": node.put("/home/x", "x"), "etc": node.put("/etc/x", "x")}})
+finally:
+    node.close()
+""")
+    place = {"persistent": "/usr/local", "oem": "/oem"}[missing]
+    assert told["failed"] == 1
+    results = {where: result for where, result in told["results"].items() if where != place}
+    assert set(results.values()) == {"done"}
+    assert {"/etc", "/var", "/srv", "/home", "/etc/ssh", "/var/log", "/etc/fstab"} <= set(results)
+    assert (told["home"], told["etc"]) == (True, True)
+
+
+def test_a_partition_of_that_label_on_another_disk_is_not_used_and_is_named(unshared: Callable[..., Any]) -> None:
+    told = unshared(SHIPPED + """
+node = Node(home, env=ENV, persistent=False)
+try:
+    node.add("COS_PERSISTENT", "vdb")
+    node.lay()
+    tell([r for r in node.records if r.get("result") == "missing"] + [node.partitions_[-1].node])
+finally:
+    node.close()
+""")
+    assert told[0]["where"] == "/usr/local"
+    assert told[0]["hint"].startswith(told[1])
+
+
+def test_recovery_leaves_the_persistent_partition_alone_and_can_be_worked_in(unshared: Callable[..., Any]) -> None:
+    told = unshared(SHIPPED + """
+node = Node(home, env=ENV)
+try:
+    builder = node.lay(recovery=True)
+    used = {m.source for m in mounts.mounted()}
+    tell({"failed": builder.report.failed, "persistent": node.partitions_[1].node in used,
+          "writable": [node.put(f"{p}/x", "x") for p in ("/etc", "/root", "/home", "/opt", "/srv", "/usr/local", "/var", "/tmp")]})
+finally:
+    node.close()
+""")
+    assert told == {"failed": 0, "persistent": False, "writable": [True] * 8}
+
+
+def test_a_path_that_the_image_lacks_and_that_cannot_be_made_is_a_warning(unshared: Callable[..., Any]) -> None:
+    told = unshared(SHIPPED + """
+node = Node(home, env=ENV.replace("/var /etc", "/var /nowhere /etc").replace("/home", "/usr/share/pki /etc/made"))
+try:
+    builder = node.lay()
+    tell({"failed": builder.report.failed, "warnings": [r["message"] for r in node.records if r["kind"] == "problem"], "made": node.put("/etc/made/x", "x")})
+finally:
+    node.close()
+""")
+    assert told["failed"] == 0
+    assert [text.split()[0] for text in told["warnings"]] == ["/nowhere", "/usr/share/pki"]
+    assert told["made"]
+
+
+def test_a_layer_that_cannot_be_made_is_fatal(unshared: Callable[..., Any]) -> None:
+    told = unshared(SHIPPED + """
+from kairos_boot.actions import mounts as actions
+node = Node(home, env=ENV)
+real = mounts.mount
+def refuse(source, target, fstype="", options=(), flags=0):
+    if fstype == "overlay":
+        raise OSError(19, "No such device", target)
+    real(source, target, fstype, options, flags)
+try:
+    actions.mounts.mount = refuse
+    node.lay()
+except KairosError as error:
+    tell([type(error).__name__, error.message, bool(error.hint)])
+finally:
+    node.close()
+""")
+    assert told == ["FatalError", "the root overlay failed: cannot mount the overlay: No such device", True]
+
+
+def test_an_image_without_a_system_is_fatal(unshared: Callable[..., Any]) -> None:
+    told = unshared(SHIPPED + """
+node = Node(home)
+try:
+    node.leave()
+    os.unlink(node.image + ".d/sbin/init")
+    from node import make_file_system
+    node.image = make_file_system(home + "/empty.img", "COS_ACTIVE")
+    node.boot()
+    node.lay()
+except KairosError as error:
+    tell([type(error).__name__, error.message])
+finally:
+    node.close()
+""")
+    assert told[0] == "FatalError"
+    assert "no init" in told[1]
+
+
+def test_what_is_gone_after_the_layout_is_recorded_as_missing(unshared: Callable[..., Any]) -> None:
+    told = unshared(SHIPPED + """
+node = Node(home, env=ENV)
+try:
+    builder = node.lay()
+    mounts.unmount(node.sysroot + "/home")
+    mounts.unmount(node.sysroot + "/srv")
+    builder.verify()
+    tell(sorted(r["where"] for r in node.records if r.get("result") == "missing"))
+finally:
+    node.close()
+""")
+    assert told == ["/home", "/srv"]
+
+
+def test_doing_it_twice_changes_nothing(unshared: Callable[..., Any]) -> None:
+    told = unshared(SHIPPED + """
+node = Node(home, env=ENV)
+try:
+    node.lay(); before = [(m.target, m.source) for m in mounts.mounted()]
+    node.lay()
+    tell(before == [(m.target, m.source) for m in mounts.mounted()])
+finally:
+    node.close()
+""")
+    assert told is True
+
+
+def test_links_of_the_image_are_followed_inside_it(unshared: Callable[..., Any]) -> None:
+    told = unshared(SHIPPED + """
+node = Node(home, env=ENV.replace("/home", "/data"))
+try:
+    node.leave()
+    os.makedirs(node.image + ".d/var/data"); os.symlink("/var/data", node.image + ".d/data")
+    node.image = node.build_image({}); node.boot()
+    node.lay()
+    tell([node.put("/var/data/x", "x"), os.path.exists("/var/data"), [m.root for m in mounts.mounted() if m.target == node.sysroot + "/var/data"]])
+finally:
+    node.close()
+""")
+    assert told == [True, False, ["/.state/data.bind"]]
+
+
+def test_debugging_an_image_makes_the_root_writable(unshared: Callable[..., Any]) -> None:
+    told = unshared(SHIPPED + """
+node = Node(home, env=ENV)
+try:
+    node.leave()
+    from kairos_boot.system import loop
+    loop.detach(node.root_loop)
+    node.root_loop = node.attach(node.image, read_only=False)
+    mounts.mount(node.root_loop, node.sysroot, "ext4", ("ro",))
+    node.lay("rd.immucore.debugrw")
+    tell([node.put("/opt/x", "x"), node.read("/etc/fstab").splitlines()[2]])
+finally:
+    node.close()
+""")
+    assert told == [True, "/dev/disk/by-label/COS_ACTIVE / auto rw 0 0"]
