@@ -23,8 +23,9 @@ TIME_LIMIT = 600.0
 def plan(step: Step, facts: Facts) -> Iterator[Action]:
     """Yield what the node's package manager needs to hold each version; one without pins is noted."""
     pins = {}
-    for name, version in sorted(step.package_pins.items()):
+    for name, text in sorted(step.package_pins.items()):
         where = step.where(KEY, name)
+        version = facts.render(text, where)
         if not version.strip():
             yield Note(where, f"a pin of {name} without a version is left out")
         elif len(name.split()) != 1 or len(version.split()) != 1 or name.startswith("-"):
