@@ -34,6 +34,7 @@ class Draft:
         """Set a field that is a list, if there is anything in it."""
         if found:
             self.values[field] = tuple([value for value, _ in found])
+            self.mark(field, found[0][1])
             for number, (_, node) in enumerate(found):
                 self.mark(f"{field}/{number}", node)
                 if isinstance(node.value, list) and node.kind is MAPPING:

@@ -1,0 +1,108 @@
+"""Probable mistakes of valid documents, for `validate`: nothing here stops a run, and no message repeats a value that may be secret."""
+
+from __future__ import annotations
+
+import re
+
+from kairos_boot.cloudconfig.model import Problem
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kairos_boot.cloudconfig.model import Document, File, Step
+
+SECRET_PATH = re.compile(r"(^|/)(id_(rsa|dsa|ecdsa|ed25519)|\.netrc|\.pgpass|shadow|gshadow)$|\.(key|p12|pfx|kdbx)$|(^|[/_.-])(secrets?|credentials?|tokens?)([/_.-]|$)", re.IGNORECASE)
+SECRET_TEXT = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----|(^|[^a-z])(password|passwd|passphrase|psk|secret|token|api_?key|access_?key)[\"']?\s*[:=]\s*[\"']?[^\s\"'{<$]{4,}",
+                         re.IGNORECASE)
+LONELY = re.compile(r"\s*(cd(\s+[^;&|]*)?|(export\s+)?[A-Za-z_]\w*=(\$\([^)]*\)|`[^`]*`|'[^']*'|\"[^\"]*\"|[^\s;&|]*)\s*;?|export\s+[A-Za-z_]\w*)\s*")
+
+
+def doubts(document: Document) -> Iterator[Problem]:
+    """What in *document* is probably not meant."""
+    for stage in document.stages:
+        for step in document.steps(stage):
+            yield from _secrets(step)
+            yield from _commands(step)
+            yield from _owners(step)
+            if step.classic:
+                yield from _cloud_init(step)
+            else:
+                yield from _order(step)
+
+
+def _doubt(step: Step, path: tuple[str | int, ...], message: str, hint: str) -> Problem:
+    return Problem("doubt", step.where(*path), message, hint)
+
+
+def _secrets(step: Step) -> Iterator[Problem]:
+    """Files that everybody may read and that look as if they should not."""
+    for number, file in enumerate(step.files):
+        readable = file.permissions is None or file.permissions & 0o004
+        if readable and (SECRET_PATH.search(file.path) or SECRET_TEXT.search(_content(file))):
+            how = f"mode {file.permissions:04o}" if file.permissions is not None else "the mode of a new file, 0644"
+            yield _doubt(step, ("files", number), f"{file.path} looks secret and everybody may read it ({how})", 'give it `permissions: "0600"`')
+
+
+def _content(file: File) -> str:
+    if file.encoding not in ("b64", "base64"):
+        return file.content
+    from binascii import Error, a2b_base64
+
+    try:
+        return a2b_base64(file.content).decode("utf-8", "replace")
+    except (Error, ValueError):
+        return ""
+
+
+def _commands(step: Step) -> Iterator[Problem]:
+    """Commands without an effect, since each has a shell of its own."""
+    for number, command in enumerate(step.commands):
+        if LONELY.fullmatch(command):
+            yield _doubt(step, ("commands", number), f"{command.strip()[:40]!r} has no effect on the next command: each has a shell of its own",
+                         "put both into one item, with && between them")
+
+
+def _order(step: Step) -> Iterator[Problem]:
+    """Commands that need what a later module of the same step makes (spec/modules.md 1.1)."""
+    for number, command in enumerate(step.commands):
+        for key, names in (("users", tuple(step.users)), ("packages", step.packages.install), ("systemctl", step.systemctl.enable + step.systemctl.start),
+                           ("sysctl", tuple(step.sysctl)), ("environment", tuple(step.environment))):
+            name = next((n for n in names if _names(command, n)), "")
+            if name and not (key == "environment" and f"{name}=" in command):
+                yield _doubt(step, ("commands", number), f"it names {name!r} of `{key}`, which comes after `commands` in a step, wherever it is written",
+                             f"put `{key}` into a step before this one")
+                break
+
+
+def _names(command: str, name: str) -> bool:
+    """Whether the name stands in the command as a word of its own."""
+    return bool(name) and bool(re.search(rf"(?<![\w./-]){re.escape(name)}(?![\w-])", command))
+
+
+def _owners(step: Step) -> Iterator[Problem]:
+    """Files whose owner is made later in the same step."""
+    for key, items in (("files", step.files), ("downloads", step.downloads)):
+        for number, item in enumerate(items):
+            user = item.ownerstring.partition(":")[0]
+            if user in step.users and not getattr(item, "defer", False):
+                yield _doubt(step, (key, number, "ownerstring"), f"the user {user!r} is made after the {key} of its step",
+                             "add `defer: true`" if key == "files" else "put `users` into a step before this one")
+
+
+def _cloud_init(step: Step) -> Iterator[Problem]:
+    """What a cloud-init user expects otherwise (B12)."""
+    if step.commands:
+        yield _doubt(step, ("commands",), "these commands run at every boot, not only at the first", "write a step with `frequency: once` under `stages:` for what must run once")
+    for name, user in step.users.items():
+        if user.passwd and "lock_passwd" not in _given(step, name):
+            yield _doubt(step, ("users", name, "passwd"), f"the password opens the account {name!r}; cloud-init would lock it", "add `lock_passwd: false` or `true` to say what you mean")
+    for number, file in enumerate(step.files):
+        if file.ownerstring not in ("", "root") and ":" not in file.ownerstring:
+            yield _doubt(step, ("files", number, "ownerstring"), f"{file.path} gets the own group of {file.ownerstring!r}, too", "write `owner: USER:GROUP` to choose another")
+
+
+def _given(step: Step, name: str) -> set[str]:
+    """The keys that the document gives for a user."""
+    start = f"users/{name}/"
+    return {path.removeprefix(start) for path in step.marks if path.startswith(start)}

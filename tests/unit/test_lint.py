@@ -1,0 +1,73 @@
+"""Probable mistakes that validate warns of (decisions B12, C2; spec/modules.md 1.1)."""
+
+from __future__ import annotations
+
+import pytest
+
+from kairos_boot.cloudconfig.decode import decode
+from kairos_boot.cloudconfig.lint import doubts
+
+
+def found(text: str) -> list[str]:
+    document = decode(text.encode(), "/d.yaml")
+    assert not document.broken
+    problems = list(doubts(document))
+    assert all(p.severity == "doubt" and p.hint and p.where.startswith("/d.yaml:") for p in problems)
+    return [str(p) for p in problems]
+
+
+def in_step(text: str) -> list[str]:
+    return found(f"stages:\n  s:\n  - {text}\n")
+
+
+def test_a_good_document_is_not_doubted() -> None:
+    assert in_step("files: [{path: /etc/motd, permissions: 0644, content: 'Password rules: see the handbook'}]\n    commands: ['cd /srv && ls', 'A=b date', 'echo cd', 'cd /a; pwd']\n"
+                   "    users: {ada: {passwd: x}}") == []
+
+
+@pytest.mark.parametrize("file", [
+    "path: /root/.ssh/id_ed25519, permissions: 0644", "path: /etc/ssl/private/server.key", "path: /etc/app.conf, content: 'password=tangerine'", "path: /a, permissions: 0604, content: 'api_key: tangerine'",
+    "path: /a, content: '-----BEGIN OPENSSH PRIVATE KEY-----'", "path: /etc/app/credentials.json", "path: /a, encoding: b64, content: cGFzc3dvcmQ9dGFuZ2VyaW5lCg==", """path: /a, content: '{"token": "tangerine"}'""",
+])
+def test_a_secret_that_everybody_may_read(file: str) -> None:
+    [message] = in_step(f"files: [{{{file}}}]")
+    assert "/d.yaml:3:" in message
+    assert "tangerine" not in message
+    assert in_step(f"files: [{{{file.replace('0644', '0600').replace('0604', '0600')}{'' if 'permissions' in file else ', permissions: 0600'}}}]") == []
+
+
+@pytest.mark.parametrize("command", ["cd /srv", "cd", "A=b", "export A=b", "A=$(date)", "export A", 'A="b c";'])
+def test_a_command_that_changes_only_its_own_shell(command: str) -> None:
+    [message] = in_step(f"commands: ['{command}', ls]")
+    assert "shell of its own" in message
+    assert message.startswith("/d.yaml:3:16: ")
+
+
+@pytest.mark.parametrize(("keys", "name"), [
+    ("users: {ada: {}}, commands: ['su - ada -c id']", "ada"), ("packages: {install: [htop]}, commands: ['htop --version']", "htop"),
+    ("systemctl: {enable: [foo.service]}, commands: ['systemctl is-enabled foo.service']", "foo.service"), ("sysctl: {vm.swappiness: 1}, commands: ['sysctl vm.swappiness']", "vm.swappiness"),
+    ("environment: {NODE: x}, commands: ['echo $NODE']", "NODE"),
+])
+def test_commands_that_need_what_the_step_makes_later(keys: str, name: str) -> None:
+    [message] = in_step(f"{{{keys}}}")
+    assert name in message
+    assert "step before" in message
+
+
+def test_names_are_whole_words() -> None:
+    assert in_step("{users: {ada: {}, x: {}}, packages: {install: [vi]}, commands: ['ls /home/adam adams /x', 'vim a', 'radar']}") == []
+
+
+def test_an_owner_that_is_made_later() -> None:
+    text = "{users: {ada: {}}, files: [{path: /a, ownerstring: 'ada:ada'}, {path: /b, ownerstring: ada, defer: true}]}"
+    [message] = in_step(text)
+    assert "'ada'" in message
+    assert "defer" in message
+
+
+def test_what_a_cloud_init_user_expects_otherwise() -> None:
+    """B12: each difference at its place; none when the document says what it means."""
+    messages = found("#cloud-config\nusers:\n- {name: ada, passwd: tangerine}\nruncmd:\n- ls\nwrite_files:\n- {path: /a, owner: bob}\n")
+    assert [m.split(": ")[0] for m in messages] == ["/d.yaml:5:3", "/d.yaml:3:23", "/d.yaml:7:21"]
+    assert "tangerine" not in " ".join(messages)
+    assert found("#cloud-config\nusers:\n- {name: ada, passwd: x, lock_passwd: false}\nwrite_files:\n- {path: /a, owner: 'bob:bob'}\n") == []
