@@ -10,6 +10,7 @@ from kairos_boot.modules import ORDER
 from kairos_boot.records import record
 from kairos_boot.stages.conditions import decide
 from kairos_boot.stages.graph import order
+from kairos_boot.system.process import Processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Runner:
     def __init__(self, host: Host, facts: Facts, ledger: Records, log: Log, options: Options = Options()) -> None:  # noqa: B008
         self.host, self.facts, self.ledger, self.log, self.options = host, facts, ledger, log, options
         self._reported: set[Problem] = set()
+        self._running: list[str] = []
 
     def emit(self, stage: str, load: Callable[[], Sequence[Document]]) -> Outcome:
         """Run STAGE.before, STAGE, STAGE.after (with `only` just STAGE) and return what came of it.
@@ -95,6 +97,9 @@ class Runner:
                 outcome.stopped = outcome.stopped or "stopped at the first failure (--strict)"
 
     def _substage(self, stage: str, graph: Graph, outcome: Outcome, jobs: int) -> None:
+        if isinstance(self.host.processes, Processes):
+            self.host.processes.waiting = lambda seconds: self.log(
+                INFO, f"Still running after {seconds:.0f} s: {', '.join(self._running)}", kind="step-running", stage=stage)
         started, before = time.monotonic(), (outcome.failed, outcome.skipped, outcome.done)
         self.log(INFO, f"Running stage: {stage}", kind="stage-start", stage=stage)
         self.ledger.write("stage", event="start", stage=stage, steps=sum(map(len, graph.layers)))
@@ -122,6 +127,7 @@ class Runner:
 
     def _guarded(self, node: Node, stage: str, outcome: Outcome) -> None:
         """Run a step; a defect of ours costs this step only, and says so."""
+        self._running.append(node.name)
         try:
             self._step(node, stage, outcome)
         except Exception as error:  # noqa: BLE001
@@ -131,6 +137,8 @@ class Runner:
             self._failed(node, stage, outcome, "", str(end), where=node.step.where())
             self._record(node, stage, "failed", str(end), time.time(), 0.0)
             raise
+        finally:
+            self._running.remove(node.name)
 
     def _step(self, node: Node, stage: str, outcome: Outcome) -> None:
         step, start, clock = node.step, time.time(), time.monotonic()

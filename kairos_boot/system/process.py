@@ -53,6 +53,8 @@ class Processes:
     def __init__(self, root: str = "/", environment: Mapping[str, str] | None = None) -> None:
         self.root = root
         self.environment = environment
+        self.waiting: Callable[[float], None] | None = None
+        """Called while a program runs, unless the call names another."""
 
     def run(self, argv: Sequence[str], *, timeout: float = 0, env: Mapping[str, str] | None = None, stdin: bytes = b"",
             waiting: Callable[[float], None] | None = None) -> Result:
@@ -81,7 +83,7 @@ class Processes:
             os.close(theirs)
             os.close(entry)
         try:
-            return _follow(pid, ours, timeout, waiting)
+            return _follow(pid, ours, timeout, waiting or self.waiting)
         finally:
             os.close(ours)
 

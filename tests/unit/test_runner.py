@@ -13,6 +13,7 @@ from kairos_boot.errors import KairosError
 from kairos_boot.facts import Facts
 from kairos_boot.stages.runner import Options, Runner, planned
 from kairos_boot.system.host import Host
+from kairos_boot.system.process import Processes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,8 +41,6 @@ class Bench:
     def __init__(self, root: Path, **options: Any) -> None:
         self.root, self.records, self.lines = root, Records(), list[tuple[int, str]]()
         # Commands are real and run in this system; only files are below the root.
-        from kairos_boot.system.process import Processes
-
         self.host = Host(str(root), Processes(environment={"ROOT": str(root), "PATH": "/usr/bin:/bin"}))
         self.runner = Runner(self.host, Facts(), self.records, self._log, Options(**options))
 
@@ -257,3 +256,12 @@ def test_records_tell_when_and_how_long(bench: Bench) -> None:
     assert record["duration"] >= 0
     stages = [(r["stage"], r["event"]) for r in bench.records.of("stage")]
     assert stages == [(f"s{x}", e) for x in (".before", "", ".after") for e in ("start", "end")]
+
+
+def test_a_long_step_says_that_it_still_runs_and_which(bench: Bench) -> None:
+    bench.run("s", document("s", step("x", commands=("true",))))
+    assert isinstance(bench.host.processes, Processes)
+    bench.runner._running.append("D.x")
+    assert bench.host.processes.waiting
+    bench.host.processes.waiting(20.0)
+    assert bench.lines[-1] == (6, "Still running after 20 s: D.x")
