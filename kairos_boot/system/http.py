@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import sys
 import time
 
 from kairos_boot.errors import KairosError, reason
@@ -44,12 +46,33 @@ class Answer:
     headers: Mapping[str, str] = NOTHING
 
 
+class StatusError(KairosError):
+    """The server answered, with *status*, which is below 500 and not 2xx."""
+
+    status = 0
+
+
+@record
+class Manner:
+    """What a request to a metadata service does otherwise: *direct* goes through no proxy and is never redirected to another host,
+    since what is asked there is meant for this node alone; *privileged* comes from a port below 1024, which proves root.
+    """
+
+    method: str = "GET"
+    body: bytes = b""
+    direct: bool = False
+    privileged: bool = False
+
+
+USUAL = Manner()
+
+
 class Clock:
     """The time of one try: *limit* seconds in all, 0 for none. Where the caller gave none, a transfer need only keep moving."""
 
-    def __init__(self, limit: float, *, moving: bool = False) -> None:
-        self.limit, self._moving = limit, moving
-        self._end = time.monotonic() + limit if limit else 0.0
+    def __init__(self, limit: float, *, moving: bool = False, now: Callable[[], float] = time.monotonic) -> None:
+        self.limit, self._moving, self._now = limit, moving, now
+        self._end = now() + limit if limit else 0.0
         self._credit = 0
         self._began = False
 
@@ -57,7 +80,7 @@ class Clock:
         """Seconds left, None for no limit. TransferError: there are none."""
         if not self._end:
             return None
-        left = self._end - time.monotonic()
+        left = self._end - self._now()
         if left <= 0:
             raise TransferError(self.over())
         return left
@@ -71,14 +94,14 @@ class Clock:
         self._began = True
         self._credit += count
         if self._moving and self._end and self._credit >= SLOWEST * self.limit:
-            self._end, self._credit = time.monotonic() + self.limit, 0
+            self._end, self._credit = self._now() + self.limit, 0
 
 
 class Exchange:
     """One request and its answer, redirects followed, the body unread. As a context it tells errors apart and closes."""
 
-    def __init__(self, url: str, headers: Mapping[str, str], clock: Clock) -> None:
-        self.url, self.headers, self.clock = url, headers, clock
+    def __init__(self, url: str, headers: Mapping[str, str], clock: Clock, manner: Manner = USUAL) -> None:
+        self.url, self.headers, self.clock, self.manner = url, headers, clock, manner
         self.answer = Answer(url)
         self.status = 0
         self._response: HTTPResponse
@@ -97,12 +120,12 @@ class Exchange:
     def _follow(self) -> None:
         start, authorization = self.url, ""
         for _ in range(REDIRECTS + 1):
-            self._connection, path, own = _connect(self.url, self.clock)
+            self._connection, path, own = _connect(self.url, self.clock, self.manner)
             authorization = own or authorization
             sent = {"User-Agent": "kairos-boot", "Accept-Encoding": "identity", **self.headers}
             if authorization:
                 sent["Authorization"] = authorization
-            self._connection.request("GET", path, headers=sent)
+            self._connection.request(self.manner.method, path, self.manner.body or None, sent)
             self._response = self._connection.getresponse()
             self.status = self._response.status
             location = self._response.getheader("Location")
@@ -112,6 +135,8 @@ class Exchange:
             self._connection.close()
             target = absolute(self.url, location)
             if origin(target) != origin(self.url):
+                if self.manner.direct:
+                    raise KairosError(f"{shown(start)}: redirects to {shown(target)}, which is another host")
                 authorization = ""
             self.url = target
         raise KairosError(f"{shown(start)}: more than {REDIRECTS} redirects")
@@ -121,7 +146,9 @@ class Exchange:
         if self.status >= 500:
             raise TransferError(text)
         if not 200 <= self.status < 300:
-            raise KairosError(f"{shown(self.url)}: {text}")
+            error = StatusError(f"{shown(self.url)}: {text}")
+            error.status = self.status
+            raise error
 
     def blocks(self) -> Iterator[bytes]:
         """The body. TransferError: it ends before its announced end, or takes too long."""
@@ -138,16 +165,16 @@ class Exchange:
         if error is None or isinstance(error, (KairosError, TransferError)):
             return
         from http.client import HTTPException
-        from ssl import SSLCertVerificationError
 
-        if isinstance(error, SSLCertVerificationError):
+        ssl = sys.modules.get("ssl")  # an initrd has none
+        if ssl and isinstance(error, ssl.SSLCertVerificationError):
             raise KairosError(f"{shown(self.url)}: TLS: {error.verify_message}",
                               hint="its certificate must be signed by an authority that the node trusts") from None
         if isinstance(error, TimeoutError):
             raise TransferError(self.clock.over()) from None
         if isinstance(error, HTTPException):
             raise TransferError(f"the answer is broken ({type(error).__name__})") from None
-        if isinstance(error, _DiskError):
+        if isinstance(error, DiskError):
             raise KairosError(f"{shown(self.url)}: {reason(error)}") from None
         if isinstance(error, OSError):
             raise TransferError(reason(error)) from None
@@ -165,59 +192,26 @@ def fetch(url: str, *, limit: int = SIZE_LIMIT, timeout: float = TIMEOUT, tries:
 
 
 def request(url: str, *, limit: int = SIZE_LIMIT, timeout: float = TIMEOUT, tries: int = TRIES, headers: Mapping[str, str] = NOTHING,
-            pause: Callable[[float], None] = time.sleep) -> tuple[Answer, bytes]:
+            pause: Callable[[float], None] = time.sleep, manner: Manner = USUAL) -> tuple[Answer, bytes]:
     """Like `fetch`, with the answer's address and headers."""
     def once() -> tuple[Answer, bytes]:
         body = bytearray()
-        with Exchange(url, headers, Clock(timeout)) as exchange:
+        with Exchange(url, headers, Clock(timeout), manner) as exchange:
             for data in exchange.blocks():
                 body += data
                 if len(body) > limit:
                     raise KairosError(f"{shown(url)}: the answer is larger than {limit} bytes")
         return exchange.answer, bytes(body)
 
-    return _tries(url, once, tries, pause)
+    return tried(url, once, tries, pause)
 
 
-def download(url: str, target: Callable[[Answer], int], *, timeout: float | None = None, tries: int = TRIES,
-             pause: Callable[[float], None] = time.sleep) -> Answer:
-    """Write the body at *url* to the descriptor that *target* gives for the answer; it is called once, at the first good answer.
-
-    A transfer that breaks off is resumed where the server vouches, by a strong ETag, that the rest belongs to the same content, and
-    begun again where not. *timeout* None: 30 s until the body begins, which then has to move. KairosError: as `fetch`, or no room.
-    """
-    fd = -1
-    tag = ""
-
-    def once() -> Answer:
-        nonlocal fd, tag
-        have = os.lseek(fd, 0, os.SEEK_END) if fd >= 0 else 0
-        headers = {"Range": f"bytes={have}-", "If-Range": tag} if have and tag else {}
-        with Exchange(url, headers, Clock(TIMEOUT if timeout is None else timeout, moving=timeout is None)) as exchange:
-            answer = exchange.answer
-            if fd < 0:
-                fd = target(answer)
-            if exchange.status != 206 or not _continues(answer, have, tag):
-                if exchange.status == 206:
-                    tag = ""
-                    os.ftruncate(fd, 0)
-                    raise TransferError("the server sent another part than asked for")
-                os.ftruncate(fd, 0)
-                os.lseek(fd, 0, os.SEEK_SET)
-                tag = _strong_tag(answer)
-            _room(fd, answer)
-            for data in exchange.blocks():
-                _write(fd, data)
-        return answer
-
-    return _tries(url, once, tries, pause)
-
-
-class _DiskError(OSError):
+class DiskError(OSError):
     """The node's own disk, not the network."""
 
 
-def _tries(url: str, once: Callable[[], T], tries: int, pause: Callable[[float], None]) -> T:
+def tried(url: str, once: Callable[[], T], tries: int, pause: Callable[[float], None]) -> T:
+    """What *once* gives, tried again where a TransferError says that it may help. KairosError: the last try failed, too."""
     for number in range(tries):
         try:
             return once()
@@ -228,35 +222,9 @@ def _tries(url: str, once: Callable[[], T], tries: int, pause: Callable[[float],
     raise KairosError(f"{shown(url)}: no try was allowed")
 
 
-def _strong_tag(answer: Answer) -> str:
-    tag = answer.headers.get("etag", "")
-    return tag if tag.startswith('"') and answer.headers.get("accept-ranges", "").lower() == "bytes" else ""
-
-
-def _continues(answer: Answer, have: int, tag: str) -> bool:
-    given = answer.headers.get("content-range", "").lower().removeprefix("bytes").strip()
-    return have > 0 and given.startswith(f"{have}-") and answer.headers.get("etag", tag) == tag
-
-
-def _room(fd: int, answer: Answer) -> None:
-    length = answer.headers.get("content-length", "")
-    space = os.fstatvfs(fd)
-    if length.isdecimal() and int(length) > space.f_bavail * space.f_frsize:
-        raise KairosError(f"{shown(answer.url)}: no room for {int(length)} bytes", hint="free some space, or choose another path")
-
-
-def _write(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    try:
-        while view:
-            view = view[os.write(fd, view):]
-    except OSError as error:
-        raise _DiskError(error.errno, error.strerror) from error
-
-
-def _connect(url: str, clock: Clock) -> tuple[HTTPConnection, str, str]:
+def _connect(url: str, clock: Clock, manner: Manner) -> tuple[HTTPConnection, str, str]:
     """A connection towards *url*, the path to ask for, and the Authorization header of its user and password."""
-    from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
+    from http.client import HTTPConnection, HTTPResponse
     from urllib.parse import quote, urlsplit
 
     parts = urlsplit(url)
@@ -265,20 +233,24 @@ def _connect(url: str, clock: Clock) -> tuple[HTTPConnection, str, str]:
     host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
     path = quote(parts.path or "/", safe="%/:=&~+!$,;'@()*") + (f"?{quote(parts.query, safe='%/:=&?~+!$,;@()*[]' + chr(39))}" if parts.query else "")
     secure = parts.scheme == "https"
-    proxy = proxy_for(parts.scheme, host, port)
+    proxy = "" if manner.direct else proxy_for(parts.scheme, host, port)
     via = urlsplit(proxy if "://" in proxy else f"http://{proxy}") if proxy else None
     if via and (via.scheme != "http" or not via.hostname):
         raise KairosError(f"{shown(url)}: the proxy {shown(proxy)} is not an http address")
     target = (via.hostname or "", via.port or 80) if via else (host, port)
     connection: HTTPConnection
     if secure:
-        from ssl import create_default_context
+        try:
+            from http.client import HTTPSConnection
+            from ssl import create_default_context
+        except ImportError as error:
+            raise KairosError(f"{shown(url)}: there is no TLS here", hint="an initrd has none; ask from stage network on") from error
 
         connection = HTTPSConnection(*target, timeout=clock.left(), context=create_default_context())
     else:
         connection = HTTPConnection(*target, timeout=clock.left())
     # Its own way to connect starts the time limit anew at each address, and its own reading at each byte.
-    connection._create_connection = _dial(clock)  # type: ignore[attr-defined]  # noqa: SLF001
+    connection._create_connection = _dial(clock, privileged=manner.privileged)  # type: ignore[attr-defined]  # noqa: SLF001
     connection.response_class = lambda sock, **options: HTTPResponse(_Timed(sock, clock), **options)  # type: ignore[assignment, arg-type]
     if via:
         credentials = {"Proxy-Authorization": basic(via.username, via.password)} if via.username else {}
@@ -318,7 +290,7 @@ class _Timed:
         return io.BufferedReader(Raw())
 
 
-def _dial(clock: Clock) -> Callable[..., Any]:
+def _dial(clock: Clock, *, privileged: bool) -> Callable[..., Any]:
     def dial(address: tuple[str, int], *_: object) -> Any:
         import socket
 
@@ -327,6 +299,8 @@ def _dial(clock: Clock) -> Callable[..., Any]:
             link = socket.socket(family, kind, protocol)
             try:
                 link.settimeout(clock.left())
+                if privileged:
+                    _bind_low(link)
                 link.connect(place)
             except OSError as error:
                 link.close()
@@ -339,3 +313,16 @@ def _dial(clock: Clock) -> Callable[..., Any]:
         raise failure
 
     return dial
+
+
+def _bind_low(link: Any) -> None:
+    """Give the socket a free port below 1024."""
+    for port in range(1023, 0, -1):
+        try:
+            link.bind(("", port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return
+    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
