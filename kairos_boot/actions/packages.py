@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kairos_boot.actions.run import Run
 from kairos_boot.errors import KairosError
-from kairos_boot.records import record
+from kairos_boot.records import record, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,13 +34,15 @@ COMMANDS: dict[str, dict[str, tuple[str, ...]]] = {
 """The words of each manager, as configurations know them."""
 QUERIES = {"apt": ("dpkg-query", "-W", "-f", "${db:Status-Status}\n"), "apk": ("apk", "info", "-e"), "dnf": ("rpm", "-q"), "yum": ("rpm", "-q"),
            "zypper": ("rpm", "-q"), "pacman": ("pacman", "-Q")}
+NOTHING_KNOWN = "nothing"
+"""What an os-release that is not there says: so it is where documents are checked without a node."""
 QUIET = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
 PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-._:")
 
 
 @record
 class Manage:
-    """One phase of *family*'s manager: refresh, upgrade, install or remove.
+    """One phase of *family*'s manager: refresh, upgrade, install or remove. Without a family it is the node's, when it runs.
 
     A refresh serves the names in *names*, if there are any, and is left out when they are all installed.
     """
@@ -54,14 +56,14 @@ class Manage:
 
     def describe(self) -> str:
         """The command; what has its work done already is not run."""
-        return "run " + " ".join(self._words(self.family))
+        return "run " + " ".join(self._words(self.family) if self.family else ("the package manager to", self.phase, *self.names))
 
     def _words(self, manager: str) -> tuple[str, ...]:
         return COMMANDS[manager][self.phase] + (self.names if self.phase in ("install", "remove") else ())
 
     def differs(self, host: Host) -> bool | None:
         """False where every package is there, or gone; None where only the manager knows."""
-        if not self.names:
+        if not self.names or not self.family:
             return None
         if self.phase == "remove":
             return False if all(_installed(host, self.family, (name,), self.timeout) is False for name in self.names) else None
@@ -69,6 +71,11 @@ class Manage:
 
     def apply(self, host: Host) -> bool:
         """Run it. KairosError: it failed, with its own words."""
+        if not self.family:
+            family, distribution = family_of(host.read)
+            if not family:
+                raise unknown(distribution, self.where)
+            return bool(replace(self, family=family).apply(host))
         if self.differs(host) is False:
             return False
         words = self._words(_manager(host, self.family))
@@ -83,7 +90,12 @@ def family_of(read: Callable[[str], bytes | None]) -> tuple[str, str]:
         name, _, value = line.partition("=")
         found[name.strip()] = value.strip().strip("\"'")
     words = [found.get("ID", ""), *found.get("ID_LIKE", "").split()]
-    return next((FAMILIES[word] for word in words if word in FAMILIES), ""), f"ID={words[0]!r}" if words[0] else "nothing"
+    return next((FAMILIES[word] for word in words if word in FAMILIES), ""), f"ID={words[0]!r}" if words[0] else NOTHING_KNOWN
+
+
+def unknown(distribution: str, where: str) -> KairosError:
+    """The error of a node without a known package manager."""
+    return KairosError(f"unknown package manager: os-release says {distribution}", where, f"known are {', '.join(sorted(FAMILIES))}")
 
 
 def _manager(host: Host, family: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kairos_boot.actions.base import Note
 from kairos_boot.actions.edit import EditFile
 from kairos_boot.actions.files import Owner, WriteFile
 from kairos_boot.actions.run import Run
@@ -25,6 +26,11 @@ def apt_preferences(pins: Mapping[str, str]) -> bytes:
     """The whole preferences file: pins above what is installed, so that a downgrade is one."""
     head = "# Pins of the cloud-config key package_pins, written by kairos-boot: edits do not stay.\n\n"
     return (head + "".join(f"Package: {name}\nPin: version {pins[name]}\nPin-Priority: 1001\n\n" for name in sorted(pins))).encode()
+
+
+@record
+class NoPins(Note):
+    """The warning of a node that does not say what it is: none where a document is checked, since no node is asked there."""
 
 
 @record

@@ -5,8 +5,8 @@ from __future__ import annotations
 from kairos_boot.actions.base import Invalid, Note
 from kairos_boot.actions.files import WriteFile
 from kairos_boot.actions.ini import SetKeys
-from kairos_boot.actions.packages import family_of
-from kairos_boot.actions.pins import APK, APT, DNF_CONF, DNF_LIST, LockDnf, LockZypper, PinWorld, apt_preferences
+from kairos_boot.actions.packages import NOTHING_KNOWN, family_of
+from kairos_boot.actions.pins import APK, APT, DNF_CONF, DNF_LIST, LockDnf, LockZypper, NoPins, PinWorld, apt_preferences
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,4 +47,5 @@ def plan(step: Step, facts: Facts) -> Iterator[Action]:
     elif family == "apk":
         yield PinWorld(APK, where, pins)
     else:
-        yield Note(where, f"the pins are left out: no package manager that holds versions is known here, os-release says {distribution}")
+        kind = NoPins if distribution == NOTHING_KNOWN else Note
+        yield kind(where, f"the pins are left out: no package manager that holds versions is known here, os-release says {distribution}")

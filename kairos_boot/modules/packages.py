@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kairos_boot.actions.base import Invalid
-from kairos_boot.actions.packages import FAMILIES, Manage, family_of
+from kairos_boot.actions.packages import NOTHING_KNOWN, Manage, family_of, unknown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,8 +24,9 @@ def plan(step: Step, facts: Facts) -> Iterator[Action]:
     if not (asked.install or asked.remove or asked.refresh or asked.upgrade):
         return
     family, distribution = family_of(facts.read)
-    if not family:
-        yield Invalid(step.where(KEY), f"unknown package manager: os-release says {distribution}", f"known are {', '.join(sorted(FAMILIES))}")
+    if not family and distribution != NOTHING_KNOWN:
+        error = unknown(distribution, step.where(KEY))
+        yield Invalid(error.where, error.message, error.hint)
         return
     limits = (TIME_LIMIT if step.timeout is None else step.timeout, step.retries)
     names: dict[str, list[str]] = {"install": [], "remove": []}

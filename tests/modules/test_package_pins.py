@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kairos_boot.actions.base import Note
 from kairos_boot.facts import Facts
 from kairos_boot.modules import package_pins
 
@@ -75,6 +76,14 @@ def test_a_manager_without_pins_is_noted(host: Node, step: MakeStep, recorder: R
     assert "the pins are left out" in note.describe()
     assert note.apply(host) is False
     assert recorder.argvs == []
+
+
+def test_no_node_is_no_warning(host: Node, step: MakeStep) -> None:
+    """A document that is checked without a node gets none; a node that does not say what it is does, when it runs."""
+    [action] = package_pins.plan(step(package_pins=PINS), Facts())
+    assert isinstance(action, Note)
+    assert type(action) is not Note
+    assert action.apply(host) is False
 
 
 def test_wrong_pins_do_not_stop_the_others(host: Node, step: MakeStep) -> None:

@@ -82,12 +82,22 @@ def test_a_failing_phase_does_not_stop_the_next(host: Node, step: MakeStep, reco
     assert {call.timeout for call in recorder.calls} == {9.0}
 
 
+def test_a_document_is_checked_without_a_node(step: MakeStep, host: Node, recorder: Recorder) -> None:
+    """Which manager it is, the node says when the step runs."""
+    actions = list(packages.plan(step(packages=ALL), Facts()))
+    assert actions[2].describe() == "run the package manager to install foo bar"
+    host.put("/etc/os-release", DEBIAN)
+    recorder.answer("dpkg-query", code=1)
+    assert actions[2].apply(host) is True
+    assert commands(recorder) == ["apt-get -y --no-install-recommends install foo bar"]
+
+
 @pytest.mark.parametrize("release", ["ID=hadron\n", None])
 def test_an_unknown_manager_is_an_error(host: Node, step: MakeStep, recorder: Recorder, release: str | None) -> None:
     """It says what the node says it is."""
     if release:
         host.put("/etc/os-release", release)
-    [error] = host.do(packages, step(packages=ALL))
+    error = host.do(packages, step(packages=ALL))[0]
     assert "unknown package manager" in str(error)
     assert ("'hadron'" in str(error)) == bool(release)
     assert recorder.argvs == []
