@@ -37,6 +37,12 @@ if TYPE_CHECKING:
 
 PROGRAMS = ("/sbin/init", "/usr/lib/systemd/systemd", "/lib/systemd/systemd", "/init")
 
+LOST = {
+    "/oem": "this boot has none of its configuration",
+    "/usr/local": "what is written there and to the persistent directories is kept in memory, until the node is switched off",
+}
+"""What a missing partition means for whoever reads of it."""
+
 
 class Builder:
     """Makes one root. *run* is put before the paths of the writable layers' store (a test's own directory, else nothing)."""
@@ -93,7 +99,7 @@ class Builder:
             return None
         if part is None:
             others = elsewhere(self.devices.partitions(), self.disk.disk, what.partition("=")[2] or what)
-            hint = f"{others} has that label, but is on another disk than the one that was booted from" if others else ""
+            hint = f"{others} has that label, but is on another disk than the one that was booted from" if others else LOST.get(where, "")
             self.report.missing(what, where, KairosError(f"{what} is missing: {where} is not mounted", hint=hint))
         return part
 
@@ -134,8 +140,8 @@ class Builder:
         manifests = self.resolve(f"{layout.state_target}/.manifest")
         self.report.part(f"Kept {len(there)} persistent directories in step with the image",
                          lambda: self._synchronise([tree for _, tree in there], manifests), what="sync", where=layout.state_target)
-        for part, _ in there:
-            self.do(part)
+        bound = sum(self.do(part, shown=False) for part, _ in there)
+        self.report.say(f"Bound {bound} persistent directories")
 
     def _synchronise(self, trees: list[persist.Tree], manifests: str) -> None:
         outcomes = persist.synchronise(trees, manifests, image_identity(self.disk), self.sync)
@@ -163,7 +169,7 @@ class Builder:
             return False
         return True
 
-    def do(self, part: Part) -> bool:
+    def do(self, part: Part, *, shown: bool = True) -> bool:
         """Make one mount and remember it. FatalError: the node cannot boot without it."""
         if part.optional and not self._make(part, part.action.target):
             return False
@@ -181,7 +187,7 @@ class Builder:
                 raise
 
         options = part.line.options if part.line else ()
-        done = self.report.part(part.text, apply, what=part.what, where=part.where, fstype=part.fstype, options=options)
+        done = self.report.part(part.text, apply, what=part.what, where=part.where, fstype=part.fstype, options=options, shown=shown)
         if done and part.line:
             self.lines.append(part.line)
         return done

@@ -51,8 +51,11 @@ class Report:
         self.failed = 0
 
     def part(self, text: str, do: Callable[[], object], *, what: str = "", where: str = "", fstype: str = "",
-             options: Sequence[str] = ()) -> bool:
-        """Do a part, and record it. A KairosError makes the node degraded, a FatalError goes through; True if it was done."""
+             options: Sequence[str] = (), shown: bool = True) -> bool:
+        """Do a part, and record it; True if it was done. A KairosError makes the node degraded, a FatalError goes through.
+
+        One that is not *shown* has no status line unless it fails.
+        """
         start = time.monotonic()
         try:
             do()
@@ -64,7 +67,10 @@ class Report:
                 raise
             return False
         self._mount(what or text, where, fstype, options, "done", start)
-        self.say(text)
+        if shown:
+            self.say(text)
+        else:
+            self.log(INFO, text, kind="part")
         return True
 
     def _mount(self, what: str, where: str, fstype: str, options: Sequence[str], result: str, start: float,

@@ -30,7 +30,7 @@ def unshared(tmp_path: Path) -> Callable[..., Any]:
 
     def run(text: str, *, code: int = 0) -> Any:
         prelude = PRELUDE.format(top=str(TOP), here=str(Path(__file__).parent))
-        script = f"mount -t tmpfs tmpfs {tmp_path} && exec {sys.executable} -c \"$0\" {tmp_path}"
+        script = f'mount -t tmpfs tmpfs {tmp_path} && exec {sys.executable} -c "$0" {tmp_path}'
         done = subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-c", script, prelude + text],
                               capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == code, done.stderr

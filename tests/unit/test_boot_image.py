@@ -151,7 +151,7 @@ def test_without_e2fsck_the_superblock_decides(tmp_path: Path) -> None:
         def run(self, *words: object, **how: object) -> Result:
             raise KairosError("cannot run e2fsck")
 
-    check_image(str(make_image(tmp_path / "a.img")), detect(Cmdline(ENTRY)), ("-p",), Nothing())  # type: ignore[arg-type]
+    check_image(str(make_image(tmp_path / "a.img")), detect(Cmdline(ENTRY)), ("-p",), Nothing())
 
 
 def test_a_file_system_that_cannot_be_repaired_is_a_warning_and_is_mounted_all_the_same() -> None:

@@ -274,5 +274,13 @@ def _cut_after(node: Node, number: int, monkeypatch: pytest.MonkeyPatch) -> bool
 def test_a_manifest_keeps_names_of_every_kind(tmp_path: Path) -> None:
     names = {"a b": A, "100%": B, "línea\n": C, os.fsdecode(b"\xff\xfe"): LINK, "": DIR}
     manifest.write(str(tmp_path / "m"), manifest.Manifest("an id", names))
-    read = manifest.read(str(tmp_path / "m"))
-    assert read == manifest.Manifest("an id", names)
+    assert manifest.read(str(tmp_path / "m")) == manifest.Manifest("an id", names)
+
+
+def test_a_manifest_that_is_not_whole_does_not_count(tmp_path: Path) -> None:
+    path = tmp_path / "m"
+    manifest.write(str(path), manifest.Manifest("id", {"": DIR, "x": A, "y": B}))
+    whole = path.read_bytes()
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        assert manifest.read(str(path)) is None, length
