@@ -22,7 +22,7 @@ _kairos_boot() {
     '') words="$verbs --help --version" ;;
     run-stage) words="--analyze --strict --jobs --only --json $sources"; [ -n "$stage" ] || words="$stages $words" ;;
     plan) words="--cmdline --json --diff --all --only $sources"; [ -n "$stage" ] || words="$stages $words" ;;
-    validate) words='--json' ;;
+    validate) words='--dotnotation --json' ;;
     schema) words='--format' ;;
     status) words='--boot --brief --steps --json --root' ;;
     analyze) words='--boot --svg --root'; [ -n "$stage" ] || words="blame timeline critical-chain $words" ;;

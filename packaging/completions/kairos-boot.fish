@@ -9,7 +9,7 @@ for name in kairos-boot kairos-agent kairos
     complete -c $name -n __fish_use_subcommand -f -a analyze -d 'tell where the time of a boot went'
     complete -c $name -n __fish_use_subcommand -f -a logs -d 'collect what a report of a fault needs'
     complete -c $name -n '__fish_seen_subcommand_from run-stage plan' -a "$stages"
-    complete -c $name -n '__fish_seen_subcommand_from run-stage plan' -s d -l dotnotation -d 'the sources are dot-notation text'
+    complete -c $name -n '__fish_seen_subcommand_from run-stage plan validate' -s d -l dotnotation -d 'the sources are dot-notation text'
     complete -c $name -n '__fish_seen_subcommand_from run-stage plan status analyze logs' -l root -r -a '(__fish_complete_directories)' -d 'the system below'
     complete -c $name -n '__fish_seen_subcommand_from run-stage plan' -l cloud-init-paths -r -F -d 'add a source'
     complete -c $name -n '__fish_seen_subcommand_from run-stage plan' -l override-cloud-init-paths -r -F -d 'replace the default sources'

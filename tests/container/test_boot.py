@@ -121,6 +121,12 @@ def test_each_unit_waits_for_the_stage_before_it(container: Container) -> None:
     assert ended <= sysinit
 
 
+def test_systemd_had_nothing_to_break_up_or_to_guess(container: Container) -> None:
+    """No ordering cycle, no unknown key, no dependency dropped."""
+    said = [entry["MESSAGE"] for entry in container.journal("_PID=1") if "cos-setup" in entry["MESSAGE"] and int(entry["PRIORITY"]) <= 4]
+    assert [message for message in said if "Failed" not in message and "exit" not in message and "remains running" not in message] == []
+
+
 def test_a_failing_step_fails_its_unit_and_the_boot_goes_on(container: Container) -> None:
     """Decisions B3: everything else was done, and `systemctl --failed` tells."""
     assert container.run("systemctl", "is-active", "multi-user.target").strip() == "active"
