@@ -60,12 +60,13 @@ class EnsureUser:
 
     def differs(self, host: Host) -> bool | None:
         """Whether there is no such account, or it has another password."""
-        if read_table(host, "user").fields(self.name) is None:
+        account = read_table(host, "user").fields(self.name)
+        if account is None:
             return True
         if not self.password or self.lock:
             return False
         line = read_table(host, "shadow").fields(self.name)
-        return line is None or self._field(line[1]) != line[1]
+        return line is None or account[1] != "x" or self._field(line[1]) != line[1]
 
     def apply(self, host: Host) -> bool:
         """Make the account or set its password. KairosError: a number or a file is missing; nothing was changed.

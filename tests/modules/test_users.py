@@ -100,6 +100,16 @@ def test_being_listed_changes_no_existing_account(node: Node, step: MakeStep, ke
     assert before == {path: node.text(path) for path in before}
 
 
+@pytest.mark.parametrize("field", ["", "$6$old$hash"])
+def test_a_password_counts_where_logins_look(node: Node, step: MakeStep, field: str) -> None:
+    """A field of passwd that is not x wins over shadow, and an empty one opens the account."""
+    node.put("/etc/passwd", PASSWD.replace("keeper:x:", f"keeper:{field}:"))
+    wanted = step(users={"keeper": {"passwd": "$6$keepkeep$notarealhash"}})
+    assert node.do(users, wanted) == [True]
+    assert (node.text("/etc/passwd"), node.text("/etc/shadow")) == (PASSWD, SHADOW)
+    assert node.do(users, wanted) == [False]
+
+
 def test_users_are_made_in_the_order_of_their_names(node: Node, step: MakeStep) -> None:
     """So numbers do not depend on the order in the document."""
     node.do(users, step(users={name: account() for name in ("zoe", "bob", "x", "ada")}))
