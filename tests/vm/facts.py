@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 
-UNITS = ["cos-setup-fs.service", "cos-setup-boot.service", "cos-setup-network.service", "cos-setup-reconcile.timer", "multi-user.target"]
+UNITS = ["cos-setup-fs.service", "cos-setup-boot.service", "cos-setup-network.service", "multi-user.target"]
 
 
 def read(path: str) -> str:
@@ -27,7 +27,7 @@ def show(unit: str) -> dict[str, str]:
 
 
 def main() -> None:
-    status = subprocess.run(["kairos-boot", "status"], capture_output=True, text=True, check=False)
+    status = subprocess.run(["kairos-boot", "status", "--steps"], capture_output=True, text=True, check=False)
     ledgers = sorted(glob.glob("/run/cos/ledger/*.jsonl"))
     facts = {
         "state": run("systemctl", "is-system-running").strip(),
@@ -37,7 +37,7 @@ def main() -> None:
         "mounts": [line.split()[:4] for line in read("/proc/mounts").splitlines()],
         "loops": {os.path.basename(os.path.dirname(os.path.dirname(path))): read(path).strip() for path in glob.glob("/sys/block/loop*/loop/backing_file")},
         "loops_read_only": {path.split("/")[3]: read(path).strip() for path in glob.glob("/sys/block/loop*/ro")},
-        "labels": {line.split("\t")[0]: line.split("\t")[1:] for line in labels()},
+        "labels": labels(),
         "order": [line.split() for line in read("/run/order").splitlines()],
         "units": {unit: show(unit) for unit in UNITS},
         "failed": [line.split()[0] for line in run("systemctl", "--failed", "--plain", "--no-legend").splitlines()],
@@ -54,12 +54,10 @@ def main() -> None:
     print(json.dumps(facts))
 
 
-def labels() -> list[str]:
-    """Label, device and partition GUID of each file system on a partition."""
-    found = run("lsblk", "--json", "-o", "LABEL,PATH,PARTUUID")
-    devices = json.loads(found or '{"blockdevices": []}')["blockdevices"]
-    parts = [child for device in devices for child in device.get("children", [])]
-    return ["\t".join(str(part[key]) for key in ("label", "path", "partuuid")) for part in parts if part["label"]]
+def labels() -> dict[str, list[str]]:
+    """Device and partition GUID by the label of the file system on the partition."""
+    listed = json.loads(run("lsblk", "--json", "--list", "-o", "LABEL,PATH,PARTUUID") or '{"blockdevices": []}')
+    return {part["label"]: [part["path"], part["partuuid"]] for part in listed["blockdevices"] if part["label"] and part["partuuid"]}
 
 
 main()

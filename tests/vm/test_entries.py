@@ -180,17 +180,17 @@ def test_starting_the_reconcile_service_runs_the_stage_again(cos: Node) -> None:
 
 
 def test_reconcile_is_armed_for_5_and_60_minutes(cos: Node) -> None:
-    timer = cos.facts["units"]["cos-setup-reconcile.timer"]
-    assert timer["ActiveState"] == "active"
-    assert "OnBootUSec=5min" in str(timer) or cos.host.run("systemctl show cos-setup-reconcile.timer | grep -q OnBootUSec=5min").rc == 0
-    assert cos.host.run("systemctl show cos-setup-reconcile.timer | grep -Eq 'OnUnit(Active|Inactive)USec=1h'").rc == 0
+    shown = cos.host.run("systemctl show cos-setup-reconcile.timer").stdout
+    assert "ActiveState=active" in shown
+    assert "OnBootUSec=5min" in shown
+    assert "OnUnitActiveUSec=1h" in shown
 
 
 def test_the_journal_tells_what_ran(cos: Node) -> None:
-    by_field = cos.host.run("journalctl --no-pager -o cat KAIROS_STAGE=boot").stdout
-    assert "Kernel setting" in by_field
+    assert "Kernel setting" in cos.host.run("journalctl --no-pager -o cat KAIROS_STAGE=boot").stdout
     by_unit = cos.host.run("journalctl --no-pager -o cat -u cos-setup-network").stdout
-    assert "50_order" in by_unit
+    assert "Running stage: network.after" in by_unit
+    assert "Order" in by_unit
 
 
 def test_the_initrd_half_has_its_readable_log(cos: Node) -> None:
