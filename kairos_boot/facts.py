@@ -8,6 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from kairos_boot.cloudconfig.model import Document
+
 
 class Facts:
     """Facts of one node, each gathered when it is first asked for.
@@ -43,3 +45,9 @@ class Facts:
         from kairos_boot.cloudconfig.template import render
 
         return render(text, self._hostname_data(), strict=True)
+
+    def document(self, data: bytes, source: str) -> Document:
+        """What *data* is as a cloud-config document called *source* in messages; `broken` where it is none."""
+        from kairos_boot.cloudconfig.decode import decode
+
+        return decode(data, source)

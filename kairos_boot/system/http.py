@@ -35,7 +35,11 @@ SLOWEST = 1024
 
 
 class TransferError(Exception):
-    """A try that another try may mend: the transport failed, or the server's status is 500 or more."""
+    """A try that another try may mend: the transport failed, or the server's *status* is 500 or more."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 @record
@@ -47,9 +51,11 @@ class Answer:
 
 
 class StatusError(KairosError):
-    """The server answered, with *status*, which is below 500 and not 2xx."""
+    """The server answered, with a *status* that is not 2xx."""
 
-    status = 0
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 @record
@@ -144,11 +150,9 @@ class Exchange:
     def _check(self) -> None:
         text = f"the server answered {self.status} {self._response.reason}".rstrip()
         if self.status >= 500:
-            raise TransferError(text)
+            raise TransferError(text, self.status)
         if not 200 <= self.status < 300:
-            error = StatusError(f"{shown(self.url)}: {text}")
-            error.status = self.status
-            raise error
+            raise StatusError(f"{shown(self.url)}: {text}", self.status)
 
     def blocks(self) -> Iterator[bytes]:
         """The body. TransferError: it ends before its announced end, or takes too long."""
@@ -217,7 +221,8 @@ def tried(url: str, once: Callable[[], T], tries: int, pause: Callable[[float], 
             return once()
         except TransferError as error:
             if number == tries - 1:
-                raise KairosError(f"{shown(url)}: {error}" + (f" ({tries} tries)" if tries > 1 else "")) from None
+                text = f"{shown(url)}: {error}" + (f" ({tries} tries)" if tries > 1 else "")
+                raise (StatusError(text, error.status) if error.status else KairosError(text)) from None
             pause(PAUSES[min(number, len(PAUSES) - 1)])
     raise KairosError(f"{shown(url)}: no try was allowed")
 
