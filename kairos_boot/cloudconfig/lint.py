@@ -82,12 +82,13 @@ def _names(command: str, name: str) -> bool:
 
 def _owners(step: Step) -> Iterator[Problem]:
     """Files whose owner is made later in the same step."""
-    for key, items in (("files", step.files), ("downloads", step.downloads)):
-        for number, item in enumerate(items):
-            user = item.ownerstring.partition(":")[0]
-            if user in step.users and not getattr(item, "defer", False):
-                yield _doubt(step, (key, number, "ownerstring"), f"the user {user!r} is made after the {key} of its step",
-                             "add `defer: true`" if key == "files" else "put `users` into a step before this one")
+    owned = [("files", number, file.ownerstring) for number, file in enumerate(step.files) if not file.defer]
+    owned += [("downloads", number, download.ownerstring) for number, download in enumerate(step.downloads)]
+    for key, number, owner in owned:
+        user = owner.partition(":")[0]
+        if user in step.users:
+            yield _doubt(step, (key, number, "ownerstring"), f"the user {user!r} is made after the {key} of its step",
+                         "add `defer: true`" if key == "files" else "put `users` into a step before this one")
 
 
 def _cloud_init(step: Step) -> Iterator[Problem]:

@@ -148,7 +148,9 @@ UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 def seconds(node: Node, _doubt: Doubt) -> float:
     """A time limit: a number of seconds, or text such as 90s, 5m, 1h30m (B10)."""
-    plain = number(node.value)
+    plain = number(node.value) if may_be_number(node) else None
+    if plain is None and node.value.isascii() and node.value.replace(".", "", 1).isdecimal():
+        plain = float(node.value)
     if plain is not None and 0 <= plain < 1e12:
         return float(plain)
     total, rest = 0.0, node.value.strip()
