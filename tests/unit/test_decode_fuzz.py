@@ -16,10 +16,10 @@ from kairos_boot.cloudconfig.model import Document
 COUNT = int(os.environ.get("KAIROS_BOOT_FUZZ", "1500"))
 CORPUS = Path(__file__).parents[3] / "shared/corpus"
 SEEDS = [
-    b"name: R\nx: &a {path: /a, permissions: 0644}\nstages:\n  s:\n  - name: x\n    after: [{name: init}]\n    files:\n    - <<: *a\n      content: |\n        text {{ .Values.x }}\n"
-    b"    users: {ada: {groups: [a], lock_passwd: yes}}\n    layout: {expand_partition: {size: 1}}\n    timeout: 5m\n",
-    b"#cloud-config\nusers:\n- default\n- {name: ada, groups: 'a, b', sudo: ['x'], ssh_import_id: [gh:x]}\nwrite_files:\n- {path: /a, permissions: '0644', append: true}\nruncmd:\n- [a, b]\n- c\n"
-    b"groups: [a, {b: [c]}]\nntp: {servers: [a]}\npackages: [a, [b, 1]]\ngrowpart: {devices: [/]}\ntimezone: Etc/UTC\nstages: {s: [{name: y}]}\n",
+    (b"name: R\nx: &a {path: /a, permissions: 0644}\nstages:\n  s:\n  - name: x\n    after: [{name: init}]\n    files:\n    - <<: *a\n      content: |\n        text {{ .Values.x }}\n"
+    b"    users: {ada: {groups: [a], lock_passwd: yes}}\n    layout: {expand_partition: {size: 1}}\n    timeout: 5m\n"),
+    (b"#cloud-config\nusers:\n- default\n- {name: ada, groups: 'a, b', sudo: ['x'], ssh_import_id: [gh:x]}\nwrite_files:\n- {path: /a, permissions: '0644', append: true}\nruncmd:\n- [a, b]\n- c\n"
+    b"groups: [a, {b: [c]}]\nntp: {servers: [a]}\npackages: [a, [b, 1]]\ngrowpart: {devices: [/]}\ntimezone: Etc/UTC\nstages: {s: [{name: y}]}\n"),
     "\ufeffstages: {s: [{name: ü}]}\n".encode("utf-16-le"),
     *(p.read_bytes() for p in sorted(CORPUS.glob("*/*.yaml"))[::7]),
 ]
