@@ -50,6 +50,7 @@ class Sources:
 
         self.host, self.reader = host, HostReader(host)
         self.dotnotation = "dotnotation" in arguments
+        self.strict = "strict" in arguments
         self.given = list(words)
         self.default = not words
         if self.default:
@@ -80,7 +81,7 @@ class Sources:
                 documents.append(Broken("the kernel command line", problems=tuple(problems), broken=True))
             if uri:
                 documents += self._once(uri)
-            documents += load_cmdline(text, self.reader)
+            documents += load_cmdline(text, self.reader, strict=self.strict)
         return documents
 
     def host_values(self) -> Mapping[str, object]:

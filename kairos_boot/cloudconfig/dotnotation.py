@@ -21,6 +21,8 @@ ROOTS = ("stages", "name", "jobs")
 OWNED = ("kairos.config", "kairos.config_url", "cos.setup")
 """Words that configure in their own way."""
 MAX_INDEX = 10000
+LEFT_OUT = "the word was left out: "
+"""How the message about a malformed word begins."""
 BLANK = " \t\r\n"
 
 
@@ -137,7 +139,7 @@ def decode(text: str, source: str, *, name: str = "") -> Document:
                 leaves.append((path, value.strip('"') if equals else "true", place))
         except Malformed as error:
             if key == "stages" or key.startswith(("stages.", "stages[")):
-                problems.append(Problem("warning", f"{source}:{place[0]}:{place[1]}: {key}", f"the word was left out: {error}",
+                problems.append(Problem("warning", f"{source}:{place[0]}:{place[1]}: {key}", LEFT_OUT + str(error),
                                         "write it like stages.boot[0].commands[0]='echo hi'"))
     document = Document(source, source)
     if leaves:
@@ -168,7 +170,7 @@ def _typed(leaves: list[Leaf], source: str, problems: list[Problem]) -> Document
             return document
         faults = [p for p in document.problems if p.severity == "error"]
         places = {p.where.removeprefix(source + ":").split(": ", 1)[0] for p in faults}
-        problems += [Problem("warning", p.where, f"the word was left out: {p.message}", p.hint) for p in faults if ": stages" in p.where]
+        problems += [Problem("warning", p.where, LEFT_OUT + p.message, p.hint) for p in faults if ": stages" in p.where]
         left = [leaf for leaf in leaves if f"{leaf[2][0]}:{leaf[2][1]}" not in places]
         leaves = left if len(left) < len(leaves) else []
 

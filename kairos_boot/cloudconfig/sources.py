@@ -170,13 +170,19 @@ def clean(path: str) -> str:
     return cleaned[1:] if cleaned.startswith("//") else cleaned
 
 
-def load_cmdline(text: str, reader: Reader) -> list[Document]:  # noqa: ARG001
-    """What the kernel command line configures in dot notation: one document, none if it configures nothing."""
+def load_cmdline(text: str, reader: Reader, *, strict: bool = False) -> list[Document]:  # noqa: ARG001
+    """What the kernel command line configures in dot notation: one document, none if it configures nothing.
+
+    A malformed word is a warning, since other programs own words there, too; *strict* makes it an error (B3).
+    """
     if "stages" not in text:
         return []
-    from kairos_boot.cloudconfig.dotnotation import decode
+    from kairos_boot.cloudconfig.dotnotation import LEFT_OUT, decode
 
     document = decode(text, CMDLINE, name=STDIN)
+    if strict:
+        problems = tuple([Problem("error", p.where, p.message, p.hint) if p.message.startswith(LEFT_OUT) else p for p in document.problems])
+        document = Document(document.source, document.name, document.stages, problems, document.jobs)
     return [document] if document.stages or document.problems else []
 
 

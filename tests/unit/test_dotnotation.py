@@ -88,6 +88,14 @@ def test_a_malformed_word_is_a_warning_and_the_others_count(word: str, about: st
         assert not document.broken
 
 
+def test_a_malformed_word_is_an_error_where_failures_stop_the_run() -> None:
+    """B3: only under --strict."""
+    reader = HostReader(Host("/nowhere"))
+    text = "stages.s[=1 stages.s[0].comands=x stages.s[0].dns=1 stages.s[0].name=ok"
+    assert [p.severity for p in load_cmdline(text, reader)[0].problems] == ["warning", "warning", "warning"]
+    assert [p.severity for p in load_cmdline(text, reader, strict=True)[0].problems] == ["error", "error", "warning"]
+
+
 def test_unknown_keys_are_told() -> None:
     [problem] = decode("ro stages.s[0].comands[0]=x", "/proc/cmdline").problems
     assert (problem.where, problem.severity) == ("/proc/cmdline:1:4: stages.s[0].comands", "warning")
