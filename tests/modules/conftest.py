@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 NOW = 1_750_000_000.0
 MakeStep = Callable[..., Step]
 Tools = Callable[..., Host]
-CLONE_NEWUSER = 0x10000000
+CLONE_NEWUSER, CLONE_NEWUTS = 0x10000000, 0x04000000
 
 
 @record
@@ -110,11 +110,16 @@ class Node(Host):
 
 @pytest.fixture(scope="session", autouse=True)
 def _as_root() -> None:
-    """Files of a node belong to root: someone else becomes root in a user namespace, where the kernel allows that."""
+    """Files of a node belong to root: someone else becomes root in a user namespace, where the kernel allows that.
+
+    The host name is of a namespace, too, so that no defect renames the machine that runs the tests.
+    """
     user, group = os.geteuid(), os.getegid()
+    unshare = ctypes.CDLL(None, use_errno=True).unshare
     if user == 0:
+        unshare(CLONE_NEWUTS)
         return
-    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWUSER):
+    if unshare(CLONE_NEWUSER | CLONE_NEWUTS):
         pytest.skip(f"not root, and no user namespace: {os.strerror(ctypes.get_errno())}")
     for name, text in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")):
         Path(f"/proc/self/{name}").write_text(text, encoding="ascii")
