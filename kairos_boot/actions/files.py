@@ -96,6 +96,8 @@ class WriteFile:
         """Write a temporary file beside the target, complete it, and rename it over the target."""
         try:
             return self._apply(host)
+        except KairosError as error:
+            raise KairosError(error.message, error.where or self.where, error.hint) from error
         except OSError as error:
             raise KairosError(f"cannot write {self.path}: {reason(error)}", self.where) from error
 

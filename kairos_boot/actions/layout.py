@@ -96,7 +96,7 @@ class ArrangeDisk:
         try:
             return self._apply(host)
         except KairosError as error:
-            raise KairosError(str(error) if not error.hint else f"{error.where}: {error.message}", self.where, error.hint) from error
+            raise KairosError(f"{error.where}: {error.message}" if error.where else error.message, self.where, error.hint) from error
         except OSError as error:
             raise KairosError(f"{error.filename or self.path}: {error.strerror}", self.where) from error
 

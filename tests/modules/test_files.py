@@ -102,6 +102,7 @@ def test_owner_by_name_comes_from_the_nodes_own_files(host: Node, step: MakeStep
         except Exception as failure:  # noqa: BLE001
             results.append(f"{type(failure).__name__}: {failure}")
     assert results[0].startswith("KairosError:")
+    assert "stages.s[0].files[2]: " in results[0]
     assert "stranger" in results[0]
     assert results[1] == "True"
     assert not host.exists("/srv/c")

@@ -8,11 +8,15 @@ import pytest
 
 from kairos_boot.actions.base import Invalid
 from kairos_boot.actions.layout import BASIC, BIOS_BOOT, ESP, LINUX, SWAP, ArrangeDisk, NewPartition
+from kairos_boot.errors import KairosError
 from kairos_boot.facts import Facts
 from kairos_boot.modules import layout
+from kairos_boot.system.host import Host
 from kairos_boot.system.partitions import node_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.modules.conftest import MakeStep
 
 
@@ -97,3 +101,13 @@ def test_the_type_follows_from_file_system_and_bootability(fstype: str, bootable
 ])
 def test_nodes_of_partitions(disk: str, number: int, node: str) -> None:
     assert node_of(disk, number) == node
+
+
+def test_a_tool_that_cannot_be_run_is_told_with_the_layouts_place_and_nothing_else_before_it(tmp_path: Path) -> None:
+    class Refuses:
+        def run(self, *_: Any, **__: Any) -> Any:
+            raise KairosError("cannot run find-disk", hint="install it")
+
+    with pytest.raises(KairosError) as caught:
+        ArrangeDisk(script=("find-disk",), where="/oem/x.yaml:1:1").apply(Host(str(tmp_path), Refuses()))
+    assert str(caught.value) == "/oem/x.yaml:1:1: cannot run find-disk; install it"
