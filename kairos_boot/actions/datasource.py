@@ -104,12 +104,11 @@ class FindUserData:
     def _device(host: Host, name: str, reasons: dict[str, str]) -> Found:
         from kairos_boot.actions.datasource_discs import MEDIA, look
 
-        found = Found(name)
         try:
-            look(MEDIA[name], found, host)
+            return look(MEDIA[name], name, host)
         except KairosError as error:
             reasons[name] = error.message
-        return found
+            return Found(name)
 
     def _file(self, host: Host, found: Found, reasons: dict[str, str]) -> None:
         if not self.path:

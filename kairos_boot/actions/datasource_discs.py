@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 
-from kairos_boot.actions.datasource_found import LIMIT
+from kairos_boot.actions.datasource_found import LIMIT, Found
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
 
@@ -14,7 +14,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kairos_boot.actions.datasource_found import Found
     from kairos_boot.system.host import Host
 
 PRIVATE_DIRECTORY = "/run/kairos-boot"
@@ -41,21 +40,27 @@ MEDIA = {
 }
 
 
-def look(medium: Medium, found: Found, host: Host) -> None:
-    """Fill *found* from the first device that carries *medium* with something on it. KairosError: there is none."""
-    seen = False
+def look(medium: Medium, provider: str, host: Host) -> Found:
+    """What the first device that carries *medium* with user data has, else the first with metadata. KairosError: there is neither."""
+    best, notes, seen = Found(provider), [], False
     for node, fstypes in _devices(medium, host):
-        seen = True
+        seen, found = True, Found(provider)
         try:
             _read_device(medium, found, host, node, fstypes)
         except KairosError as error:
-            found.notes.append(f"{node}: {error.message}")
+            found.notes.append(error.message)
         except OSError as error:
-            found.notes.append(f"{node} cannot be read: {reason(error)}")
+            found.notes.append(f"it cannot be read: {reason(error)}")
+        notes += [f"{node}: {note}" for note in found.notes]
+        if found and not best:
+            best = found
         if found.userdata:
-            return
-    if not found:
-        raise KairosError("; ".join(found.notes) or ("nothing on it" if seen else "no medium"))
+            best = found
+            break
+    if not best:
+        raise KairosError("; ".join(notes) or ("nothing on it" if seen else "no medium"))
+    best.notes = notes
+    return best
 
 
 def _devices(medium: Medium, host: Host) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -162,9 +167,10 @@ def _read(directory: str, name: str) -> bytes | None:
         if error.errno in ABSENT:
             return None
         raise
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise KairosError(f"{name} is not a plain file")
     with open(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise KairosError(f"{name} is not a plain file")
         content = file.read(LIMIT + 1)
     if len(content) > LIMIT:
         raise KairosError(f"{name} is larger than {LIMIT} bytes")
