@@ -3,7 +3,7 @@
     python3 -ISB closure.py INITDIR
 
 Imports the program and everything that its modules import anywhere, as a run in the initrd would; writes byte code that is never
-checked against a source (there is none in an initrd, and builders rewrite time stamps) to INITDIR; prints the shared libraries,
+checked against a source (there is none in an initrd, and builders rewrite time stamps) and has no docstrings to INITDIR; prints the shared libraries,
 which are for dracut to copy with what they need in turn.
 """
 
@@ -16,9 +16,11 @@ import py_compile
 import sys
 
 PROGRAM = "/usr/lib/kairos-boot"
-NOT_HERE = frozenset(("pyroute2", "pystemd", "systemd", "asyncio", "ssl", "_ssl", "_hashlib", "sqlite3", "lxml"))
-"""Left out: they bring tens of megabytes, and nothing in an initrd needs them (hashlib has its own implementations)."""
+NOT_HERE = frozenset(("pyroute2", "pystemd", "systemd", "asyncio", "ssl", "_ssl", "_hashlib", "sqlite3", "lxml", "tarfile", "bz2", "lzma"))
+"""Left out: they bring tens of megabytes, and nothing in an initrd needs them (hashlib has its own implementations, and archives
+are unpacked in the node or in its own root)."""
 VERBS = frozenset(("initrd", "initrd_root", "main", "wiring", "arguments", "run_stage"))
+LATER = frozenset(("__pycache__", "reports", "lifecycle", "node"))
 WHOLE = ("yaml", "_yaml", "pyudev")
 """Packages of which every file is taken: they import at moments that no trial run meets."""
 ENCODINGS = ("utf_8", "ascii", "latin_1", "utf_16", "utf_16_le", "utf_16_be", "utf_32", "idna", "punycode", "unicode_escape", "raw_unicode_escape")
@@ -43,10 +45,10 @@ def imports(path: str) -> set[str]:
 
 
 def sources() -> list[str]:
-    """The program's files, those of the verbs that no initrd calls excepted."""
+    """The program's files, those of the verbs that no initrd calls and of what only they use excepted."""
     found = []
     for folder, folders, files in os.walk(f"{PROGRAM}/kairos_boot"):
-        folders[:] = sorted(name for name in folders if name != "__pycache__")
+        folders[:] = sorted(name for name in folders if name not in LATER)
         verbs = folder.endswith("/cli")
         found += [f"{folder}/{name}" for name in sorted(files) if name.endswith(".py") and (not verbs or name[:-3] in VERBS | {"__init__"})]
     return found
@@ -68,7 +70,7 @@ def landmark(path: str, initdir: str) -> None:
     with open(path, "rb") as source, open(initdir + path, "wb") as copy:
         copy.write(source.read())
     compiled = initdir + importlib.util.cache_from_source(path)
-    py_compile.compile(path, compiled, path, doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    py_compile.compile(path, compiled, path, doraise=True, optimize=2, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
 
 
 def main(initdir: str) -> None:
@@ -102,7 +104,7 @@ def main(initdir: str) -> None:
         if path.endswith(".py"):
             target = f"{initdir}{path}c"
             os.makedirs(os.path.dirname(target), exist_ok=True)
-            py_compile.compile(path, target, path, doraise=True, optimize=0, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+            py_compile.compile(path, target, path, doraise=True, optimize=2, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
     landmark(os.__file__, initdir)
     for library in sorted(libraries | {path for path in files if ".so" in path}):
         print(library)
