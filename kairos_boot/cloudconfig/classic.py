@@ -98,3 +98,10 @@ class Values:
             self.error(node, path, f"a map belongs here, not a {node.kind}", "write `key: value` lines below, indented")
             return []
         return [(key, item) for key, item in self.decoder.pairs(node, path) if not is_null(key)]
+
+
+def quote(word: str) -> str:
+    """*word* so that a shell takes it as it stands."""
+    if word and word.isascii() and not word.strip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./-_"):
+        return word
+    return "'" + word.replace("'", "'\"'\"'") + "'"

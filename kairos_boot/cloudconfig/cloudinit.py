@@ -8,7 +8,8 @@ A key that is not supported here is named in a warning, and the rest works.
 from __future__ import annotations
 
 from kairos_boot.cloudconfig.accounts import Accounts
-from kairos_boot.cloudconfig.classic import Draft, Values
+from kairos_boot.cloudconfig.classic import Draft, Values, quote
+from kairos_boot.cloudconfig.classic_disks import Disks
 from kairos_boot.cloudconfig.decode import decode_stages
 from kairos_boot.cloudconfig.model import Document
 from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR, SEQUENCE, nearest
@@ -98,8 +99,8 @@ class _Classic:
         self.values = Values(decoder)
         self.before = Draft(root)
         self.boot, self.initramfs, self.network = Draft(root), Draft(root), Draft(root)
-        self.growing: list[Draft] = []
-        self.accounts = Accounts(self.values)
+        self.accounts, self.disks = Accounts(self.values), Disks(self.values)
+        self._of_disks: list[Draft] = []
         self._hostname = self._fqdn = ""
         self._early: list[tuple[str, Node]] = []
         self._commands: list[tuple[str, Node]] = []
@@ -125,13 +126,14 @@ class _Classic:
             self.initramfs.put("hostname", hostname)
         self.accounts.finish(self.boot, self.network)
         self.boot.items("files", [*self._files, *self._legacy_files, *self.accounts.rules()])
+        self._of_disks = self.disks.drafts()
         self.boot.items("commands", self._early + self._commands)
         self.network.items("downloads", self._fetched)
 
     def stages(self) -> dict[str, tuple[dict[str, Any], ...]]:
         """The generated steps."""
         early = {"boot.before": (self.before.plain(),)} if self.before.values else {}
-        return {**early, "boot": (self.boot.plain(), *(d.plain() for d in self.growing)),
+        return {**early, "boot": (self.boot.plain(), *(d.plain() for d in self._of_disks)),
                 "initramfs": (self.initramfs.plain(),), "network": (self.network.plain(),)}
 
     def _take_hostname(self, _key: Node, item: Node) -> None:
@@ -237,22 +239,14 @@ class _Classic:
                 self.values.unknown(key, f"{path}.{key.value}", ("uri", "headers"))
         return uri
 
-    def _take_growpart(self, _key: Node, node: Node) -> None:
-        mode, devices = "", []
-        for key, item in self.values.pairs(node, "growpart"):
-            if key.value == "mode":
-                mode = self.values.text(item, "growpart.mode")
-            elif key.value == "devices":
-                devices = [(self.values.text(d, f"growpart.devices[{n}]"), d) for n, d in enumerate(self.values.items(item, "growpart.devices"))]
-            elif key.value != "ignore_growroot_disabled":
-                self.values.unknown(key, f"growpart.{key.value}", ("mode", "devices", "ignore_growroot_disabled"))
-        if mode in ("off", "false", "False", "no"):
-            return
-        for device, item in devices:
-            draft = Draft(item)
-            draft.put("layout", {"expand_partition": {"size": 0}, "device": {"path": device}})
-            draft.mark("layout/device/path", item)
-            self.growing.append(draft)
+    def _take_growpart(self, _key: Node, item: Node) -> None:
+        self.disks.growpart(item)
+
+    def _take_disk_setup(self, _key: Node, item: Node) -> None:
+        self.disks.disk_setup(item)
+
+    def _take_fs_setup(self, _key: Node, item: Node) -> None:
+        self.disks.fs_setup(item)
 
     def _take_ntp(self, _key: Node, node: Node) -> None:
         servers: list[str] = []
@@ -308,9 +302,3 @@ class _Classic:
             self.network.mark("packages", node)
             self.network.mark(f"packages/{key}", node)
 
-
-def quote(word: str) -> str:
-    """*word* so that a shell takes it as it stands."""
-    if word and word.isascii() and not word.strip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./-_"):
-        return word
-    return "'" + word.replace("'", "'\"'\"'") + "'"

@@ -11,7 +11,7 @@ SECTIONS = frozenset((
 """Sections of Kairos, its providers and its bundles."""
 
 CLASSIC = frozenset((
-    "bootcmd", "fqdn", "groups", "growpart", "hostname", "milpa_files", "ntp", "package_update", "package_upgrade", "packages", "runcmd",
+    "bootcmd", "disk_setup", "fqdn", "fs_setup", "groups", "growpart", "hostname", "milpa_files", "ntp", "package_update", "package_upgrade", "packages", "runcmd",
     "ssh_authorized_keys", "timezone", "users", "write_files",
 ))
 """Keys that a #cloud-config document has besides, and others have not."""
@@ -25,7 +25,7 @@ NOT_HERE: dict[str, str] = {
     "ca_certs": "write the certificates by `write_files` and update the store by `runcmd`", "chef": "", "chpasswd": "give the users a `passwd`",
     "cloud_config_modules": "", "cloud_final_modules": "", "cloud_init_modules": "", "create_hostname_file": "", "datasource": "use the step key `datasource`",
     "device_aliases": "", "disable_ec2_metadata": "", "disable_root": "root has a login only if the document gives it a key or a password",
-    "disable_root_opts": "", "disk_setup": "use the step key `layout`", "drivers": "", "fan": "", "final_message": "", "fs_setup": "use the step key `layout`",
+    "disable_root_opts": "", "drivers": "", "fan": "", "final_message": "",
     "keyboard": "", "landscape": "", "launch-index": "", "locale": "write /etc/locale.conf by `write_files`, or use the step key `systemd_firstboot`",
     "locale_configfile": "", "lxd": "", "manage_etc_hosts": "the host name is added to /etc/hosts anyway", "manage_resolv_conf": "use the step key `dns`",
     "mcollective": "", "merge_how": "documents are never merged", "merge_type": "documents are never merged", "migrate": "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kairos_boot.cloudconfig.accounts import BOOLEANS, NOT_HERE, PASSWORDS, TEXTS
+from kairos_boot.cloudconfig.classic_disks import FILE_SYSTEM_KEYS
 from kairos_boot.cloudconfig.scalars import NO, YES
 
 TYPE_CHECKING = False
@@ -39,6 +40,10 @@ def classic(definitions: dict[str, Schema]) -> dict[str, Schema]:
         "runcmd": _said(COMMANDS, "Commands, run at the end of the generated step of the boot stage, at every boot."),
         "bootcmd": _said(COMMANDS, "Commands, run in boot.before at every boot."),
         "growpart": _said(_object(mode=TEXT, devices=TEXTS_LIST, ignore_growroot_disabled={}), "Disks whose last partition grows, in the boot stage."),
+        "disk_setup": _said({"type": ["object", "null"], "additionalProperties": _object(table_type=TEXT, layout={"type": ["boolean", "string", "number", "array", "null"]},
+                            overwrite=BOOLEAN)}, "Blank disks that get one partition, in the boot stage."),
+        "fs_setup": _said({"type": ["array", "null"], "items": _object(**{key: TEXT if key in ("device", "filesystem", "label", "partition") else {}
+                          for key in FILE_SYSTEM_KEYS})}, "The file systems of the disks of disk_setup."),
         "ntp": _said(_object(enabled=BOOLEAN, servers=TEXTS_LIST, pools=TEXTS_LIST, ntp_client=TEXT, config={}, peers={}, allow={}), "Time servers for systemd-timesyncd."),
         "packages": _said({"type": ["array", "null"], "items": {"anyOf": [TEXT, TEXTS_LIST, {"type": "object", "properties": {
             "apt": {"type": ["array", "null"], "items": {"anyOf": [TEXT, TEXTS_LIST]}}}}]}}, "Packages, installed in the network stage."),

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from kairos_boot.cloudconfig.cloudinit import quote
+from kairos_boot.cloudconfig.classic import quote
 from kairos_boot.cloudconfig.decode import decode, has_header
 from kairos_boot.cloudconfig.model import Document, Step
 
@@ -214,6 +214,29 @@ def test_growpart() -> None:
     for off in ("off", "'off'", "false"):
         assert len(good(f"growpart: {{mode: {off}, {devices}}}\n").steps("boot")) == 1
     assert len(good("growpart: {mode: auto}\n").steps("boot")) == 1
+
+
+def test_a_blank_disk_gets_one_partition() -> None:
+    """B8: disk_setup and fs_setup where they make sense; a disk that holds anything is left alone."""
+    document = good("""disk_setup: {/dev/vdb: {table_type: gpt, layout: true, overwrite: false}, /dev/vdc: {layout: [100]}, /dev/vdd: {layout: no}}
+fs_setup: [{device: /dev/vdb, partition: auto, filesystem: xfs, label: data}, {device: /dev/vdc1}]
+growpart: {devices: [/dev/vda]}
+""")
+    first, second, grow = document.steps("boot")[1:]
+    assert first.layout.device is not None
+    assert (first.layout.device.path, first.layout.device.init_disk) == ("/dev/vdb", True)
+    assert [(p.fsLabel, p.pLabel, p.filesystem, p.size) for p in first.layout.add_partitions] == [("data", "data", "xfs", 0)]
+    assert [(p.fsLabel, p.filesystem) for p in second.layout.add_partitions] == [("", "ext4")]
+    assert "blkid -p /dev/vdb" in first.if_
+    assert subprocess.run(["/bin/sh", "-n", "-c", first.if_], check=False).returncode == 0
+    assert grow.layout.expand_partition is not None
+
+
+@pytest.mark.parametrize("text", ["disk_setup: {ephemeral0: {layout: true}}\n", "disk_setup: {/dev/vdb: {layout: [33, [33, 82]]}}\n", "disk_setup: {/dev/vdb: {table_type: mbr}}\n",
+                                  "disk_setup: {/dev/vdb: {overwrite: true}}\n", "fs_setup: [{device: /dev/vdb, filesystem: ext4}]\n", "disk_setup: {/dev/vdb: {layout: remove}}\n"])
+def test_what_disks_ask_for_beyond_that_is_named(text: str) -> None:
+    assert [severity for severity, _ in problems(text)] == ["doubt"]
+    assert len(load(text).steps("boot")) == 1
 
 
 def test_ntp() -> None:

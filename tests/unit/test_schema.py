@@ -120,6 +120,8 @@ CLASSIC: tuple[object, ...] = (
     {"write_files": [{"content": "x"}]}, {"write_files": [{"path": "/a", "permissions": "rwx"}]}, {"write_files": [{"path": "/a", "contents": "x"}]}, {"write_files": {"path": "/a"}},
     {"ntp": "x"}, {"ntp": {"server": "x"}}, {"packages": "vim"}, {"growpart": "on"}, {"growpart": {"mod": "off"}}, {"timezone": "../x"}, {"timezone": "a;b"}, {"run_cmd": ["x"]},
     {"stages": {"s": [{"commands": "x"}]}},
+    {"disk_setup": {"/dev/vdb": {"layout": True, "table_type": "gpt"}}, "fs_setup": [{"device": "/dev/vdb", "label": "x"}]}, {"disk_setup": {"/dev/vdb": {"layouts": True}}},
+    {"fs_setup": {"device": "x"}}, {"disk_setup": {"/dev/vdb": {"layout": {}}}}, {"fs_setup": [{"device": [1]}]},
 )
 
 
