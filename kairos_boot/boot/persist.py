@@ -58,7 +58,9 @@ def decide(old: Mapping[str, Entry], new: Mapping[str, Entry], user: Callable[[s
     """What has to change in a copy. *old* and *new* are the image then and now; *user* looks into the copy, and is only asked for
     paths whose parents are directories there; *pending* is what an interrupted run was writing.
     """
-    write, remove, kept = [], [], []
+    write: list[str] = []
+    remove: list[str] = []
+    kept: list[str] = []
     there, will = {""}, {""}  # the directories that the copy has now, and afterwards
     before = {**(pending or {}), **old}
     for path in sorted({*before, *new}, key=lambda p: p.split("/")):
