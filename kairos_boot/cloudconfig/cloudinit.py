@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kairos_boot.cloudconfig.nodes import Node
 
 JINJA = b"## template: jinja"
+PER = "cloud-init-per "
 ZONES = "/usr/share/zoneinfo/"
 
 
@@ -169,6 +170,9 @@ class _Classic:
                 found.append((" ".join(quote(w) for w in self.values.texts(item, where)), item))
             else:
                 found.append((self.values.text(item, where), item))
+        for number, (text, item) in enumerate(found):
+            if text.startswith(PER):
+                self.values.doubt(item, f"{path}[{number}]", "cloud-init-per is a program of cloud-init and not here", "write a step with `frequency: once` under `stages:`")
         return [(text, item) for text, item in found if text]
 
     def _take_timezone(self, _key: Node, item: Node) -> None:

@@ -107,9 +107,9 @@ def test_a_command_as_a_list_passes_a_shell_unchanged(words: list[str]) -> None:
 
 def test_runcmd_and_bootcmd() -> None:
     """B9: bootcmd belongs to boot.before; numbers are words, nulls vanish."""
-    document = good("runcmd: [echo a, ~, [echo, 1, 'b c']]\nbootcmd:\n- [cloud-init-per, once, x]\n- date\n")
+    document = good("runcmd: [echo a, ~, [echo, 1, 'b c']]\nbootcmd:\n- [touch, /run/x y]\n- date\n")
     assert document.steps("boot")[0].commands == ("echo a", "echo 1 'b c'")
-    assert document.steps("boot.before")[0].commands == ("cloud-init-per once x", "date")
+    assert document.steps("boot.before")[0].commands == ("touch '/run/x y'", "date")
     assert "boot.before" not in good("runcmd: [x]\n").stages
 
 
