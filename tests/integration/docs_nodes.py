@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 NAMES = ("files.example.com", "git.example.com", "github.com", "keys.example.com")
 """Servers that the examples name; all are the machine itself."""
+DEBIAN = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nVERSION_ID="12"\nID=debian\n'
 SERVER = """
 import functools, http.server, ssl
 handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory="/opt/www")
