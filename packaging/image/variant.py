@@ -12,6 +12,7 @@ from node import OEM
 
 SSH_KEY = CACHE / "ssh/id_ed25519"
 SECTOR = 512
+BLOCK = 4096
 ACCESS = """\
 name: "Access for tests"
 stages:
@@ -77,11 +78,11 @@ class Overlay:
     def damage(self, partition: str, path: str, *, skip: int = 0, length: int = 65536) -> None:
         """Overwrite *length* bytes of a file of the disk with zeros, from its byte *skip* on."""
         start = self.parts[partition]["start"] * SECTOR
-        blocks = run("debugfs", "-R", f"blocks {path}", f"{self.raw}?offset={start}").split()
-        if not blocks:
-            raise SystemExit(f"no such file on {partition}: {path}")
-        for number in blocks[skip // 4096 : (skip + length + 4095) // 4096]:
-            self.zero(start + int(number) * 4096, 4096)
+        for number in range(skip // BLOCK, (skip + length + BLOCK - 1) // BLOCK):
+            block = run("debugfs", "-R", f"bmap {path} {number}", f"{self.raw}?offset={start}").strip()
+            if not block.isdecimal():
+                raise SystemExit(f"no such file on {partition}: {path}")
+            self.zero(start + int(block) * BLOCK, BLOCK)
 
     def write(self, source: Path, offset: int) -> None:
         """Write a file at *offset*; its holes become zeros that take no room."""

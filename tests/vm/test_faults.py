@@ -87,15 +87,30 @@ def start(overlay: variant.Overlay, machine: qemu.Machine, image: str) -> str:
     return machine.screen()
 
 
+def verdict(screen: str) -> str:
+    """What the node says of its own failure, on one line."""
+    assert "THIS NODE CANNOT BOOT" in screen
+    return " ".join(screen.split("THIS NODE CANNOT BOOT", 1)[1].split("=====", 1)[0].split())
+
+
 def test_a_missing_image_ends_in_emergency_mode_with_cause_and_remedy(broken: tuple[variant.Overlay, qemu.Machine]) -> None:
-    screen = start(*broken, "/cOS/gone.img")
-    assert "/cOS/gone.img" in screen.split("Command line:")[-1].split("\n", 1)[1]
-    assert "fallback" in screen
+    text = verdict(start(*broken, "/cOS/gone.img"))
+    for words in ("/cOS/gone.img", "Cause: the state image is missing", "Remedy: boot the fallback or the recovery entry"):
+        assert words in text
 
 
 def test_a_damaged_image_ends_in_emergency_mode_with_cause_and_remedy(broken: tuple[variant.Overlay, qemu.Machine]) -> None:
     overlay, machine = broken
     overlay.damage("state", "/cOS/active.img")
-    screen = start(overlay, machine, "/cOS/active.img")
-    assert "/cOS/active.img" in screen.split("Command line:")[-1].split("\n", 1)[1]
-    assert "fallback" in screen
+    text = verdict(start(overlay, machine, "/cOS/active.img"))
+    for words in ("/cOS/active.img", "Cause: ", "Remedy: boot the fallback or the recovery entry"):
+        assert words in text
+    assert "missing" not in text
+
+
+def test_grub_starts_the_fallback_entry_when_the_active_image_cannot_be_read(broken: tuple[variant.Overlay, qemu.Machine]) -> None:
+    overlay, machine = broken
+    overlay.damage("state", "/cOS/active.img")
+    machine.start()
+    line = machine.wait_console(r"Command line: .*", 120, failed=None)[0]
+    assert "root=LABEL=COS_PASSIVE cos-img/filename=/cOS/passive.img" in line
