@@ -105,8 +105,22 @@ class Report:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
-        for console in consoles:
+        for console in once(consoles, _active()):
             write_console(console, text)
+
+
+def once(consoles: Sequence[str], active: str) -> list[str]:
+    """Without `/dev/console` where that is one of the others: *active* are the kernel's consoles, of which it is the last."""
+    last = f"/dev/{active.split()[-1]}" if active.split() else ""
+    return [console for console in consoles if console != "/dev/console" or last not in consoles]
+
+
+def _active() -> str:
+    try:
+        with open("/sys/class/tty/console/active", encoding="ascii") as file:
+            return file.read()
+    except OSError:
+        return ""
 
 
 def banner(error: KairosError) -> str:

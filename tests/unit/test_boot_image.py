@@ -180,6 +180,13 @@ def test_a_fatal_error_is_on_every_console_and_kept(tmp_path: Path) -> None:
     assert notes.records[-1]["severity"] == "error"
 
 
+@pytest.mark.parametrize(("active", "shown"), [
+    ("tty0 ttyS0\n", ["/dev/tty1", "/dev/ttyS0"]), ("ttyS0 tty0", ["/dev/tty1", "/dev/ttyS0", "/dev/console"]), ("", ["/dev/tty1", "/dev/ttyS0", "/dev/console"]),
+])
+def test_a_console_that_has_two_names_shows_it_once(active: str, shown: list[str]) -> None:
+    assert report.once(["/dev/tty1", "/dev/ttyS0", "/dev/console"], active) == shown
+
+
 def test_the_log_that_operators_know_is_for_root_alone(tmp_path: Path) -> None:
     log = report.TextLog(str(tmp_path / "immucore/immucore.log"))
     log(6, "Running stage: rootfs", kind="stage-start", stage="rootfs")

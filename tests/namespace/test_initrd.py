@@ -1,0 +1,144 @@
+"""`initrd root` as the initrd runs it, in a root directory of its own: both stages, the layout between them, exit codes (D2, D3, E5)."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.root
+DOCUMENT = """\
+stages:
+  rootfs.before:
+    - files: [{path: /run/order/1, content: "x"}]
+  rootfs:
+    - name: layout
+      if: '[ ! -e /run/order/2 ] && [ -e /run/order/1 ]'
+      environment_file: /run/cos/cos-layout.env
+      environment: {RW_PATHS: "/etc /var", VOLUMES: "LABEL=COS_PERSISTENT:/usr/local", PERSISTENT_STATE_PATHS: "/home"}
+    - files: [{path: /initrd-was-here, content: "x"}]
+  initramfs:
+    - if_files: {all: [/run/order/1], none: [/initrd-was-here]}
+      files: [{path: /etc/made, content: "in the node"}, {path: /home/made, content: "x"}]
+"""
+RUN = """
+import subprocess
+from node import Node
+from kairos_boot.system import mounts
+
+def initrd(node, cmdline, document, disk=True):
+    root = home + "/initrd"
+    for path in ("/usr", "/bin", "/lib", "/lib64", "/sbin", "/proc", "/sys", "/dev", {top!r}):
+        if os.path.islink(path):
+            os.makedirs(os.path.dirname(root + path), exist_ok=True); os.symlink(os.readlink(path), root + path)
+        elif os.path.isdir(path):
+            os.makedirs(root + path); mounts.mount(path, root + path, flags=mounts.BIND | mounts.REC)
+    for path in ("/run", "/etc", "/tmp", "/sysroot"):
+        os.makedirs(root + path)
+    mounts.mount("tmpfs", root + "/run", "tmpfs")
+    mounts.mount(node.sysroot, root + "/sysroot", flags=mounts.BIND | mounts.REC)
+    open(home + "/cmdline", "w").write(cmdline)
+    mounts.mount(home + "/cmdline", root + "/proc/cmdline", flags=mounts.BIND)
+    if disk:
+        os.makedirs(root + "/run/kairos-boot")
+        open(root + "/run/kairos-boot/boot-disk", "w").write(f"DISK=vda\\nSTATE=/dev/vda4\\nFSTYPE=ext4\\nIMAGE=/active.img\\nLOOP={{node.root_loop}}\\n")
+        with open(root + "/run/kairos-boot/partitions", "w") as file:
+            for p in node.partitions_:
+                file.write("\\t".join((p.node, p.disk, p.label, p.fstype, p.partuuid, p.uuid)) + "\\n")
+    def enter():
+        os.chroot(root); os.chdir({top!r})
+    done = subprocess.run(["/usr/bin/python3", "-B", "-m", "kairos_boot", "initrd", "root"], preexec_fn=enter, capture_output=True, text=True)
+    def read(path):
+        try:
+            return open(root + path).read()
+        except OSError:
+            return None
+    def names(path):
+        return sorted(os.listdir(root + path)) if os.path.isdir(root + path) else None
+    tell({{"code": done.returncode, "said": done.stderr, "log": read("/run/immucore/immucore.log"), "cos": names("/run/cos"), "fatal": read("/run/cos/fatal"),
+          "ready": os.path.exists(root + "/run/kairos-boot/ready"), "made": read("/sysroot/etc/made"), "home": read("/sysroot/usr/local/.state/home.bind/made"),
+          "here": os.path.exists(root + "/initrd-was-here"), "fstab": read("/sysroot/etc/fstab"),
+          "mounts": [m.fstype for m in mounts.mounted() if m.target.startswith(root + "/sysroot")],
+          "left": [m.target for m in mounts.mounted() if m.target.startswith((root + "/sysroot/proc", root + "/sysroot/dev", root + "/sysroot/sys", root + "/sysroot/run"))],
+          "ledger": [__import__("json").loads(line) for name in names("/run/cos/ledger") or [] for line in read("/run/cos/ledger/" + name).splitlines()]}})
+"""
+ACTIVE = "root=LABEL=COS_ACTIVE cos-img/filename=/cOS/active.img fsck.mode=skip rd.cos.oemtimeout=0"
+
+
+@pytest.fixture
+def initrd(unshared: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
+    """Run it for a node whose image has *document* in /system/oem."""
+    from pathlib import Path
+
+    top = str(Path(__file__).resolve().parents[2])
+
+    def run(cmdline: str, document: str = DOCUMENT, *, node: str = "", disk: bool = True) -> dict[str, Any]:
+        tree = json.dumps({"system/oem/00.yaml": document, "usr/lib/os-release": "ID=test\n"})
+        told = unshared(RUN.format(top=top) + f"""
+node = Node(home, tree={tree}{node})
+try:
+    initrd(node, {cmdline!r}, None, {disk})
+finally:
+    for m in reversed(mounts.mounted()):
+        if m.target.startswith(home + "/initrd"):
+            mounts.unmount(m.target, detach=True)
+    node.close()
+""")
+        assert isinstance(told, dict)
+        return told
+
+    return run
+
+
+def test_an_active_boot_runs_both_stages_around_the_layout(initrd: Callable[..., dict[str, Any]]) -> None:
+    told = initrd(ACTIVE)
+    assert (told["code"], told["ready"], told["fatal"]) == (0, True, None), told["log"]
+    assert (told["made"], told["home"], told["here"]) == ("in the node", "x", True)
+    assert "active_mode" in told["cos"]
+    assert told["left"] == []
+    stages = [line.partition("Running stage: ")[2] for line in told["log"].splitlines() if "Running stage: " in line]
+    assert stages == ["rootfs.before", "rootfs", "rootfs.after", "initramfs.before", "initramfs", "initramfs.after"]
+    marks = [(r["kind"], r.get("stage") or r.get("where")) for r in told["ledger"] if r["kind"] == "mount" or (r["kind"], r.get("event")) == ("stage", "start")]
+    places = [mark for _, mark in marks]
+    assert places.index("/oem") < places.index("rootfs") < places.index("/etc") < places.index("/usr/local") < places.index("/home") < places.index("/etc/fstab") \
+        < places.index("initramfs")
+    assert all(r["result"] == "done" for r in told["ledger"] if r["kind"] == "mount")
+
+
+def test_a_failing_step_and_a_missing_partition_make_the_boot_degraded_and_all_else_is_done(initrd: Callable[..., dict[str, Any]]) -> None:
+    told = initrd(ACTIVE, DOCUMENT + "    - commands: [exit 3]\n", node=", oem=False")
+    assert (told["code"], told["ready"], told["made"]) == (1, True, "in the node")
+    assert [(r["where"], r["result"]) for r in told["ledger"] if r["kind"] == "mount" and r["result"] != "done"] == [("/oem", "missing")]
+    assert any(r["kind"] == "step" and r["result"] == "failed" for r in told["ledger"])
+
+
+def test_without_a_layout_the_defaults_are_writable_and_the_boot_is_degraded(initrd: Callable[..., dict[str, Any]]) -> None:
+    told = initrd(ACTIVE, "stages: {}\n")
+    assert (told["code"], told["ready"]) == (1, True)
+    assert told["mounts"].count("overlay") == 7
+
+
+def test_an_image_without_a_system_ends_the_boot_with_cause_and_remedy(initrd: Callable[..., dict[str, Any]]) -> None:
+    told = initrd(ACTIVE, node="); node.leave(); os.unlink(node.image + '.d/sbin/init'); (node.home, setattr(node, 'image', __import__('node').make_file_system(home + '/e.img', 'COS_ACTIVE', node.image + '.d')), node.boot()")
+    assert (told["code"], told["ready"]) == (3, False)
+    assert "no init" in told["fatal"]
+    assert "Remedy" in told["fatal"]
+    assert told["ledger"][-1]["severity"] == "error"
+
+
+@pytest.mark.parametrize(("cmdline", "sentinel"), [
+    ("root=live:CDLABEL=COS_LIVE rd.live.dir=/ rd.live.squashimg=rootfs.squashfs rd.cos.disable", "live_mode"), ("netboot rd.cos.disable", "live_mode"),
+    ("root=LABEL=COS_ACTIVE rd.immucore.disabled", "active_mode"), ("root=live:LABEL=COS_RECOVERY rd.cos.oemtimeout=0", "recovery_mode"),
+])
+def test_where_others_make_the_root_only_the_stages_run(initrd: Callable[..., dict[str, Any]], cmdline: str, sentinel: str) -> None:
+    document = DOCUMENT.replace("path: /etc/made", "path: /tmp/made").replace("{path: /home/made", "{path: /run/made")
+    told = initrd(cmdline, document, disk=False, node="); mounts.mount('tmpfs', node.sysroot + '/tmp', 'tmpfs'")
+    assert (told["code"], told["ready"]) == (0, True), told["log"]
+    assert told["cos"][:2] == sorted([sentinel, "cos-layout.env"])[:2] or sentinel in told["cos"]
+    assert told["mounts"] == ["ext4", "tmpfs"]
+    assert "Running stage: initramfs.after" in told["log"]
+    assert told["fstab"] is None
