@@ -8,6 +8,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+DEPTH = 100
+"""Levels of maps and lists; libyaml's time grows with their square."""
+
 
 def load(data: bytes) -> object:
     """The first document in *data*; every scalar is text, an empty document is None. KairosError: it is no YAML."""
@@ -48,6 +51,8 @@ def _build(parser: Any) -> object:
             if event.anchor:
                 anchors[event.anchor] = made
             todo.append((made, []))
+            if len(todo) > DEPTH:
+                raise KairosError(f"not YAML of a metadata service: more than {DEPTH} levels")
         else:
             collection, items = todo.pop()
             if isinstance(collection, list):
