@@ -10,6 +10,7 @@ from __future__ import annotations
 from kairos_boot.cloudconfig.accounts import Accounts
 from kairos_boot.cloudconfig.classic import Draft, Values, quote
 from kairos_boot.cloudconfig.classic_disks import Disks
+from kairos_boot.cloudconfig.classic_files import Files
 from kairos_boot.cloudconfig.decode import decode_stages
 from kairos_boot.cloudconfig.model import Document
 from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR, SEQUENCE, nearest
@@ -100,14 +101,13 @@ class _Classic:
         self.values = Values(decoder)
         self.before = Draft(root)
         self.boot, self.initramfs, self.network = Draft(root), Draft(root), Draft(root)
-        self.accounts, self.disks = Accounts(self.values), Disks(self.values)
+        self.accounts, self.disks, self.written = Accounts(self.values), Disks(self.values), Files(self.values)
         self._of_disks: list[Draft] = []
         self._hostname = self._fqdn = ""
         self._early: list[tuple[str, Node]] = []
         self._commands: list[tuple[str, Node]] = []
         self._files: list[tuple[dict[str, Any], Node]] = []
         self._legacy_files: list[tuple[dict[str, Any], Node]] = []
-        self._fetched: list[tuple[dict[str, Any], Node]] = []
 
     def take(self, key: Node, item: Node) -> None:
         """Take one key of the root."""
@@ -129,7 +129,7 @@ class _Classic:
         self.boot.items("files", [*self._files, *self._legacy_files, *self.accounts.rules()])
         self._of_disks = self.disks.drafts()
         self.boot.items("commands", self._early + self._commands)
-        self.network.items("downloads", self._fetched)
+        self.network.items("downloads", self.written.fetched)
 
     def stages(self) -> dict[str, tuple[dict[str, Any], ...]]:
         """The generated steps."""
@@ -185,63 +185,10 @@ class _Classic:
         self._early.append((text, item))
 
     def _take_write_files(self, _key: Node, item: Node) -> None:
-        self._files += self._write(item, "write_files")
+        self._files += self.written.write(item, "write_files")
 
     def _take_milpa_files(self, _key: Node, item: Node) -> None:
-        self._legacy_files += self._write(item, "milpa_files")
-
-    def _write(self, node: Node, path: str) -> list[tuple[dict[str, Any], Node]]:
-        found = []
-        for number, item in enumerate(self.values.items(node, path)):
-            where = f"{path}[{number}]"
-            file, fetched = self._file(item, where)
-            if not file.get("path"):
-                self.values.error(item, where, "the file has no path", "add `path: /…`")
-            elif fetched and "content" not in file:
-                self._fetched.append(({**{k: v for k, v in file.items() if k in ("path", "permissions", "ownerstring")}, "url": fetched}, item))
-            else:
-                found.append((file, item))
-        return found
-
-    def _file(self, node: Node, path: str) -> tuple[dict[str, Any], str]:
-        """The fields of a file, and the URL that its content comes from."""
-        file: dict[str, Any] = {}
-        fetched = ""
-        for key, item in self.values.pairs(node, path):
-            name, where = key.value, f"{path}.{key.value}"
-            if name in ("path", "content", "encoding"):
-                file[name] = self.values.text(item, where)
-            elif name == "owner":
-                file["ownerstring"] = self.values.text(item, where)
-            elif name in ("append", "defer"):
-                file[name] = self.values.boolean(item, where)
-            elif name == "permissions":
-                self._permissions(file, item, where)
-            elif name == "source":
-                fetched = self._source(item, where)
-            else:
-                self.values.unknown(key, where, ("path", "content", "owner", "permissions", "encoding", "append", "defer", "source"))
-        return file, fetched
-
-    def _permissions(self, file: dict[str, Any], item: Node, path: str) -> None:
-        """Octal text, in quotes or not; null and an empty text are as good as no key."""
-        text = self.values.text(item, path)
-        digits = text.removeprefix("0o")
-        if text and not digits.strip("01234567") and 0 < len(digits) <= 6 and int(digits, 8) <= 0o7777:
-            file["permissions"] = int(digits, 8)
-        elif text:
-            self.values.error(item, path, f"{text[:20]!r} is not a mode in octal", 'write it like "0644"')
-
-    def _source(self, node: Node, path: str) -> str:
-        uri = ""
-        for key, item in self.values.pairs(node, path):
-            if key.value == "uri":
-                uri = self.values.text(item, f"{path}.uri")
-            elif key.value == "headers":
-                self.values.doubt(key, f"{path}.headers", "headers of a download are not supported here", "fetch the file by a command")
-            else:
-                self.values.unknown(key, f"{path}.{key.value}", ("uri", "headers"))
-        return uri
+        self._legacy_files += self.written.write(item, "milpa_files")
 
     def _take_growpart(self, _key: Node, item: Node) -> None:
         self.disks.growpart(item)

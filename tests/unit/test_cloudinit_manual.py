@@ -57,8 +57,8 @@ packages:
 - snap: [certbot, [juju, --edge]]
 - apt: [mg]
 """, {"package_reboot_if_required", "snap"}),
-    "names": ("hostname: myhost\nfqdn: myhost.example.com\nprefer_fqdn_over_hostname: true\ncreate_hostname_file: true\npreserve_hostname: true\nmanage_etc_hosts: localhost\ntimezone: US/Eastern\n"
-              "locale: en_US.utf8\nlocale_configfile: /etc/x\nkeyboard: {layout: us}\n",
+    "names": (("hostname: myhost\nfqdn: myhost.example.com\nprefer_fqdn_over_hostname: true\ncreate_hostname_file: true\npreserve_hostname: true\nmanage_etc_hosts: localhost\ntimezone: US/Eastern\n"
+              "locale: en_US.utf8\nlocale_configfile: /etc/x\nkeyboard: {layout: us}\n"),
               {"prefer_fqdn_over_hostname", "create_hostname_file", "preserve_hostname", "manage_etc_hosts", "locale", "locale_configfile", "keyboard"}),
     "time": ("ntp:\n  enabled: true\n  ntp_client: chrony\n  pools: [0.int.pool.ntp.org]\n  servers: [ntp.server.local]\n  peers: [km001]\n  allow: [192.168.23.0/32]\n  config: {confpath: /x}\n",
              {"ntp_client", "peers", "allow", "config"}),
