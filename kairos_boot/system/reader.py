@@ -64,7 +64,7 @@ class HostReader:
     def kept(self, path: str) -> bytes | None:
         """A record at *path* that nobody but the running user can have written, or None."""
         try:
-            fd = os.open(self.host.path(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+            fd = os.open(self.host.entry(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
             return None
         with open(fd, "rb") as file:
@@ -76,7 +76,7 @@ class HostReader:
         """Replace the record at *path*; a record that cannot be kept only costs time."""
         from kairos_boot.system.atomic import replace_file
 
-        target = self.host.path(path)
+        target = self.host.entry(path)
         try:
             os.makedirs(os.path.dirname(target), 0o700, exist_ok=True)
             replace_file(target, data, 0o600, os.geteuid(), os.getegid())
