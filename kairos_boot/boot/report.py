@@ -111,7 +111,7 @@ class Report:
 
 def once(consoles: Sequence[str], active: str) -> list[str]:
     """Without `/dev/console` where that is one of the others: *active* are the kernel's consoles, of which it is the last."""
-    last = f"/dev/{active.split()[-1]}" if active.split() else ""
+    last = "/dev/" + active.strip().rpartition(" ")[2]
     return [console for console in consoles if console != "/dev/console" or last not in consoles]
 
 
