@@ -72,7 +72,7 @@ class FindUserData:
         reasons: dict[str, str] = {}
         found = self._find(host, reasons)
         if not found:
-            said = "; ".join(f"{name}: {text}" for name, text in reasons.items())
+            said = _together([(name, reasons[name]) for name in self.providers if name in reasons])
             raise KairosError(f"no metadata/userdata found{f' ({said})' if said else ''}", self.where)
         answer = self.answer
         answer.found = found
@@ -211,6 +211,14 @@ class RunUserScript:
         if new:
             Run((*self.interpreter, self.path), timeout=self.timeout, where=self.where, title="the script of the user data").apply(host)
         return changed
+
+
+def _together(reasons: Sequence[tuple[str, str]]) -> str:
+    """Why each provider has nothing, those of one reason together; the address is left out, the name says it."""
+    groups: dict[str, list[str]] = {}
+    for name, text in reasons:
+        groups.setdefault(text.partition(": ")[2] if text.startswith(("http:", "https:")) else text, []).append(name)
+    return "; ".join(f"{', '.join(names)}: {text}" for text, names in groups.items())
 
 
 def _decided(names: Sequence[str], pending: Sequence[str], finds: dict[str, Found]) -> bool:

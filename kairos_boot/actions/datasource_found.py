@@ -84,6 +84,7 @@ class Session:
 
     def __init__(self, host: Host, budget: Budget, retries: int = 0) -> None:
         self.host, self.budget, self.retries = host, budget, retries
+        self._known: set[str] = set()
 
     def limit(self, longest: float = REQUEST_LIMIT) -> float:
         """Seconds that one request may take now. KairosError: the time is up."""
@@ -97,8 +98,35 @@ class Session:
         """The body at *url*; unless it is *public*, asked without a proxy. KairosError: as system.http.request."""
         from kairos_boot.system.http import Manner, request
 
+        self._resolve(url)
         return request(url, limit=size, timeout=self.limit(longest), tries=1 + self.retries, headers=headers,
                        manner=Manner(method, body, not public, privileged))[1]
+
+    def _resolve(self, url: str) -> None:
+        """Look up the name in *url* once. KairosError: it takes longer than a request may, which the C library cannot be told."""
+        from _queue import Empty, SimpleQueue
+        from _thread import start_new_thread
+        from urllib.parse import urlsplit
+
+        name = urlsplit(url).hostname or ""
+        if not name or name in self._known or ":" in name or name.replace(".", "").isdecimal():
+            return
+        done: SimpleQueue[str] = SimpleQueue()
+
+        def look_up() -> None:
+            from socket import SOCK_STREAM, getaddrinfo
+
+            try:
+                getaddrinfo(name, 80, 0, SOCK_STREAM)
+            except (OSError, UnicodeError):  # the request itself will say it
+                pass
+            done.put(name)
+
+        start_new_thread(look_up, ())
+        try:
+            self._known.add(done.get(timeout=self.limit()))
+        except Empty:
+            raise KairosError(f"no answer to the name {name} within {REQUEST_LIMIT:g} s") from None
 
     def find(self, url: str, headers: Mapping[str, str] = NOTHING, *, size: int = METADATA_LIMIT, public: bool = False,
              privileged: bool = False) -> bytes:

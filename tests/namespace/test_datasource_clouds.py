@@ -361,10 +361,19 @@ def test_a_service_that_never_answers_costs_at_most_the_budget(cloud: Cloud, nod
     for path in ("latest/meta-data/hostname", "latest/user-data", "v1/hostname", "metadata/v1/hostname", "hetzner/v1/metadata"):
         cloud.pages[f"{LINK_LOCAL}/{path}"] = Page(status=0)
     start = time.monotonic()
-    node.pull(*ALL, timeout=3)
+    node.pull(*ALL, timeout=1.5)
     assert "no metadata/userdata found" in node.errors[0]
-    assert "metaldata: no answer within the 3 s of all providers" in node.errors[0]
+    assert "no answer within the 1.5 s of all providers" in node.errors[0]
     assert time.monotonic() - start < 6
+
+
+def test_a_service_that_never_answers_costs_one_request(cloud: Cloud, node: Node) -> None:
+    cloud.silent_names = True
+    cloud.pages[f"{LINK_LOCAL}/metadata/v1/hostname"] = Page(status=0)
+    start = time.monotonic()
+    node.pull("gcp", "digitalocean", "metaldata", timeout=60)
+    assert "(gcp: no answer to the name metadata.google.internal within 2 s; digitalocean: no answer within 2 s; metaldata: " in node.errors[0]
+    assert time.monotonic() - start < 20
 
 
 def test_a_service_that_gets_stuck_loses_nothing_that_it_gave(cloud: Cloud, node: Node) -> None:
