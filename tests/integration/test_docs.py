@@ -108,11 +108,6 @@ def test_the_root_keys_are_those_of_the_decoder() -> None:
     assert {"name", "stages", "jobs"} == set(ROOT)
 
 
-def test_a_key_stands_in_one_table_only() -> None:
-    listed = [code(row[0]) for page in (*SHARED, "document") for row in tables(PAGES[page], "key", "type", "default", "meaning")]
-    assert len(listed) == len(set(listed))
-
-
 @pytest.mark.parametrize("page", [*PAGES, "../README", "../operating", "../compatibility", "../../README"])
 def test_every_yaml_block_passes_validate(page: str, tmp_path: Path) -> None:
     text = (FOLDER / f"{page}.md").read_text()
@@ -178,6 +173,20 @@ def test_what_is_wrong_is_told_in_the_words_of_the_page(page: str, machine: Isol
         assert result in {0: ("warns", "skips"), 1: ("fails",)}[status], f"{written}\n{said}"
         pattern = ".*".join(map(re.escape, code(told).split("…")))
         assert re.search(pattern, said, re.DOTALL), f"{written}\n{said}"
+
+
+@pytest.mark.root
+def test_the_commands_of_the_operators_page_print_what_it_shows(machine: Isolated) -> None:
+    """A `…` stands for what differs each time: times, identifiers."""
+    text = (TOP / "docs" / "operating.md").read_text()
+    prepare(machine, "operating")
+    machine.put("/oem/90_custom.yaml", blocks(text, "yaml")[0])
+    assert machine.run("kairos-boot", "run-stage", "boot")[0] == 1
+    for block in blocks(text, "console"):
+        for command, wanted in re.findall(r"^# (.*)\n((?:(?!# ).*\n)*)", block, re.MULTILINE):
+            pattern = ".*".join(re.escape(part) for part in " ".join(wanted.split()).split("…"))
+            said = machine.run("sh", "-c", command)[1]
+            assert re.fullmatch(pattern, " ".join(said.split())), f"{command}\n{said}"
 
 
 def test_every_page_says_what_goes_wrong_and_where_it_works() -> None:
