@@ -203,8 +203,12 @@ def _conditions(machine: Isolated) -> None:
     machine.put("/etc/hostname", "edge-7\n")
 
 
+def _userdata(machine: Isolated) -> None:
+    machine.put("/opt/user-data", "#cloud-config\nhostname: edge-7\n")
+
+
 SETUP: dict[str, Callable[[Isolated], None]] = {
     "downloads": _downloads, "authorized_keys": _keys, "git": _git, "systemctl": _systemctl, "modules": _modules, "packages": _packages,
     "unpack_images": _image, "hostname": _hostname, "sysctl": _sysctl, "delete_entities": _groups, "layout": _disk,
-    "systemd_firstboot": _timezone, "conditions": _conditions,
+    "systemd_firstboot": _timezone, "conditions": _conditions, "datasource": _userdata,
 }
