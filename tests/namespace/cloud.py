@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import socket
-import ssl
 import struct
 import subprocess
 import threading
@@ -92,6 +91,8 @@ class Cloud:
         server = ThreadingHTTPServer(("0.0.0.0", port), Handler)
         server.daemon_threads = True
         if certificate:
+            import ssl
+
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*certificate)
             server.socket = context.wrap_socket(server.socket, server_side=True)
@@ -144,7 +145,10 @@ class Cloud:
             known = ".".join(labels) in NAMES
             address = b"\xc0\x0c" + struct.pack(">HHIH4s", 1, 1, 60, 4, socket.inet_aton(LINK_LOCAL)) if known and kind == 1 else b""
             head = query[:2] + struct.pack(">HHHHH", 0x8180 if known else 0x8183, 1, 1 if address else 0, 0, 0)
-            link.sendto(head + query[12:at + 5] + address, peer)
+            try:
+                link.sendto(head + query[12:at + 5] + address, peer)
+            except OSError:  # the test is over
+                return
 
     def close(self) -> None:
         """End everything, waiting answers, too."""

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -398,3 +399,16 @@ def test_nothing_secret_is_said(cloud: Cloud, node: Node) -> None:
     node.pull("aws")
     assert any(f"{STORED}/userdata:" in text for text in node.errors), "the place of the mistake is told"
     assert "SECRET" not in "".join(node.errors + node.warnings + node.said)
+
+
+def test_an_initrd_without_tls_and_pyroute2_asks_all_the_same(cloud: Cloud, node: Node) -> None:
+    cloud.give(f"{LINK_LOCAL}/latest/", EC2)
+    code = ("import sys; sys.modules.update(dict.fromkeys(('ssl', '_ssl', 'pyroute2')))\n"
+            "from pathlib import Path; from tests.namespace.test_datasource_clouds import Node\n"
+            f"node = Node(Path({node.root!r})); node.pull('packet', 'vultr', 'openstack'); print(node.errors, node.warnings)\n"
+            f"node = Node(Path({node.root + '/other'!r})); node.pull('packet', 'vultr'); print(node.errors)")
+    done = subprocess.run([sys.executable, "-c", code], check=False, text=True, capture_output=True, timeout=60, cwd=Path(__file__).parents[2])
+    assert done.stdout.startswith("[] []\n"), done.stderr
+    assert "packet: there is no TLS here" in done.stdout
+    assert "internal error" not in done.stdout
+    assert node.files(STORED)["userdata.yaml"] == USERDATA.decode()
