@@ -48,8 +48,8 @@ class AuthorizedKeys:
         return f"add {len(self.lines)} ssh key{'s' if len(self.lines) != 1 else ''} for user {self.user}"
 
     def differs(self, host: Host) -> bool | None:
-        """Whether a key is missing; None where only fetching tells."""
-        if self.url:
+        """Whether a key is missing; None where only fetching tells, or an account that is not there yet."""
+        if self.url or not self._is_there(host):
             return None
         try:
             return self._edit(host, self.lines, write=False)
@@ -64,6 +64,13 @@ class AuthorizedKeys:
             raise KairosError(error.message, self.where, error.hint) from error
         except OSError as error:
             raise KairosError(f"cannot write the ssh keys of {self.user}: {reason(error)}", self.where) from error
+
+    def _is_there(self, host: Host) -> bool:
+        """Whether the account has its home; what comes before in the same plan may make it."""
+        try:
+            return os.path.isdir(host.real(find_account(host, self.user).home))
+        except KairosError:
+            return False
 
     def _fetch(self) -> tuple[str, ...]:
         from kairos_boot.system.http import fetch

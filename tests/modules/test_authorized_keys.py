@@ -214,3 +214,10 @@ def test_what_plan_says(node: Node, step: MakeStep) -> None:
     wanted = step(authorized_keys={"me": ("ssh-rsa A a", "github:ada", "ssh-rsa B b"), "root": ("ssh-rsa A a",)})
     assert [action.differs(node) for action in authorized_keys.plan(wanted, Facts())] == [False, None, True, True]
     assert node.state() == before
+
+
+@pytest.mark.parametrize("user", ["stranger", "homeless"])
+def test_a_plan_does_not_say_that_keys_fail_of_an_account_that_it_makes_before_them(node: Node, step: MakeStep, user: str) -> None:
+    node.put("/etc/passwd", node.text("/etc/passwd") + "homeless:x:1700:1700::/home/homeless:/bin/sh\n")
+    [action] = authorized_keys.plan(step(authorized_keys={user: ["ssh-ed25519 AAAA x"]}), Facts())
+    assert action.differs(node) is None
