@@ -292,3 +292,9 @@ def test_nothing_of_the_network_is_loaded_before_it_is_needed() -> None:
             "print([n for n in ('socket', 'threading', 'http', 'yaml', 'email', 'json', 'queue', 'zlib', 'pyroute2', 'difflib') if n in sys.modules])")
     done = subprocess.run([sys.executable, "-S", "-c", code], check=True, text=True, capture_output=True, cwd=Path(__file__).parents[2])
     assert done.stdout == "[]\n"
+
+
+def test_the_reference_page_lists_every_provider() -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/datasource.md").read_text(encoding="utf-8")
+    listed = [line.split("`")[1] for line in page.partition("## Providers")[2].partition("\n## ")[0].splitlines() if line.startswith("| `")]
+    assert sorted(listed) == sorted(PROVIDERS)
