@@ -13,7 +13,7 @@ import node as layout
 import pytest
 import variant
 import yaml
-from vm import Node, oem_files
+from vm import AT_ONCE, Node, oem_files
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
 
@@ -25,7 +25,7 @@ OEM = layout.OEM
 def cos(base_disk: Path, scratch: Path, machines: list[qemu.Machine]) -> Node:
     """The first boot of a new node, entry cos, BIOS."""
     overlay = variant.Overlay(base_disk, scratch / "node.qcow2")
-    overlay.write_oem(oem_files("oem"))
+    overlay.write_oem(oem_files("oem"), AT_ONCE)
     machine = qemu.Machine(overlay.path, scratch)
     machines.append(machine)
     return Node(machine).boot()

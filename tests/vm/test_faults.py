@@ -7,7 +7,7 @@ from pathlib import Path
 import machine as qemu
 import pytest
 import variant
-from vm import Node, oem_files
+from vm import AT_ONCE, Node, oem_files
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
 
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.vm, pytest.mark.root]
 def faulty(base_disk: Path, scratch: Path, machines: list[qemu.Machine]) -> Node:
     """A node with six wrong files in /oem and without COS_PERSISTENT."""
     overlay = variant.Overlay(base_disk, scratch / "faulty.qcow2")
-    overlay.write_oem(oem_files("faults"))
+    overlay.write_oem(oem_files("faults"), AT_ONCE)
     overlay.drop_persistent()
     machine = qemu.Machine(overlay.path, scratch)
     machines.append(machine)

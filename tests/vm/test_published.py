@@ -9,7 +9,7 @@ import machine as qemu
 import pytest
 import variant
 import yaml
-from vm import Node
+from vm import AT_ONCE, Node
 
 DEFAULTS = Path(__file__).resolve().parents[3] / "shared/corpus/defaults"
 BOOT_STAGES = {f"{stage}{part}" for stage in ("rootfs", "initramfs", "fs", "boot", "network") for part in (".before", "", ".after")}
@@ -25,7 +25,7 @@ pytestmark = [
 def node(scratch: Path, machines: list[qemu.Machine]) -> Node:
     """A node whose images have the published files in /system/oem; one image is enough here."""
     overlay = variant.Overlay(variant.base(DEFAULTS, ("active",)), scratch / "published.qcow2")
-    overlay.write_oem({**variant.access()})
+    overlay.write_oem(variant.access(), AT_ONCE)
     machine = qemu.Machine(overlay.path, scratch)
     machines.append(machine)
     return Node(machine).boot()
