@@ -5,15 +5,14 @@ PyYAML's own composer refuses an anchor that is defined twice and recurses; this
 
 from __future__ import annotations
 
-from yaml import error, events, reader
-from yaml._yaml import CParser
-
+from kairos_boot.cloudconfig.libyaml import binding
 from kairos_boot.cloudconfig.nodes import LOOP, MAPPING, SCALAR, SEQUENCE, Node, SyntaxFault
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+CParser, events, MarkedYAMLError, ReaderError = binding()
 MAX_DEPTH = 10000
 
 
@@ -31,10 +30,10 @@ def compose(data: bytes) -> Node | None:
         if start.version and tuple(start.version) != (1, 1):
             raise SyntaxFault("the document declares a YAML version other than 1.1", 1, 1, "leave the %YAML line out")
         return _document(parser)
-    except reader.ReaderError as fault:
+    except ReaderError as fault:
         line, column = _place(data, fault.position, fault.encoding)
         raise SyntaxFault(f"not a text that YAML allows: {fault.reason}", line, column, "save the file as UTF-8 without control characters") from fault
-    except error.MarkedYAMLError as fault:
+    except MarkedYAMLError as fault:
         mark = fault.problem_mark or fault.context_mark
         context = f" {fault.context}" if fault.context else ""
         raise SyntaxFault(f"not YAML: {fault.problem or 'it cannot be read'}{context}", mark.line + 1 if mark else 1, mark.column + 1 if mark else 1,
