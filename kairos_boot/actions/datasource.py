@@ -152,9 +152,13 @@ class FindUserData:
             pending.remove(name)
             if text:
                 reasons[name] = text
-        for name in pending:
-            reasons[name] = f"no answer within the {self.budget:g} s of all providers"
-        return [found.copy() for found in finds.values()]
+        copies = [found.copy() for found in finds.values()]
+        if not budget.left():
+            for copy in copies:
+                if copy.provider in pending:
+                    reasons[copy.provider] = f"no answer within the {self.budget:g} s of all providers"
+                    copy.notes += ["not all that it was asked came in time"] if copy else []
+        return copies
 
 
 @record

@@ -73,17 +73,18 @@ def _devices(medium: Medium, host: Host) -> Iterator[tuple[str, tuple[str, ...]]
         return
     discs: list[tuple[str, tuple[str, ...]]] = []
     for name in names:
+        node = f"/dev/{name.replace('!', '/')}"
         optical = name.startswith("sr") and name[2:].isdecimal()
         try:
-            content = probe(host.path(f"/dev/{name}"))
+            content = probe(host.path(node))
         except KairosError:
-            if optical and _has_medium(host.path(f"/dev/{name}")):
-                discs.append((f"/dev/{name}", UNKNOWN))
+            if optical and _has_medium(host.path(node)):
+                discs.append((node, UNKNOWN))
             continue
         if content.label.lower() == medium.label and content.fstype:
-            yield f"/dev/{name}", (content.fstype,)
+            yield node, (content.fstype,)
         elif optical and content.fstype:
-            discs.append((f"/dev/{name}", (content.fstype,)))
+            discs.append((node, (content.fstype,)))
     yield from discs
 
 

@@ -70,11 +70,11 @@ def _wait(events: Any, links: dict[int, bool], configured: set[int], address: st
 
     poll = select.poll()
     poll.register(events.fileno(), select.POLLIN)
-    settling = False
+    settled = 0.0
+    """When the routes of the last address must have come; 0 before the first one."""
     while not has_route(address):
-        if not settling and not any(up and index not in configured for index, up in links.items()):
-            return False
-        left = end - time.monotonic()
+        limit = end if any(up and index not in configured for index, up in links.items()) else min(end, settled)
+        left = limit - time.monotonic()
         if left <= 0:
             return False
         if not poll.poll(left * 1000):
@@ -83,7 +83,7 @@ def _wait(events: Any, links: dict[int, bool], configured: set[int], address: st
         for message in events.get():
             _take(message, links, configured)
         if len(configured) > before:
-            settling, end = True, min(end, time.monotonic() + SETTLE)
+            settled = time.monotonic() + SETTLE
     return True
 
 

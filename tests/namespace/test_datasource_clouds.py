@@ -381,6 +381,7 @@ def test_a_service_that_gets_stuck_loses_nothing_that_it_gave(cloud: Cloud, node
     for path, body in EC2.items():
         cloud.pages[f"{LINK_LOCAL}/latest/{path}"] = Page(body.encode(), delay=0 if path in ("meta-data/hostname", "user-data") else 1.5)
     node.pull("openstack", timeout=2)
+    assert [text for text in node.warnings if "openstack: not all that it was asked came in time" in text]
     assert node.files(STORED)["userdata"] == USERDATA.decode()
     assert node.hostname() == "node01\n"
 
