@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -135,7 +135,7 @@ def debugfs(image: Path, *commands: str, offset: int = 0) -> str:
     return done.stdout
 
 
-def write_tree(root: Path, files: dict[str, str | bytes], mode: int = 0o644) -> None:
+def write_tree(root: Path, files: Mapping[str, str | bytes], mode: int = 0o644) -> None:
     """Small files below *root*, each with its parents."""
     for name, body in files.items():
         path = root / name.lstrip("/")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import disk
@@ -48,7 +49,7 @@ class Overlay:
         table = json.loads(run("sfdisk", "--json", raw))["partitiontable"]
         self.parts = {part["name"]: part for part in table["partitions"]}
 
-    def write_oem(self, files: dict[str, str | bytes], grubenv: dict[str, str] | None = None) -> None:
+    def write_oem(self, files: Mapping[str, str | bytes], grubenv: Mapping[str, str] | None = None) -> None:
         """Make COS_OEM anew with *files* and an environment block."""
         variables = "".join(f"{name}={value}\n" for name, value in (grubenv or {}).items())
         block = b"# GRUB Environment Block\n" + variables.encode()
