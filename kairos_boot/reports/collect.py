@@ -1,9 +1,13 @@
-"""logs: what a report of a fault needs, in one archive. Nothing that may hold secrets is taken: no cloud-config, no shadow."""
+"""logs: what a report of a fault needs, in one archive. Nothing that may hold secrets is taken: no cloud-config, no shadow.
+
+The kernel command line may hold both; it is in a file, in the kernel's messages and in journals.
+"""
 
 from __future__ import annotations
 
 import io
 import os
+import re
 
 from kairos_boot.errors import KairosError
 
@@ -30,6 +34,10 @@ LIMIT = 30.0
 """Seconds a command may take."""
 LARGEST = 16 << 20
 """Bytes taken of a file, from its end."""
+CONFIGURED = re.compile(rb'"stages[.\[](?:\\.|[^"\\\n])*"|(stages[.\[][^\s=]*=)(?:"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|\S)+')
+"""Configuration in dot notation."""
+LOGIN = re.compile(rb"(\w://)[^/@\s]+@")
+"""Who is logged in by an address, and by what password."""
 
 
 def collect(host: Host, target: str) -> list[str]:
@@ -89,6 +97,7 @@ def _output(host: Host, archive: tarfile.TarFile, name: str, argv: Sequence[str]
 def _add(host: Host, archive: tarfile.TarFile, name: str, data: bytes) -> None:
     from tarfile import TarInfo
 
+    data = LOGIN.sub(rb"\1(left out)@", CONFIGURED.sub(lambda found: (found[1] or b"") + b"(left out)", data))
     entry = TarInfo(name)
     entry.size, entry.mtime, entry.mode = len(data), int(host.clock()), 0o600
     archive.addfile(entry, io.BytesIO(data))

@@ -58,3 +58,24 @@ def test_the_archive_has_ledgers_logs_and_what_programs_say(host: Host, tmp_path
 def test_a_place_that_cannot_be_written_is_named(host: Host, tmp_path: Path) -> None:
     with pytest.raises(KairosError, match=r"out\.tar\.gz"):
         collect(host, str(tmp_path / "no/out.tar.gz"))
+
+
+@pytest.mark.parametrize("line", [
+    "quiet stages.boot[0].users.amy.passwd=MARK root=x", 'quiet stages.boot[0].commands[0]="curl -u a:MARK \\"MARK\\"" root=x',
+    "quiet stages.boot[0].hostname='a MARK' root=x", 'quiet "stages.boot[0].hostname=a MARK" root=x', 'quiet stages.a[0].x=1"MARK 2"MARK root=x',
+    "quiet cos.setup=https://amy:MARK@config.example.com/x root=x", 'unknown parameters "quiet stages.a[0].x=MARK", passed on root=x'])
+def test_configuration_and_passwords_of_the_kernel_command_line_are_left_out_wherever_they_stand(host: Host, tmp_path: Path, line: str) -> None:
+    for path in ("proc/cmdline", "run/immucore/immucore.log"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(f"{line}\nnext\n")
+    target = str(tmp_path / "out.tar.gz")
+    collect(host, target)
+    with tarfile.open(target) as archive:
+        for name in ("files/proc/cmdline", "files/run/immucore/immucore.log"):
+            member = archive.extractfile(name)
+            assert member is not None
+            text = member.read().decode()
+            assert "MARK" not in text
+            assert "quiet" in text
+            assert text.endswith("root=x\nnext\n")
+            assert "(left out)" in text
