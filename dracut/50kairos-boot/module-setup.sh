@@ -16,8 +16,9 @@ depends() {
 
 # called by dracut
 installkernel() {
-    # The root is a file system in a file, with overlays on top, whatever the building machine uses itself.
-    hostonly='' instmods loop overlay ext4
+    # The root is a file system in a file, with overlays on top, whatever the building machine uses itself;
+    # a medium with user data is FAT or ISO 9660.
+    hostonly='' instmods loop overlay ext4 isofs vfat nls_cp437 nls_iso8859-1 nls_ascii sr_mod
 }
 
 # called by dracut
