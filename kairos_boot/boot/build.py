@@ -12,6 +12,7 @@ from kairos_boot.boot.disk import elsewhere, find_label, find_spec
 from kairos_boot.boot.image import RECOVER, STATE_DIRECTORY, check_file_system
 from kairos_boot.boot.report import FatalError
 from kairos_boot.errors import KairosError
+from kairos_boot.records import replace
 from kairos_boot.system.host import Host
 
 TYPE_CHECKING = False
@@ -116,8 +117,9 @@ class Builder:
             store = self._volume(layout.overlay, root.BASE, seconds)
         elif not layout.overlay.startswith("tmpfs:"):
             self.report.missing(layout.overlay, root.BASE, KairosError(f"OVERLAY={layout.overlay} is neither tmpfs:SIZE nor a device; memory is used"))
-        for part in root.base(layout, self.sysroot, store, self.run):
-            self.do(part)
+        tmp, base = root.base(layout, self.sysroot, store, self.run)
+        self.do(tmp)
+        self._base(base, layout)
         found = {volume.spec: self._volume(volume.spec, volume.path, seconds) for volume in layout.volumes}
         for part in root.layers(layout, found, self.resolve, seconds, self.run):
             if isinstance(part.action, Mount):
@@ -125,6 +127,15 @@ class Builder:
                                   self.host.processes, self.report)
             self.do(part)
         self.bind(layout)
+
+    def _base(self, part: Part, layout: Layout) -> None:
+        """What holds the layers; a size or a device that does not work is replaced by the default, since a slip must cost no boot."""
+        default = root.base(replace(layout, overlay="tmpfs:20%"), self.sysroot, None, self.run)[1]
+        if part == default:
+            self.do(part)
+        elif not self.do(replace(part, fatal=False)):
+            self.parts.remove(replace(part, fatal=False))
+            self.do(default)
 
     def _volume(self, spec: str, where: str, seconds: float) -> Partition | None:
         return self._find(spec, where, lambda parts: find_spec(parts, self.disk.disk, spec), seconds)

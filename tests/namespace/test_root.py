@@ -159,6 +159,19 @@ finally:
     assert told == ["FatalError", "the root overlay failed: cannot mount the overlay: No such device", True]
 
 
+def test_a_slip_in_the_size_of_the_layers_costs_no_boot(unshared: Callable[..., Any]) -> None:
+    told = unshared(SHIPPED + """
+node = Node(home, env=ENV.replace("tmpfs:25%", "tmpfs:a lot"))
+try:
+    builder = node.lay()
+    tell({"failed": builder.report.failed, "results": node.results(), "etc": node.put("/etc/x", "x"), "fstab": node.read("/etc/fstab")})
+finally:
+    node.close()
+""")
+    assert (told["failed"], told["etc"], told["results"]["/etc"]) == (1, True, "done")
+    assert "tmpfs /run/overlay tmpfs size=20%," in told["fstab"]
+
+
 def test_an_image_without_a_system_is_fatal(unshared: Callable[..., Any]) -> None:
     told = unshared(SHIPPED + """
 node = Node(home)
