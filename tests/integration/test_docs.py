@@ -108,6 +108,16 @@ def test_the_root_keys_are_those_of_the_decoder() -> None:
     assert {"name", "stages", "jobs"} == set(ROOT)
 
 
+@pytest.mark.parametrize("page", ["README.md", "NEWS.md", *(f"docs/{p.relative_to(TOP / 'docs')}" for p in sorted((TOP / "docs").rglob("*.md")))])
+def test_links_lead_somewhere(page: str) -> None:
+    for target, anchor in re.findall(r"\]\((?!\w+:)([^)#]*)#?([^)]*)\)", (TOP / page).read_text()):
+        file = (TOP / page).parent / target if target else TOP / page
+        assert file.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
+            assert anchor in [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings], anchor
+
+
 @pytest.mark.parametrize("page", [*PAGES, "../README", "../operating", "../compatibility", "../../README"])
 def test_every_yaml_block_passes_validate(page: str, tmp_path: Path) -> None:
     text = (FOLDER / f"{page}.md").read_text()
@@ -124,6 +134,11 @@ def prepare(machine: Isolated, page: str) -> None:
     machine.put("/usr/lib/os-release", DEBIAN)
     if page in SETUP:
         SETUP[page](machine)
+
+
+def lines(text: str) -> list[list[str]]:
+    """The words of each line: the width of columns is not what a page shows."""
+    return [line.split() for line in text.rstrip().splitlines()]
 
 
 def state(machine: Isolated) -> str:
@@ -153,7 +168,7 @@ def test_the_example_does_what_the_page_shows_and_a_second_run_nothing(page: str
     assert run_stages(machine, stages) or page == "modules"  # a test's kernel may have no list of modules that could change
     for block in shown:
         for command, wanted in re.findall(r"^# (.*)\n((?:(?!# ).*\n)*)", block, re.MULTILINE):
-            assert machine.run("sh", "-c", command)[1].rstrip() == wanted.rstrip(), command
+            assert lines(machine.run("sh", "-c", command)[1]) == lines(wanted), command
     before = state(machine)
     changed = run_stages(machine, stages)
     assert state(machine) == before
