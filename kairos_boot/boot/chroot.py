@@ -53,6 +53,7 @@ def _fork(root: str, work: Callable[[], int]) -> int:
         try:
             os.chroot(root)
             os.chdir("/")
+            sys.path_importer_cache.clear()  # directories of the same names are others here
             code = min(work(), 100)
         except BaseException as error:  # noqa: BLE001 -- the parent must never run on in here
             import traceback
