@@ -150,16 +150,25 @@ class Runner:
             return
         self.log(DEBUG, f"Running {node.name}", kind="step-start", stage=stage, step=node.name, file=step.source)
         failures, changed = self._apply(node, stage, outcome)
+        if not failures and step.frequency != "always":
+            failures = self._remember(node, stage, outcome)
         result = "failed" if failures else "done" if changed else "unchanged"
         outcome.done += not failures
         outcome.changed = outcome.changed or changed
-        if not failures and step.frequency != "always":
-            from kairos_boot.stages.frequency import remember
-
-            remember(self.host, node.name, step, self.host.clock())
         seconds = time.monotonic() - clock
         self._record(node, stage, result, failures[0] if failures else "", start, seconds)
         self.log(WARNING if failures else INFO, f"Step {node.name}: {result} ({seconds:.2f} s)", kind="step-end", stage=stage, step=node.name, file=step.source)
+
+    def _remember(self, node: Node, stage: str, outcome: Outcome) -> list[str]:
+        """Record that the step was done, for its frequency; the failure's text if that cannot be."""
+        from kairos_boot.stages.frequency import remember
+
+        try:
+            remember(self.host, node.name, node.step, self.host.clock())
+        except KairosError as error:
+            self._failed(node, stage, outcome, "frequency", error.message, where=error.where, hint=error.hint)
+            return [str(error)]
+        return []
 
     def _left_out(self, node: Node, stage: str, outcome: Outcome) -> str:
         """Why the step does not run now, or nothing."""
