@@ -89,7 +89,7 @@ def run(words: list[str]) -> int:
     else:
         _print(steps)
         for problem in problems:
-            sys.stderr.write(f"{problem.severity}: {problem}\n")
+            sys.stderr.write(f"{'error' if problem.severity == 'error' else 'warning'}: {problem}\n")
     failing = any(p.severity == "error" for p in problems) or any(a["sign"] == "!" for s in steps for a in s["actions"])
     return 1 if failing else 0
 

@@ -125,7 +125,7 @@ def _analyze(stage: str, options: Options, sources: wiring.Sources) -> int:
         sys.stdout.writelines(line + "\n" for line in graph.lines())
     problems = [p for d in documents for p in d.problems] + [p for g in graphs for p in g.problems]
     for problem in problems:
-        sys.stderr.write(f"{problem.severity}: {problem}\n")
+        sys.stderr.write(f"{'error' if problem.severity == 'error' else 'warning'}: {problem}\n")
     return 1 if _degraded(documents, graphs) else 0
 
 

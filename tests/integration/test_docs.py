@@ -204,6 +204,15 @@ def test_the_commands_of_the_operators_page_print_what_it_shows(machine: Isolate
             assert re.fullmatch(pattern, " ".join(said.split())), f"{command}\n{said}"
 
 
+@pytest.mark.root
+@pytest.mark.parametrize("words", [("plan", "boot"), ("run-stage", "-a", "boot"), ("validate", "/oem")])
+def test_what_is_probably_not_meant_is_called_a_warning_everywhere(machine: Isolated, words: tuple[str, ...]) -> None:
+    machine.put("/oem/90_custom.yaml", "stages: {boot: [{files: [{path: /srv/a, permissions: 644}]}]}\n")
+    code, said = machine.kairos(*words)
+    assert code == 0
+    assert "warning: /oem/90_custom.yaml:1:54: stages.boot[0].files[0].permissions: 644 is decimal" in said
+
+
 def test_every_page_says_what_goes_wrong_and_where_it_works() -> None:
     keys = {key for key, _ in ORDER if key != "deferred_files"}
     for page in keys:
