@@ -11,7 +11,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,9 @@ class MachineError(Exception):
 class Machine:
     """One QEMU process at a time on one disk; a reboot ends it, since a warm reboot under emulation takes minutes."""
 
-    def __init__(self, disk: Path, scratch: Path, *, uefi: bool = False, memory: int = 2048, second: Path | None = None) -> None:
-        """Describe the machine; *disk* and *second* are qcow2 files, *scratch* takes console logs and sockets."""
-        self.disk, self.scratch, self.uefi, self.memory, self.second = disk, scratch, uefi, memory, second
+    def __init__(self, disk: Path, scratch: Path, *, uefi: bool = False, memory: int = 2048, others: Sequence[Path] = ()) -> None:
+        """Describe the machine; *disk* and the *others*, vdb and on, are qcow2 files, *scratch* takes console logs and sockets."""
+        self.disk, self.scratch, self.uefi, self.memory, self.others = disk, scratch, uefi, memory, others
         self.boots = 0
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
@@ -49,9 +49,8 @@ class Machine:
         words = ["qemu-system-x86_64", "-name", "kairos-boot", "-machine", "q35", "-accel", acceleration(), "-cpu", "max", "-smp", "2", "-m", str(self.memory)]
         words += ["-display", "none", "-serial", f"file:{self.console}", "-qmp", f"unix:{self.monitor},server=on,wait=off"]
         words += ["-nic", f"user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:{self.port}-:22", "-device", "virtio-rng-pci"]
-        for disk in (self.disk, self.second):
-            if disk:
-                words += ["-drive", f"file={disk},if=virtio,format=qcow2,cache=unsafe"]
+        for disk in (self.disk, *self.others):
+            words += ["-drive", f"file={disk},if=virtio,format=qcow2,cache=unsafe"]
         words += [] if reboots else ["-action", "reboot=shutdown"]
         words += ["-bios", str(FIRMWARE)] if self.uefi else []
         words += ["-kernel", str(kernel), "-initrd", str(initrd), "-append", append] if kernel else []

@@ -13,8 +13,8 @@ import variant
 AT_ONCE = {"menu_timeout": "0"}
 """The boot menu's variables: nobody sits before it."""
 HERE = Path(__file__).resolve().parent
-BOOT = 300
-"""Seconds for a whole boot, against hanging only: one takes 50 to 90 under emulation."""
+BOOT = 900
+"""Seconds for a whole boot, against hanging only: one takes 50 to 90 under emulation, several times that on a busy machine."""
 
 
 class Node:
