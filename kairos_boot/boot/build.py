@@ -8,7 +8,7 @@ import stat
 from kairos_boot.actions.files import replace_file
 from kairos_boot.actions.mounts import Bind, Mount
 from kairos_boot.boot import fstab, persist, root
-from kairos_boot.boot.disk import elsewhere, find_label, find_spec
+from kairos_boot.boot.disk import elsewhere, find_label, find_spec, find_state
 from kairos_boot.boot.image import RECOVER, STATE_DIRECTORY, check_file_system
 from kairos_boot.boot.report import FatalError
 from kairos_boot.errors import KairosError
@@ -85,9 +85,22 @@ class Builder:
     def oem(self) -> bool:
         """Mount the OEM partition; without it the node boots, degraded (D3)."""
         label = self.cmdline.oem_label
+        if not self.disk.disk:  # others make the root: no boot disk is known, and the partition is optional
+            return self._any_oem(label)
         part = self._find(label, "/oem", lambda parts: find_label(parts, self.disk.disk, label), self.cmdline.oem_seconds)
-        if part is None:
+        return part is not None and self._mount_oem(part)
+
+    def _any_oem(self, label: str) -> bool:
+        try:
+            part = self.devices.wait(lambda parts: find_state(parts, "", label), self.cmdline.oem_seconds)
+        except KairosError as error:
+            self.report.warn(str(error))
             return False
+        if part is None:
+            self.report.warn(f"{label} is missing: /oem is not mounted")
+        return part is not None and self._mount_oem(part)
+
+    def _mount_oem(self, part: Partition) -> bool:
         check_file_system(part.node, part.fstype, self.cmdline.fsck, self.host.processes, self.report)
         line = fstab.Line(fstab.device(part), "/oem", part.fstype or "ext4", ("rw", *fstab.waiting(self.cmdline.oem_seconds)))
         return self.do(root.Part(Mount(part.node, self.resolve("/oem"), part.fstype or "ext4", ("rw",)), "/oem", line))

@@ -62,7 +62,7 @@ class Report:
         except KairosError as error:
             self._mount(what or text, where, fstype, options, "failed", start, error)
             self.failed += 1
-            self.say(f"{text}: {error}", failed=True)
+            self.say(str(error), failed=True)
             if isinstance(error, FatalError):
                 raise
             return False

@@ -34,7 +34,7 @@ def root(host: Host, cmdline: Cmdline, state: BootState, report: Report) -> int:
     builder = Builder(host, SYSROOT, report, Node(host), cmdline, disk, mounts.sync_filesystem)
     if not state.reduced:
         builder.check(state.image_label)
-    if state.mode != "live" and (disk.disk or not state.reduced):
+    if state.mode != "live":
         builder.oem()
     link_sources(("/system", "/oem"), SYSROOT)
     report.failed += stage("rootfs", host, report)

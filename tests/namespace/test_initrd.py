@@ -45,7 +45,7 @@ def initrd(node, cmdline, document, disk=True):
     mounts.mount(home + "/cmdline", root + "/proc/cmdline", flags=mounts.BIND)
     if disk:
         os.makedirs(root + "/run/kairos-boot")
-        open(root + "/run/kairos-boot/boot-disk", "w").write(f"DISK=vda\\nSTATE=/dev/vda4\\nFSTYPE=ext4\\nIMAGE=/active.img\\nLOOP={{node.root_loop}}\\n")
+        open(root + "/run/kairos-boot/boot-disk", "w").write("" if "live:" in cmdline else f"DISK=vda\\nSTATE=/dev/vda4\\nFSTYPE=ext4\\nIMAGE=/active.img\\nLOOP={{node.root_loop}}\\n")
         with open(root + "/run/kairos-boot/partitions", "w") as file:
             for p in node.partitions_:
                 file.write("\\t".join((p.node, p.disk, p.label, p.fstype, p.partuuid, p.uuid)) + "\\n")
@@ -132,7 +132,7 @@ def test_an_image_without_a_system_ends_the_boot_with_cause_and_remedy(initrd: C
 
 @pytest.mark.parametrize(("cmdline", "sentinel"), [
     ("root=live:CDLABEL=COS_LIVE rd.live.dir=/ rd.live.squashimg=rootfs.squashfs rd.cos.disable", "live_mode"), ("netboot rd.cos.disable", "live_mode"),
-    ("root=LABEL=COS_ACTIVE rd.immucore.disabled", "active_mode"), ("root=live:LABEL=COS_RECOVERY rd.cos.oemtimeout=0", "recovery_mode"),
+    ("root=LABEL=COS_ACTIVE rd.immucore.disabled rd.cos.oemtimeout=0", "active_mode"), ("root=live:LABEL=COS_RECOVERY rd.cos.oemtimeout=0", "recovery_mode"),
 ])
 def test_where_others_make_the_root_only_the_stages_run(initrd: Callable[..., dict[str, Any]], cmdline: str, sentinel: str) -> None:
     document = DOCUMENT.replace("path: /etc/made", "path: /tmp/made").replace("{path: /home/made", "{path: /run/made")
@@ -142,3 +142,9 @@ def test_where_others_make_the_root_only_the_stages_run(initrd: Callable[..., di
     assert told["mounts"] == ["ext4", "tmpfs"]
     assert "Running stage: initramfs.after" in told["log"]
     assert told["fstab"] is None
+
+
+def test_where_others_make_the_root_the_only_oem_partition_is_mounted_if_there_is_one(initrd: Callable[..., dict[str, Any]]) -> None:
+    document = DOCUMENT.replace("path: /etc/made", "path: /oem/made").replace("{path: /home/made", "{path: /run/made")
+    told = initrd("root=live:LABEL=COS_RECOVERY", document)
+    assert (told["code"], told["mounts"]) == (0, ["ext4", "ext4"])
