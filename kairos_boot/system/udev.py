@@ -33,15 +33,17 @@ class Partition:
 class Udev:
     """Partitions as udev has seen them; pyudev is loaded when it is first asked."""
 
-    def __init__(self) -> None:
-        import pyudev
+    def __init__(self, context: Any = None, monitor: Any = None) -> None:
+        if context is None:
+            import pyudev
 
-        self._context: Any = pyudev.Context()
-        self._monitor: Any = pyudev.Monitor.from_netlink(self._context)
-        self._monitor.filter_by("block")
-        self._monitor.start()  # before the first look, so that nothing falls between the two
+            context = pyudev.Context()
+            monitor = pyudev.Monitor.from_netlink(context)
+        self._monitor = monitor
+        monitor.filter_by("block")
+        monitor.start()  # before the first look, so that nothing falls between the two
         self._known: dict[str, Partition] = {}
-        for device in self._context.list_devices(subsystem="block"):
+        for device in context.list_devices(subsystem="block"):
             self._take(device)
 
     def _take(self, device: Any) -> None:
@@ -59,10 +61,10 @@ class Udev:
         """What udev knows now, by node."""
         return sorted(self._known.values(), key=lambda item: item.node)
 
-    def complete(self, disk: str) -> bool:
+    def complete(self, disk: str, kernel: str = "/sys/class/block") -> bool:
         """Whether udev has looked at every partition that the kernel found on *disk*: what is missing now will not come."""
         try:
-            names = [name for name in os.listdir(f"/sys/class/block/{disk}") if os.path.exists(f"/sys/class/block/{disk}/{name}/partition")]
+            names = [name for name in os.listdir(f"{kernel}/{disk}") if os.path.exists(f"{kernel}/{disk}/{name}/partition")]
         except OSError:
             return False
         return all(name in self._known for name in names)
