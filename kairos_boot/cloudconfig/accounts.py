@@ -57,6 +57,8 @@ class Accounts:
                 name = self.values.text(names[0], f"{path}.name") if names else ""
                 if name:
                     self._user(name, item, pairs, path)
+                elif any(key.value == "snapuser" for key, _ in pairs):
+                    self.values.doubt(item, path, "'snapuser' is not supported here, so nobody is made", "give the user a `name`")
                 else:
                     self.values.error(item, path, "the user has no name", "add `name: …`")
 

@@ -32,6 +32,9 @@ def plan(step: Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
             yield Invalid(step.where(KEY), "it names no device", "give device: {path: …} or device: {label: …}")
         return
     path = device.path.strip()
+    if path == "/":  # what cloud-init's growpart names; the root of a node is an image
+        yield Note(step.where(KEY, "device", "path"), "the root is an image, which does not grow", "name a disk, or a label such as COS_PERSISTENT")
+        return
     wrong = [error for index, partition in enumerate(layout.add_partitions) for error in _wrong(step, index, partition)]
     if not path and not device.label:
         wrong.append(Invalid(step.where(KEY, "device"), "it names neither a path nor a label"))

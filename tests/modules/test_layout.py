@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kairos_boot.actions.base import Invalid
+from kairos_boot.actions.base import Invalid, Note
 from kairos_boot.actions.layout import BASIC, BIOS_BOOT, ESP, LINUX, SWAP, ArrangeDisk, NewPartition
 from kairos_boot.errors import KairosError
 from kairos_boot.facts import Facts
@@ -38,6 +38,13 @@ def test_no_device_is_nothing_to_do_and_work_without_one_is_an_error(step: MakeS
     assert plan(step) == []
     [wrong] = plan(step, expand_partition={"size": 0})
     assert "no device" in wrong.message
+
+
+def test_the_root_does_not_grow_and_says_so(step: MakeStep) -> None:
+    """`growpart` of cloud-init names / in every example."""
+    [note] = plan(step, device={"path": "/"}, expand_partition={"size": 0})
+    assert isinstance(note, Note)
+    assert "COS_PERSISTENT" in note.hint
 
 
 def test_a_path_wins_over_a_label(step: MakeStep) -> None:

@@ -323,3 +323,14 @@ def test_secrets_are_in_no_message() -> None:
     """C5."""
     document = load('users: [{name: ada, plain_text_passwd: [tangerine], sudo: "tangerine\\nx"}]\nwrite_files: [{path: /a, content: [tangerine]}]\npassword: tangerine\n')
     assert "tangerine" not in " ".join(str(p) for p in document.problems)
+
+
+def test_a_user_of_the_snap_store_is_named_and_costs_nobody_else() -> None:
+    """The manual's example of users ends with one."""
+    text = "users:\n- {name: foo}\n- snapuser: joe@joeuser.io\n"
+    assert problems(text) == [("doubt", "3:3")]
+    assert list(load(text).steps("boot")[0].users) == ["foo"]
+
+
+def test_a_user_without_any_name_is_an_error_of_the_document() -> None:
+    assert problems("users:\n- {gecos: Nobody}\n") == [("error", "2:3")]
