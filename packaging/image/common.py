@@ -62,12 +62,13 @@ def digest(*parts: object) -> str:
     return total.hexdigest()[:16]
 
 
-def cached(kind: str, key: str, make: Callable[[Path], None], *, keep: int = 3) -> Path:
+def cached(kind: str, key: str, make: Callable[[Path], None], *, keep: int = 3, rest: int = 3600, cache: Path = CACHE) -> Path:
     """CACHE/kind/key, made by make(temporary path) if it is not there; a second builder of the same kind waits for the first.
 
-    The *keep* youngest results of a kind stay. A result that another process may be using is at least an hour old before it goes.
+    The *keep* youngest results of a kind stay. An older one goes when it has not been asked for during *rest* seconds and nobody
+    holds it (see `hold`; QEMU locks its disks itself).
     """
-    home = CACHE / kind
+    home = cache / kind
     home.mkdir(parents=True, exist_ok=True)
     final = home / key
     with locked(home / ".lock"):
@@ -79,9 +80,26 @@ def cached(kind: str, key: str, make: Callable[[Path], None], *, keep: int = 3) 
         os.utime(final)
         others = sorted((p for p in home.iterdir() if not p.name.startswith(".")), key=lambda p: p.stat().st_mtime, reverse=True)
         for old in others[keep:]:
-            if time.time() - old.stat().st_mtime > 3600:
+            if time.time() - old.stat().st_mtime > rest and not held(old):
                 discard(old)
     return final
+
+
+def hold(path: Path) -> None:
+    """Keep a file of the cache from being removed as long as this process lives."""
+    fcntl.flock(os.open(path, os.O_RDONLY | os.O_CLOEXEC), fcntl.LOCK_SH)
+
+
+def held(result: Path) -> bool:
+    """Does any process hold a file of *result*, by `hold` or by the locks that QEMU puts on its disks?"""
+    for path in [result] if result.is_file() else [p for p in result.iterdir() if p.is_file()]:
+        with path.open("r+b") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+    return False
 
 
 def discard(path: Path) -> None:

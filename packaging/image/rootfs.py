@@ -69,10 +69,13 @@ def add_blkid(root: Path) -> None:
     discard(wheels)
     venv = CACHE / "venv/bin/pip"
     pip = [venv] if venv.exists() else [sys.executable, "-m", "pip"]
-    run(*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", wheels, BLKID)
+    # Without debugging information, which names the directory that it was compiled in.
+    run("env", "CFLAGS=-O2 -g0", *pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", wheels, BLKID)
     [wheel] = wheels.glob("*.whl")
     target = root / "usr/lib/python3/dist-packages"
     run(sys.executable, "-m", "zipfile", "-e", wheel, target)
+    [record] = target.glob("pylibblkid-*/RECORD")
+    record.unlink()
 
 
 def add_grub_editenv(root: Path) -> None:

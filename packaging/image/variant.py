@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import disk
-from common import CACHE, MIB, cached, locked, make_ext4, run, write_tree
+from common import CACHE, MIB, cached, hold, locked, make_ext4, run, write_tree
 from node import OEM
 
 SSH_KEY = CACHE / "ssh/id_ed25519"
@@ -28,7 +28,9 @@ stages:
 def base(system_oem: Path = OEM, images: tuple[str, ...] = ("active", "passive", "recovery")) -> Path:
     """The cached raw disk with these default configurations and images; never write to it. `vmlinuz` and `initrd` lie beside it."""
     chosen = list(images)
-    return cached("disk", disk.key(system_oem, chosen), lambda draft: disk.build(draft, system_oem, chosen), keep=4) / "node.raw"
+    raw = cached("disk", disk.key(system_oem, chosen), lambda draft: disk.build(draft, system_oem, chosen), keep=4, rest=300) / "node.raw"
+    hold(raw)
+    return raw
 
 
 def access() -> dict[str, str]:
