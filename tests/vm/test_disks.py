@@ -6,6 +6,7 @@ Two boots: after the first one the blank disk is larger and the media carry some
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +60,10 @@ print(json.dumps({
     "sizes": [int(line) for line in read("/run/sizes").split()],
     "kept": read("/run/data/kept"),
     "swaps": run("swapon", "--show=NAME", "--noheadings").split(),
-    "vda": [read("/run/vda-before"), run("sfdisk", "--dump", "/dev/vda") + run("sha256sum", "/dev/vda1", "/dev/vda2")],
+    "vda": [read("/run/vda-before"), run("sfdisk", "--dump", "/dev/vda")],
     "oem": {d: sorted(os.listdir(d)) for d in ("/oem/95_userdata", "/oem/96_script") if os.path.isdir(d)},
     "userdata": read("/oem/95_userdata/userdata.yaml"), "script": read("/oem/96_script/userdata"), "runs": read("/usr/local/script-runs"),
-    "hostname": run("hostname").strip(), "passwd": run("getent", "passwd"),
+    "names": read("/run/names").split(), "passwd": run("getent", "passwd"),
     "ada": read("/home/ada/.ssh/authorized_keys"), "root": read("/root/.ssh/authorized_keys"),
     "file": read("/etc/from-disc"), "ran": os.path.exists("/run/runcmd-ran"),
     "nowhere": os.listdir("/run/nowhere") if os.path.isdir("/run/nowhere") else [],
@@ -224,14 +225,15 @@ def test_the_disk_of_the_node_is_left_alone(name: str, request: pytest.FixtureRe
     ranges = {part["name"]: (part["start"] * SECTOR, (part["start"] + part["size"]) * SECTOR) for part in table}
     for start, end in written(node.machine.disk):
         touched = [part for part, (begin, finish) in ranges.items() if start < finish and end > begin]
-        assert not {"bios", "efi", "recovery", "state"} & set(touched), f"bytes {start} to {end} were written"
+        # Not `state`: the kernel writes to a journal's superblock even when it mounts read-only.
+        assert not {"bios", "efi", "recovery"} & set(touched), f"bytes {start} to {end} were written"
 
 
 # Datasources
 
 
 def test_the_initrd_takes_user_data_and_metadata_from_the_nocloud_disc(first: Node) -> None:
-    [step] = first.steps(stage="rootfs.before", step="NoCloud")
+    [step] = first.steps(stage="rootfs.before", step="Datasources.NoCloud")
     assert step["result"] == "done", step
     assert first.facts["disks"]["oem"]["/oem/95_userdata"] == ["00_metadata.yaml", "userdata", "userdata.yaml"]
     assert first.facts["disks"]["userdata"] == USERDATA
@@ -243,13 +245,13 @@ def test_the_first_boot_has_the_users_keys_host_name_and_file_of_the_disc(first:
     assert ada.endswith(":/bin/bash")
     assert disks["ada"].splitlines() == [KEYS[0]]
     assert KEYS[1] in disks["root"].splitlines()
-    assert disks["hostname"] == "from-disc"
+    assert disks["names"] == ["from-disc"]
     assert disks["file"] == "written"
     assert disks["ran"]
 
 
 def test_the_script_of_the_config_drive_runs_as_root(first: Node) -> None:
-    [step] = first.steps(stage="network", step="Script")
+    [step] = first.steps(stage="network", step="Datasources.Script")
     assert step["result"] == "done", step
     assert first.facts["disks"]["script"] == SCRIPT
     assert first.facts["disks"]["runs"] == "ran as root\n"
@@ -262,8 +264,8 @@ def test_the_media_are_read_and_neither_written_nor_kept_mounted(first: Node, di
 
 def test_media_are_taken_once(second: Node) -> None:
     disks = second.facts["disks"]
-    assert second.steps(stage="rootfs.before", step="NoCloud")[0]["result"] == "skipped"
-    assert second.steps(stage="network", step="Script")[0]["result"] == "skipped"
+    assert second.steps(stage="rootfs.before", step="Datasources.NoCloud")[0]["result"] == "skipped"
+    assert second.steps(stage="network", step="Datasources.Script")[0]["result"] == "skipped"
     assert disks["userdata"] == USERDATA
     assert disks["script"] == SCRIPT
     assert disks["runs"] == "ran as root\n"
@@ -274,18 +276,18 @@ def test_the_next_boot_has_the_users_keys_and_host_name_of_what_was_taken(second
     assert [line for line in disks["passwd"].splitlines() if line.startswith("ada:")]
     assert disks["ada"].splitlines() == [KEYS[0]]
     assert KEYS[1] in disks["root"].splitlines()
-    assert disks["hostname"] == "from-disc"
+    assert disks["names"] == ["from-disc"]
     assert disks["file"] == "written"
 
 
 @pytest.mark.parametrize("name", ["first", "second"])
 def test_clouds_that_do_not_answer_cost_at_most_their_budget_and_are_named(name: str, request: pytest.FixtureRequest) -> None:
     node = request.getfixturevalue(name)
-    items = [r for r in node.facts["ledger"] if r["kind"] == "item" and (r["stage"], r["step"]) == ("network", "Clouds") and r["result"] == "failed"]
+    items = [r for r in node.facts["ledger"] if r["kind"] == "item" and (r["stage"], r["step"]) == ("network", "Datasources.Clouds") and r["result"] == "failed"]
     [search] = items
     assert "no metadata/userdata found" in search["error"]
     for provider in ("aws", "gcp", "openstack", "azure", "hetzner", "vultr", "digitalocean", "metaldata", "scaleway", "maas", "vmware"):
-        assert f"{provider}: " in search["error"]
+        assert re.search(rf"\b{provider}\b", search["error"]), provider
     assert search["duration"] > 1, "an address that answers is not dead"
     assert search["duration"] < NETWORK_BUDGET + 3, "3 s are for threads that an emulated processor starts"
     assert node.facts["disks"]["nowhere"] == []
