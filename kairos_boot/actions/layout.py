@@ -140,6 +140,10 @@ class ArrangeDisk:
             starts = {slot.start: slot for slot in table.slots if slot.number not in known}
             formats += [(p, starts[start]) for p, start, _ in new]
         failures = self._format(host, disk, formats, fresh={start for _, start, _ in new})
+        if formats:
+            from kairos_boot.system.blockdev import look_again
+
+            look_again(host, [partitions.node_of(disk, slot.number) for _, slot in formats])
         if self.expand is not None:
             changed = self._expand(host, disk, table, final) or changed
         if failures:
@@ -178,7 +182,14 @@ class ArrangeDisk:
             path = f"/dev/disk/{kind}/{name}"
             if host.exists(path):
                 return path
-        raise KairosError("no partition has this file system label or name", f"LABEL={self.label}")
+        from kairos_boot.system.blkid import labelled
+
+        found = labelled(host, self.label)  # udev has not looked yet, or there is none
+        if len(found) > 1:
+            raise KairosError(f"several devices have this file system label: {', '.join(found)}", f"LABEL={self.label}", "name the disk by path")
+        if not found:
+            raise KairosError("no partition has this file system label or name", f"LABEL={self.label}")
+        return found[0]
 
     def _mounted_on(self, path: str) -> str:
         from kairos_boot.system.mounts import at, mounted

@@ -7,6 +7,10 @@ import os
 from kairos_boot.errors import KairosError
 from kairos_boot.records import record
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kairos_boot.system.host import Host
+
 
 @record
 class Content:
@@ -39,3 +43,19 @@ def probe(path: str) -> Content:
         return Content()
     values = {str(key): str(value) for key, value in prober.items()}
     return Content(values.get("TYPE", ""), values.get("LABEL", ""), values.get("UUID", ""), values.get("USAGE", ""))
+
+
+def labelled(host: Host, name: str) -> list[str]:
+    """The devices whose file system has the label *name*, found by looking at all of them."""
+    try:
+        devices = [item for item in sorted(os.listdir(host.path("/sys/class/block"))) if not item.startswith(("ram", "zram", "fd", "sr"))]
+    except OSError:
+        return []
+    found = []
+    for device in devices:
+        try:
+            if probe(host.path(f"/dev/{device}")).label == name:
+                found.append(f"/dev/{device}")
+        except KairosError:
+            continue  # nothing that can be read, such as a loop device without a file
+    return found

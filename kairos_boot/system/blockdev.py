@@ -10,6 +10,12 @@ import sys
 
 from kairos_boot.errors import KairosError, reason
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kairos_boot.system.host import Host
+
 _BLKPG, _ADD, _DELETE, _RESIZE = 0x1269, 1, 2, 3
 SYSFS_SECTOR = 512
 """Bytes of the sectors that sysfs counts in, whatever the disk's are."""
@@ -72,3 +78,20 @@ def _change(fd: int, disk: str, operation: int, number: int, start: int, size: i
             return  # udev's own look at the table was quicker
         hint = "it is in use; the new table counts from the next boot" if error.errno == errno.EBUSY else ""
         raise KairosError(f"the kernel does not take partition {number}: {reason(error)}", disk, hint) from error
+
+
+def look_again(host: Host, nodes: Sequence[str]) -> None:
+    """Have udev look at *nodes*, which have just been formatted, and wait for their links below /dev/disk.
+
+    It looks at a partition when that appears, and watches it only from then on: a format that ended in between is missed, and
+    the links by label and uuid would not come before the next boot.
+    """
+    if not host.exists("/run/udev/control"):
+        return
+    for node in nodes:
+        try:
+            with open(host.path(f"/sys/class/block/{os.path.basename(os.path.realpath(node))}/uevent"), "w", encoding="ascii") as file:
+                file.write("change")
+        except OSError:
+            continue  # a file, or a container's read-only /sys
+    host.processes.run(("udevadm", "settle", "--timeout=10"), timeout=20)

@@ -300,3 +300,21 @@ def test_gaps_in_the_numbering_are_no_obstacle(disk: Disk) -> None:
     assert final
     assert final.name == "d"
     assert probe(disk.part(final.number)).label == "D"
+
+
+def test_a_label_is_found_where_udev_has_made_no_link(disk: Disk) -> None:
+    disk.sfdisk("size=20MiB\n", "--append")
+    subprocess.run(["mkfs.ext4", "-q", "-L", "zz-test-label", disk.part(1)], check=True)
+    assert not os.path.exists("/dev/disk/by-label/zz-test-label")
+    assert ArrangeDisk(label="zz-test-label", expand=40, where="x").apply(Host("/")) is True
+    assert [slot.size for slot in disk.table().slots] == [40 * MIB // 512]
+
+
+def test_a_label_that_two_file_systems_have_is_refused(disk: Disk) -> None:
+    disk.sfdisk("size=20MiB\nsize=20MiB\n", "--append")
+    for number in (1, 2):
+        subprocess.run(["mkfs.ext4", "-q", "-L", "zz-test-twice", disk.part(number)], check=True)
+    before = digest(disk.file)
+    with pytest.raises(KairosError, match="several devices have this"):
+        ArrangeDisk(label="zz-test-twice", expand=0, where="x").apply(Host("/"))
+    assert digest(disk.file) == before
