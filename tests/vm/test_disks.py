@@ -56,7 +56,7 @@ print(json.dumps({
     "probes": {p: dict(line.split("=", 1) for line in run("blkid", "-p", "-o", "export", p).splitlines()) for p in parts},
     "kernel": {p: int(read("/sys/class/block/%s/size" % p[5:]) or 0) for p in parts},
     "size": int(read("/sys/class/block/vdb/size")),
-    "verify": run("sfdisk", "--verify", "/dev/vdb"),
+    "links": sorted(os.listdir("/dev/disk/by-label")), "verify": run("sfdisk", "--verify", "/dev/vdb"),
     "sizes": [int(line) for line in read("/run/sizes").split()],
     "kept": read("/run/data/kept"),
     "swaps": run("swapon", "--show=NAME", "--noheadings").split(),
@@ -179,6 +179,10 @@ def test_each_partition_has_its_file_system_and_label(first: Node) -> None:
     probes = first.facts["disks"]["probes"]
     found = [(probes[part["node"]].get("TYPE"), probes[part["node"]].get("LABEL")) for part in parts(first)]
     assert found == [("ext4", "FIRST"), ("vfat", "EXCHANGE"), ("swap", "PAGING"), (None, None), ("ext4", "DATA")]
+
+
+def test_udev_knows_the_new_file_systems(first: Node) -> None:
+    assert {"FIRST", "EXCHANGE", "PAGING", "DATA"} <= set(first.facts["disks"]["links"])
 
 
 def test_the_new_file_systems_are_used_in_the_same_stage(first: Node) -> None:
