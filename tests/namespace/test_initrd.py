@@ -32,13 +32,14 @@ from kairos_boot.system import mounts
 
 def initrd(node, cmdline, document, disk=True):
     root = home + "/initrd"
-    for path in ("/usr", "/bin", "/lib", "/lib64", "/sbin", "/proc", "/sys", "/dev", {top!r}):
+    for path in ("/usr", "/bin", "/lib", "/lib64", "/sbin", "/proc", "/sys", "/dev"):
         if os.path.islink(path):
             os.makedirs(os.path.dirname(root + path), exist_ok=True); os.symlink(os.readlink(path), root + path)
         elif os.path.isdir(path):
             os.makedirs(root + path); mounts.mount(path, root + path, flags=mounts.BIND | mounts.REC)
-    for path in ("/run", "/etc", "/tmp", "/sysroot"):
+    for path in ("/run", "/etc", "/tmp", "/sysroot", "/checkout"):
         os.makedirs(root + path)
+    mounts.mount({top!r}, root + "/checkout", flags=mounts.BIND)
     mounts.mount("tmpfs", root + "/run", "tmpfs")
     mounts.mount(node.sysroot, root + "/sysroot", flags=mounts.BIND | mounts.REC)
     open(home + "/cmdline", "w").write(cmdline)
@@ -50,7 +51,7 @@ def initrd(node, cmdline, document, disk=True):
             for p in node.partitions_:
                 file.write("\\t".join((p.node, p.disk, p.label, p.fstype, p.partuuid, p.uuid)) + "\\n")
     def enter():
-        os.chroot(root); os.chdir({top!r})
+        os.chroot(root); os.chdir("/checkout")
     done = subprocess.run(["/usr/bin/python3", "-B", "-m", "kairos_boot", "initrd", "root"], preexec_fn=enter, capture_output=True, text=True)
     def read(path):
         try:
