@@ -151,9 +151,9 @@ class RequireGroup:
         """The group and who needs it."""
         return f"check that the group {self.group} of user {self.user} exists"
 
-    def differs(self, host: Host) -> bool | None:  # noqa: ARG002
-        """It changes nothing."""
-        return False
+    def differs(self, host: Host) -> bool | None:
+        """It changes nothing; None where the group is missing, since an earlier step of a plan may make it."""
+        return None if read_table(host, "group").fields(self.group) is None else False
 
     def apply(self, host: Host) -> bool:
         """Look. KairosError: no such group."""

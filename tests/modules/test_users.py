@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kairos_boot.actions.accounts import EnsureUser
+from kairos_boot.actions.accounts import EnsureUser, RequireGroup
 from kairos_boot.facts import Facts
 from kairos_boot.modules import users
 from kairos_boot.system.accounts import lookup_group, lookup_user
@@ -322,3 +322,9 @@ def test_look_ups_name_who_is_missing(node: Node) -> None:
     for lookup, name in ((lookup_user, "stranger"), (lookup_user, "0"), (lookup_group, "nosuch"), (lookup_group, "50")):
         with pytest.raises(Exception, match=name):
             lookup(node, name)
+
+
+def test_a_plan_does_not_call_a_missing_group_satisfied(node: Node) -> None:
+    """An earlier step of the plan may make it, so only the run can tell."""
+    assert RequireGroup("ada", "wheel").differs(node) is False
+    assert RequireGroup("ada", "nowhere").differs(node) is None
