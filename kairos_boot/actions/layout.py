@@ -7,12 +7,14 @@ import stat
 
 from kairos_boot.errors import KairosError
 from kairos_boot.records import record
+from kairos_boot.system import filesystems
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kairos_boot.system.host import Host
     from kairos_boot.system.partitions import Slot, Table
 
+UNFORMATTED, LABEL_LIMITS = filesystems.UNFORMATTED, filesystems.LABEL_LIMITS
 LINUX = "0FC63DAF-8483-4772-8E79-3D69D8477DE4"
 BASIC = "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7"
 SWAP = "0657FD6D-A4AB-43C4-84E5-0933C84B4F4F"
@@ -38,14 +40,12 @@ class NewPartition:
 
     def script(self, start: int, sectors: int) -> str:
         """Its line for sfdisk."""
-        from kairos_boot.system.filesystems import FAT
-
         kind, attribute = LINUX, ""
-        if self.fstype in FAT:
+        if self.fstype in filesystems.FAT:
             kind, attribute = (ESP, "RequiredPartition") if self.bootable else (BASIC, "")
         elif self.fstype == "swap":
             kind = SWAP
-        elif self.bootable and self.fstype not in ("noformat", "-", "none"):
+        elif self.bootable and self.fstype not in UNFORMATTED:
             kind, attribute = BIOS_BOOT, "LegacyBIOSBootable"
         words = [f"start={start}", f"size={sectors}", f"type={kind}"]
         words += [f'name="{self.name}"'] if self.name else []
@@ -230,7 +230,6 @@ class ArrangeDisk:
     def _missing(self, table: Table) -> list[tuple[NewPartition, Slot | None]]:
         """The partitions to make, and with their slot those that an interrupted run left without a file system."""
         from kairos_boot.system.blkid import probe
-        from kairos_boot.system.filesystems import UNFORMATTED, is_blank
 
         found: list[tuple[NewPartition, Slot | None]] = []
         named = {slot.name: slot for slot in table.slots if slot.name}
@@ -241,7 +240,7 @@ class ArrangeDisk:
             if slot is None:
                 if not partition.label or partition.label not in labelled:
                     found.append((partition, None))
-            elif partition.fstype not in UNFORMATTED and os.path.exists(slot.node) and not probe(slot.node).fstype and is_blank(slot.node):
+            elif partition.fstype not in UNFORMATTED and os.path.exists(slot.node) and not probe(slot.node).fstype and filesystems.is_blank(slot.node):
                 found.append((partition, slot))
         return found
 
@@ -263,12 +262,11 @@ class ArrangeDisk:
         return placed
 
     def _format(self, host: Host, disk: str, formats: list[tuple[NewPartition, Slot]], fresh: set[int]) -> list[str]:
-        from kairos_boot.system import filesystems
         from kairos_boot.system.partitions import node_of
 
         failures = []
         for partition, slot in formats:
-            if partition.fstype in filesystems.UNFORMATTED:
+            if partition.fstype in UNFORMATTED:
                 continue
             node = node_of(disk, slot.number)
             try:
@@ -300,7 +298,7 @@ class ArrangeDisk:
         return end - final.end
 
     def _expand(self, host: Host, disk: str, table: Table, named: str) -> bool:
-        from kairos_boot.system import filesystems, partitions
+        from kairos_boot.system import partitions
         from kairos_boot.system.blkid import probe
 
         growth = self._growth(table)

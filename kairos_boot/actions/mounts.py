@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kairos_boot.errors import KairosError
+from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
 from kairos_boot.system import mounts
 
@@ -41,7 +41,7 @@ class Mount:
             _directory(target, self.mode)
             mounts.mount(self.source, target, self.fstype, self.options)
         except OSError as error:
-            raise KairosError(f"cannot mount {self.source}: {os.strerror(error.errno or 0)}", self.target) from error
+            raise KairosError(f"cannot mount {self.source}: {reason(error)}", self.target) from error
         return True
 
 
@@ -86,7 +86,7 @@ class Overlay:
             words = [f"{name}={_escaped(path)}" for name, path in (("lowerdir", target), ("upperdir", upper), ("workdir", work))]
             mounts.mount("overlay", target, "overlay", words)
         except OSError as error:
-            raise KairosError(f"cannot mount the overlay: {os.strerror(error.errno or 0)}", self.target) from error
+            raise KairosError(f"cannot mount the overlay: {reason(error)}", self.target) from error
         return True
 
 
@@ -116,7 +116,7 @@ class Bind:
         try:
             mounts.mount(host.path(self.source), host.path(self.target), options=("bind",))
         except OSError as error:
-            raise KairosError(f"cannot bind {self.source}: {os.strerror(error.errno or 0)}", self.target) from error
+            raise KairosError(f"cannot bind {self.source}: {reason(error)}", self.target) from error
         return True
 
 

@@ -11,7 +11,7 @@ from kairos_boot.boot import fstab, persist, root
 from kairos_boot.boot.disk import elsewhere, find_label, find_spec, find_state
 from kairos_boot.boot.image import RECOVER, STATE_DIRECTORY, check_file_system
 from kairos_boot.boot.report import FatalError
-from kairos_boot.errors import KairosError
+from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import replace
 from kairos_boot.system.host import Host
 
@@ -80,7 +80,7 @@ class Builder:
         try:
             mounts.mount("", self.sysroot, options=("remount", "rw"))
         except OSError as error:
-            raise KairosError(f"cannot remount: {os.strerror(error.errno or 0)}", self.sysroot) from error
+            raise KairosError(f"cannot remount: {reason(error)}", self.sysroot) from error
 
     def oem(self) -> bool:
         """Mount the OEM partition; without it the node boots, degraded (D3)."""
@@ -186,7 +186,7 @@ class Builder:
         try:
             os.makedirs(target)
         except OSError as error:
-            text = f"{part.where} is not in the image and cannot be made ({os.strerror(error.errno or 0)}): it is left out"
+            text = f"{part.where} is not in the image and cannot be made ({reason(error)}): it is left out"
             if os.path.lexists(target) and not stat.S_ISDIR(os.stat(target).st_mode):
                 text = f"{part.where} is no directory in the image: it is left out"
             self.report.warn(text)
@@ -224,7 +224,7 @@ class Builder:
             try:
                 replace_file(path, fstab.render(self.lines).encode("utf-8", "surrogateescape"), 0o644, 0, 0)
             except OSError as error:
-                raise KairosError(f"cannot write it: {os.strerror(error.errno or 0)}", "/etc/fstab", "/etc belongs into RW_PATHS") from error
+                raise KairosError(f"cannot write it: {reason(error)}", "/etc/fstab", "/etc belongs into RW_PATHS") from error
 
         self.report.part("Wrote /etc/fstab", write, what="fstab", where="/etc/fstab")
 

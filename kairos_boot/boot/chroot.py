@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from kairos_boot.errors import KairosError
+from kairos_boot.errors import KairosError, reason
 from kairos_boot.system import mounts
 
 TYPE_CHECKING = False
@@ -33,7 +33,7 @@ def inside(root: str, work: Callable[[], int], shared: tuple[str, ...] = SHARED)
                     bound.append(target)
                     mounts.mount("", target, flags=mounts.SLAVE | mounts.REC)  # what is unmounted here must not go there
             except OSError as error:
-                raise KairosError(f"cannot bind {path} for the stage: {os.strerror(error.errno or 0)}", target) from error
+                raise KairosError(f"cannot bind {path} for the stage: {reason(error)}", target) from error
         return _fork(root, work)
     finally:
         for target in reversed(bound):

@@ -7,7 +7,7 @@ import os
 from kairos_boot.boot import ext4
 from kairos_boot.boot.disk import find_state
 from kairos_boot.boot.report import FatalError
-from kairos_boot.errors import KairosError
+from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
 
 TYPE_CHECKING = False
@@ -131,7 +131,7 @@ def check_image(path: str, state: BootState, fsck: Sequence[str], processes: Pro
         there = ", ".join(sorted(os.listdir(folder))) if os.path.isdir(folder) else "no such directory"
         raise FatalError(f"the state image is missing; in its directory: {there or 'nothing'}", path, RECOVER) from error
     except OSError as error:
-        raise FatalError(f"the state image cannot be read: {os.strerror(error.errno or 0)}", path, RECOVER) from error
+        raise FatalError(f"the state image cannot be read: {reason(error)}", path, RECOVER) from error
     except KairosError as error:
         raise FatalError(f"the state image is damaged: {error.message}", path, RECOVER) from error
     if state.image_label and label != state.image_label:

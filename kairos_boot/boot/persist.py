@@ -15,7 +15,7 @@ import stat
 
 from kairos_boot.boot import manifest
 from kairos_boot.boot.entries import describe, place, remove_tree, stage, walk
-from kairos_boot.errors import KairosError
+from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
 
 TYPE_CHECKING = False
@@ -112,7 +112,7 @@ def synchronise(trees: Sequence[Tree], manifests: str, identity: str, sync: Call
         remove_tree(f"{manifests}/new")
         os.makedirs(f"{manifests}/new", mode=0o700)
     except OSError as error:
-        raise KairosError(f"cannot keep persistent directories in step: {os.strerror(error.errno or 0)}", manifests) from error
+        raise KairosError(f"cannot keep persistent directories in step: {reason(error)}", manifests) from error
     outcomes, works = [], []
     for tree in trees:
         try:
@@ -141,7 +141,7 @@ def synchronise(trees: Sequence[Tree], manifests: str, identity: str, sync: Call
 
 
 def _why(error: OSError) -> str:
-    return f"{error.filename}: {os.strerror(error.errno or 0)}" if error.filename else os.strerror(error.errno or 0)
+    return f"{error.filename}: {reason(error)}" if error.filename else reason(error)
 
 
 class _Work:

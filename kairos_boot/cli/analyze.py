@@ -9,11 +9,10 @@ Tells where the time of a boot went: `blame` lists the steps by duration, `timel
 
 from __future__ import annotations
 
-import os
 import sys
 
 from kairos_boot.cli.arguments import UsageError, parse
-from kairos_boot.errors import KairosError
+from kairos_boot.errors import KairosError, reason
 from kairos_boot.reports import analyze
 from kairos_boot.reports.history import load
 from kairos_boot.system.host import Host
@@ -43,4 +42,4 @@ def _write(path: str, text: str) -> None:
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        raise KairosError(f"cannot be written: {os.strerror(error.errno or 0)}", path) from error
+        raise KairosError(f"cannot be written: {reason(error)}", path) from error

@@ -15,7 +15,7 @@ from kairos_boot.boot.report import LOG, Report, TextLog
 from kairos_boot.boot.state import BootState, detect, efivar, write_sentinels
 from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import UsageError
-from kairos_boot.errors import KairosError
+from kairos_boot.errors import KairosError, reason
 from kairos_boot.system.host import Host
 from kairos_boot.system.udev import Partition
 
@@ -65,7 +65,7 @@ class Node:
         try:
             mounts.mount(source, target, fstype, options)
         except OSError as error:
-            raise KairosError(os.strerror(error.errno or 0), target) from error
+            raise KairosError(reason(error), target) from error
 
     def attach(self, path: str, *, read_only: bool) -> str:
         """See loop.attach."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kairos_boot.actions.base import Invalid, Note
-from kairos_boot.actions.layout import ArrangeDisk, NewPartition
+from kairos_boot.actions.layout import LABEL_LIMITS, UNFORMATTED, ArrangeDisk, NewPartition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 KEY = "layout"
 SCRIPT = "script://"
 TIME_LIMIT = 600.0
-LABELS = {"ext2": 16, "ext3": 16, "ext4": 16, "xfs": 12, "btrfs": 255, "swap": 15, "fat": 11, "fat16": 11, "fat32": 11, "vfat": 11}
-"""File systems that can be made, and how many bytes their label may have."""
-UNFORMATTED = ("noformat", "-", "none")
 NAME_UNITS = 36
 """UTF-16 code units of a GPT partition's name."""
 
@@ -69,10 +66,10 @@ def _wrong(step: Step, index: int, partition: Partition) -> Iterator[Invalid]:
         return step.where(KEY, "add_partitions", index, key)
 
     fstype = partition.filesystem or "ext2"
-    if fstype not in LABELS and fstype not in UNFORMATTED:
-        yield Invalid(at("filesystem"), f"unsupported file system type: {fstype!r}", f"use one of {', '.join((*LABELS, *UNFORMATTED))}")
-    elif len(partition.fsLabel.encode()) > LABELS.get(fstype, 255):
-        yield Invalid(at("fsLabel"), f"{fstype} filesystem label {partition.fsLabel!r} cannot be longer than {LABELS[fstype]} characters")
+    if fstype not in LABEL_LIMITS and fstype not in UNFORMATTED:
+        yield Invalid(at("filesystem"), f"unsupported file system type: {fstype!r}", f"use one of {', '.join((*LABEL_LIMITS, *UNFORMATTED))}")
+    elif len(partition.fsLabel.encode()) > LABEL_LIMITS.get(fstype, 255):
+        yield Invalid(at("fsLabel"), f"{fstype} filesystem label {partition.fsLabel!r} cannot be longer than {LABEL_LIMITS[fstype]} characters")
     if len(partition.pLabel.encode("utf-16-le")) > 2 * NAME_UNITS:
         yield Invalid(at("pLabel"), f"a partition's name cannot be longer than {NAME_UNITS} characters: {partition.pLabel!r}")
     if any(c in '"\\' or not c.isprintable() for c in partition.pLabel):

@@ -9,7 +9,7 @@ import io
 import os
 import re
 
-from kairos_boot.errors import KairosError
+from kairos_boot.errors import KairosError, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def collect(host: Host, target: str) -> list[str]:
             for name, argv in {**COMMANDS, **{f"journal/{unit}.log": _journal(unit) for unit in UNITS}}.items():
                 missed += _output(host, archive, name, argv)
     except OSError as error:
-        raise KairosError(f"cannot be written: {os.strerror(error.errno or 0)}", target) from error
+        raise KairosError(f"cannot be written: {reason(error)}", target) from error
     return missed
 
 
@@ -78,7 +78,7 @@ def _file(host: Host, archive: tarfile.TarFile, path: str) -> list[str]:
     try:
         data = host.read(path)
     except OSError as error:
-        return [f"{path}: {os.strerror(error.errno or 0)}"]
+        return [f"{path}: {reason(error)}"]
     if data is not None:
         _add(host, archive, f"files{path}", data[-LARGEST:])
     return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kairos_boot.errors import KairosError
+from kairos_boot.errors import KairosError, reason
 from kairos_boot.stages.ledger import DIRECTORY, KEPT, kept, read
 
 TYPE_CHECKING = False
@@ -215,7 +215,7 @@ def load(host: Host, ago: str = "0") -> Boot:
         data = host.read(path)
     except OSError as error:
         hint = "run it with sudo" if os.geteuid() else ""
-        raise KairosError(f"cannot be read: {os.strerror(error.errno or 0)}", path, hint) from error
+        raise KairosError(f"cannot be read: {reason(error)}", path, hint) from error
     if data is None:
         if os.geteuid() and not os.access(host.path(DIRECTORY), os.R_OK | os.X_OK) and host.exists(DIRECTORY):
             raise KairosError("cannot be read", path, "run it with sudo")

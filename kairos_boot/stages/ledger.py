@@ -21,6 +21,8 @@ import errno
 import os
 import time
 
+from kairos_boot.errors import reason
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +72,7 @@ class Ledger:
             self._torn = True
             self._torn = os.write(self._fd, data) != len(data)
         except OSError as error:
-            self.error = f"{self.path}: {os.strerror(error.errno or 0)}"
+            self.error = f"{self.path}: {reason(error)}"
 
     def _open(self) -> None:
         os.makedirs(os.path.dirname(self.path), exist_ok=True)
@@ -91,7 +93,7 @@ class Ledger:
                 return False  # nothing was written yet
             if not self._complained:
                 self._complained = True
-                self.write("kept", result="failed", where=directory, error=os.strerror(error.errno or 0))
+                self.write("kept", result="failed", where=directory, error=reason(error))
             return False
         return True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kairos_boot.errors import KairosError
+from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
 
 TYPE_CHECKING = False
@@ -36,7 +36,7 @@ def probe(path: str) -> Content:
         prober.enable_partitions(True)
         found = prober.do_safeprobe()
     except OSError as error:
-        raise KairosError(f"cannot be probed: {os.strerror(error.errno) if error.errno else error}", path) from error
+        raise KairosError(f"cannot be probed: {reason(error)}", path) from error
     except RuntimeError as error:
         raise KairosError(f"what is on it is ambiguous ({error})", path, "wipe the old signature with wipefs, after looking at it") from error
     if not found:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 FAT = ("fat", "fat16", "fat32", "vfat")
 EXT = ("ext2", "ext3", "ext4")
 UNFORMATTED = ("noformat", "-", "none")
-LABEL_LIMITS = {**dict.fromkeys(EXT, 16), **dict.fromkeys(FAT, 11), "xfs": 12, "btrfs": 255, "swap": 15}
-"""Bytes of a label, by file system."""
+LABEL_LIMITS = {**dict.fromkeys(EXT, 16), "xfs": 12, "btrfs": 255, "swap": 15, **dict.fromkeys(FAT, 11)}
+"""File systems that can be made, and how many bytes their label may have."""
 WIPED = 1 << 20
 """Bytes at the start of a new partition that are zeroed: what lay there before must not be taken for its content."""
 

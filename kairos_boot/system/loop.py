@@ -7,7 +7,7 @@ import fcntl
 import os
 import sys
 
-from kairos_boot.errors import KairosError
+from kairos_boot.errors import KairosError, reason
 
 _CONFIGURE, _GET_FREE, _CLEAR = 0x4C0A, 0x4C82, 0x4C01
 _READ_ONLY = 1
@@ -26,11 +26,11 @@ def attach(path: str, *, read_only: bool = True) -> str:
     try:
         file = os.open(path, (os.O_RDONLY if read_only else os.O_RDWR) | os.O_CLOEXEC)
     except OSError as error:
-        raise KairosError(f"cannot open the image: {os.strerror(error.errno or 0)}", path) from error
+        raise KairosError(f"cannot open the image: {reason(error)}", path) from error
     try:
         return _attach(file, path, read_only=read_only)
     except OSError as error:
-        raise KairosError(f"cannot attach the image to a loop device: {os.strerror(error.errno or 0)}", path,
+        raise KairosError(f"cannot attach the image to a loop device: {reason(error)}", path,
                           "the initrd needs the kernel module loop") from error
     finally:
         os.close(file)
