@@ -161,7 +161,7 @@ def treat(data: bytes, host: Host) -> None:
                     action.describe()
                     try:
                         if key not in OFFLINE:
-                            action.differs(host)
+                            action.would_change(host)
                             action.apply(host)
                     except KairosError as error:
                         str(error)

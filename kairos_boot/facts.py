@@ -30,7 +30,7 @@ class Facts:
         """*text* with its template expanded; a template that fails is a warning, and the text stays as it is (spec/engine.md 3.8)."""
         if "{{" not in text:
             return text
-        from kairos_boot.cloudconfig.template import render
+        from kairos_boot.template import render
 
         try:
             return render(text, {"Values": self._gather()})
@@ -42,7 +42,7 @@ class Facts:
         """A host name with its template expanded (`.MachineID`, `.Random`, `.UUID`, `.ProtectedID`). KairosError: it fails."""
         if "{{" not in text:
             return text
-        from kairos_boot.cloudconfig.template import render
+        from kairos_boot.template import render
 
         return render(text, self._hostname_data(), strict=True)
 

@@ -58,7 +58,7 @@ class EnsureUser:
         known = "; ".join(filter(None, words))
         return f"ensure user {self.name}" + (f" ({known})" if known else "")
 
-    def differs(self, host: Host) -> bool | None:
+    def would_change(self, host: Host) -> bool | None:
         """Whether there is no such account, or it has another password."""
         account = read_table(host, "user").fields(self.name)
         if account is None:
@@ -74,7 +74,7 @@ class EnsureUser:
         A home that cannot be made does not stop the account: it is there when the error comes.
         """
         try:
-            if not self.differs(host):
+            if not self.would_change(host):
                 return False
             with Accounts(host) as accounts:
                 line = accounts.table("user").fields(self.name)
@@ -151,7 +151,7 @@ class RequireGroup:
         """The group and who needs it."""
         return f"check that the group {self.group} of user {self.user} exists"
 
-    def differs(self, host: Host) -> bool | None:
+    def would_change(self, host: Host) -> bool | None:
         """It changes nothing; None where the group is missing, since an earlier step of a plan may make it."""
         return None if read_table(host, "group").fields(self.group) is None else False
 

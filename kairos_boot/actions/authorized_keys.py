@@ -47,7 +47,7 @@ class AuthorizedKeys:
             return f"add the ssh keys of {shown(self.url)} for user {self.user}"
         return f"add {len(self.lines)} ssh key{'s' if len(self.lines) != 1 else ''} for user {self.user}"
 
-    def differs(self, host: Host) -> bool | None:
+    def would_change(self, host: Host) -> bool | None:
         """Whether a key is missing; None where only fetching tells, or an account that is not there yet."""
         if self.url or not self._is_there(host):
             return None

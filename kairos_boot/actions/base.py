@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         def describe(self) -> str:
             """One line for people: a verb and its object, without secrets (C5)."""
 
-        def differs(self, host: Host) -> bool | None:
+        def would_change(self, host: Host) -> bool | None:
             """Whether `apply` would change something; None where only doing it tells (a command)."""
 
         def apply(self, host: Host) -> bool:
@@ -36,7 +36,7 @@ class Invalid:
         """The error's line."""
         return str(self._error())
 
-    def differs(self, host: Host) -> bool | None:  # noqa: ARG002
+    def would_change(self, host: Host) -> bool | None:  # noqa: ARG002
         """Nothing can be said of it."""
         return None
 
@@ -60,7 +60,7 @@ class Note:
         """The warning's line."""
         return str(KairosError(self.message, self.where, self.hint))
 
-    def differs(self, host: Host) -> bool | None:  # noqa: ARG002
+    def would_change(self, host: Host) -> bool | None:  # noqa: ARG002
         """It changes nothing."""
         return False
 

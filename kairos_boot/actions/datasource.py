@@ -63,7 +63,7 @@ class FindUserData:
         found = self.answer.found
         return f"look for user data: {', '.join(self.providers)}" + (f" (found: {found.provider})" if found else "")
 
-    def differs(self, host: Host) -> bool | None:  # noqa: ARG002
+    def would_change(self, host: Host) -> bool | None:  # noqa: ARG002
         """Only asking tells."""
         return None
 
@@ -174,7 +174,7 @@ class ReportReady:
         """Whom."""
         return f"tell {self.provider} that the node is set up"
 
-    def differs(self, host: Host) -> bool | None:  # noqa: ARG002
+    def would_change(self, host: Host) -> bool | None:  # noqa: ARG002
         """The node stays as it is."""
         return False
 
@@ -201,7 +201,7 @@ class RunUserScript:
         """The path and the size."""
         return f"keep the script of the user data as {self.path} ({len(self.content)} bytes) and run it once"
 
-    def differs(self, host: Host) -> bool | None:
+    def would_change(self, host: Host) -> bool | None:
         """Whether it is new."""
         return host.read(self.path) != self.content
 
@@ -210,7 +210,7 @@ class RunUserScript:
         from kairos_boot.actions.files import Owner, WriteFile
         from kairos_boot.actions.run import Run
 
-        new = self.differs(host)
+        new = self.would_change(host)
         changed = WriteFile(self.path, self.content, 0o700, Owner(0, 0), 0o755, secret=True, where=self.where).apply(host)
         if new:
             Run((*self.interpreter, self.path), timeout=self.timeout, where=self.where, title="the script of the user data").apply(host)

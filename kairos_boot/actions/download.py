@@ -39,7 +39,7 @@ class Download:
         """Address, without user and query, and path."""
         return f"download {shown(self.url)} to {self.path}" + ("" if self.mode is None else f" (mode {self.mode:04o})")
 
-    def differs(self, host: Host) -> bool | None:
+    def would_change(self, host: Host) -> bool | None:
         """Only fetching tells, unless the checksum does."""
         target = host.real(self.path)
         if not self.checksum or not os.path.isfile(target) or not self._fits(target):

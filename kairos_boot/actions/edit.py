@@ -35,9 +35,9 @@ class EditFile:
             raise KairosError(f"cannot read {self.path}: {error.strerror}", self.where) from error
         return WriteFile(self.path, self.edit(old), owner=KEEP, where=self.where)
 
-    def differs(self, host: Host) -> bool | None:
+    def would_change(self, host: Host) -> bool | None:
         """Whether the content is not as wanted."""
-        return self._write(host).differs(host)
+        return self._write(host).would_change(host)
 
     def apply(self, host: Host) -> bool:
         """Write the file atomically, unless it is as wanted."""

@@ -51,7 +51,7 @@ class Entity:
         """Whether that is the file of the node's accounts, so that its neighbours follow."""
         return self.file == FILES[self.kind][0]
 
-    def differs(self, host: Host) -> bool | None:
+    def would_change(self, host: Host) -> bool | None:
         """Whether a line would be another one."""
         accounts = Accounts(host)
         self._edit(accounts, host)
@@ -60,7 +60,7 @@ class Entity:
     def apply(self, host: Host) -> bool:
         """Edit the file. KairosError: it is missing, or the entry needs something that is."""
         try:
-            if not self.differs(host):
+            if not self.would_change(host):
                 return False  # no lock, so that nothing is written where nothing changes
             with Accounts(host) as accounts:
                 self._edit(accounts, host)

@@ -73,7 +73,7 @@ class WriteFile:
             return self.content
         return old if self.content in old else old + self.content
 
-    def differs(self, host: Host) -> bool | None:
+    def would_change(self, host: Host) -> bool | None:
         """Whether content, mode or owner are not as wanted."""
         target = host.real(self.path)
         try:
@@ -146,7 +146,7 @@ class MakeDirectory:
         """Path and mode."""
         return f"make directory {self.path}" + ("" if self.mode is None else f" (mode {self.mode:04o})")
 
-    def differs(self, host: Host) -> bool | None:
+    def would_change(self, host: Host) -> bool | None:
         """Whether it is missing, or mode or owner are not as wanted."""
         now = _stat(host.real(self.path))
         if not now:
@@ -162,7 +162,7 @@ class MakeDirectory:
             now = _stat(target)
             if now and not stat.S_ISDIR(now.st_mode):
                 raise KairosError(f"{self.path} exists and is not a directory", self.where)
-            if not self.differs(host):
+            if not self.would_change(host):
                 return False
             user, group = self.owner.ids(host)
             if not now:

@@ -36,14 +36,14 @@ class FirstBoot:
         """The command, without passwords."""
         return " ".join(_argv({key: "(secret)" if key in (PASSWORD, HASH) else value for key, value in self.options.items()}))
 
-    def differs(self, host: Host) -> bool | None:
+    def would_change(self, host: Host) -> bool | None:
         """Whether a setting is not as wanted; None where only the tool knows."""
         known = [_holds(host, key, value) for key, value in self.options.items() if key not in ABOUT]
         return None if None in known else not all(known)
 
     def apply(self, host: Host) -> bool:
         """Run the tool unless all is as wanted; it leaves what is set, unless `force` says otherwise. KairosError: it failed."""
-        if self.differs(host) is False:
+        if self.would_change(host) is False:
             return False
         given = {key: value for key, value in self.options.items() if key not in (PASSWORD, HASH)}
         secret = "" if HASH in self.options else self.options.get(PASSWORD, "")

@@ -47,7 +47,7 @@ class CheckOut:
         """Repository, branch and path; a URL's password is no part of it."""
         return f"check out {self.branch or 'the default branch'} of {self.url} into {self.path}"
 
-    def differs(self, host: Host) -> bool | None:
+    def would_change(self, host: Host) -> bool | None:
         """Whether there is no repository yet; else only the remote tells."""
         return None if host.exists(f"{self.path}/.git") else True
 

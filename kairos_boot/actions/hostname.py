@@ -24,13 +24,13 @@ class SetHostname:
         """The name."""
         return f"set the host name to {self.name}"
 
-    def differs(self, host: Host) -> bool | None:
+    def would_change(self, host: Host) -> bool | None:
         """Whether the kernel gives another name."""
         return host.online and os.uname().nodename != self.name
 
     def apply(self, host: Host) -> bool:
         """Tell the kernel, unless it knows. KairosError: it refuses."""
-        if not self.differs(host):
+        if not self.would_change(host):
             return False
         from _socket import sethostname  # `socket` imports enum and selectors
 

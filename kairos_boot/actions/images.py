@@ -35,7 +35,7 @@ class UnpackImage:
         """Source and target."""
         return f"unpack {self.source}{f' for {self.platform}' if self.platform else ''} over {self.target}"
 
-    def differs(self, host: Host) -> bool | None:
+    def would_change(self, host: Host) -> bool | None:
         """Whether there is no target yet; else only unpacking tells."""
         return None if host.exists(self.target) else True
 

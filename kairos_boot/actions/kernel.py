@@ -24,7 +24,7 @@ class WriteKernel:
         """The setting and its value."""
         return f"set {self.path} to {self.value!r}"
 
-    def differs(self, host: Host) -> bool | None:
+    def would_change(self, host: Host) -> bool | None:
         """Whether it has another value."""
         now = host.read(self.path)
         return now is None or now.decode("utf-8", "replace").split() != self.value.split()
@@ -32,7 +32,7 @@ class WriteKernel:
     def apply(self, host: Host) -> bool:
         """Write the value unless it is there. KairosError: no such setting, or the kernel refuses the value."""
         try:
-            if not self.differs(host):
+            if not self.would_change(host):
                 return False
             fd = os.open(host.path(self.path), os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
             try:

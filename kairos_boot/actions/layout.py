@@ -80,7 +80,7 @@ class ArrangeDisk:
         wanted += [] if self.expand is None else [f"last partition grown to {f'{self.expand} MiB' if self.expand else 'the end'}"]
         return f"partition {disk}: {', '.join(wanted) or 'nothing to do'}"
 
-    def differs(self, host: Host) -> bool | None:
+    def would_change(self, host: Host) -> bool | None:
         """Whether something is missing; None where a script must be run to know the disk."""
         if self.script:
             return None

@@ -23,7 +23,7 @@ class LoadModule:
         """Name and parameters."""
         return f"load the kernel module {' '.join((self.name, *self.parameters))}"
 
-    def differs(self, host: Host) -> bool | None:
+    def would_change(self, host: Host) -> bool | None:
         """Whether the kernel lacks it; a name that the kernel does not show may be an alias or built in."""
         return None if not _present(host, self.name) else False
 

@@ -27,14 +27,14 @@ class Mount:
         """Source, place and options."""
         return f"mount {self.source} at {self.target} ({self.fstype}{', ' if self.options else ''}{','.join(self.options)})"
 
-    def differs(self, host: Host) -> bool | None:
+    def would_change(self, host: Host) -> bool | None:
         """Whether nothing is mounted there, or another device."""
         now = mounts.at(host.path(self.target), mounts.mounted())
         return now is None or (self.source.startswith("/dev/") and os.path.realpath(now.source) != os.path.realpath(self.source))
 
     def apply(self, host: Host) -> bool:
         """Mount it. KairosError: the directory cannot be made, or the kernel refuses."""
-        if not self.differs(host):
+        if not self.would_change(host):
             return False
         target = host.path(self.target)
         try:
@@ -66,14 +66,14 @@ class Overlay:
         """The place and its store."""
         return f"overlay {self.target}, changes in {self.store}"
 
-    def differs(self, host: Host) -> bool | None:
+    def would_change(self, host: Host) -> bool | None:
         """Whether no overlay is mounted there."""
         now = mounts.at(host.path(self.target), mounts.mounted())
         return now is None or now.fstype != "overlay"
 
     def apply(self, host: Host) -> bool:
         """Mount it, its root with the owner and mode that the directory has. KairosError: the kernel refuses."""
-        if not self.differs(host):
+        if not self.would_change(host):
             return False
         target = host.path(self.target)
         upper, work = host.path(self.upper), host.path(self.work)
@@ -101,7 +101,7 @@ class Bind:
         """Source and place."""
         return f"bind {self.source} to {self.target}"
 
-    def differs(self, host: Host) -> bool | None:
+    def would_change(self, host: Host) -> bool | None:
         """Whether the target shows another directory than the source."""
         try:
             ours, theirs = os.stat(host.path(self.source)), os.stat(host.path(self.target))
@@ -111,7 +111,7 @@ class Bind:
 
     def apply(self, host: Host) -> bool:
         """Bind it. KairosError: one of them is missing, or the kernel refuses."""
-        if not self.differs(host):
+        if not self.would_change(host):
             return False
         try:
             mounts.mount(host.path(self.source), host.path(self.target), options=("bind",))

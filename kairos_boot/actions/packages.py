@@ -61,7 +61,7 @@ class Manage:
     def _words(self, manager: str) -> tuple[str, ...]:
         return COMMANDS[manager][self.phase] + (self.names if self.phase in ("install", "remove") else ())
 
-    def differs(self, host: Host) -> bool | None:
+    def would_change(self, host: Host) -> bool | None:
         """False where every package is there, or gone; None where only the manager knows."""
         if not self.names or not self.family:
             return None
@@ -76,7 +76,7 @@ class Manage:
             if not family:
                 raise unknown(distribution, self.where)
             return bool(replace(self, family=family).apply(host))
-        if self.differs(host) is False:
+        if self.would_change(host) is False:
             return False
         words = self._words(_manager(host, self.family))
         return Run(words, timeout=self.timeout, retries=self.retries, env=QUIET, where=self.where).apply(host)

@@ -70,7 +70,7 @@ class LockDnf:
         """Pins and path."""
         return f"lock {_shown(self.pins)} in {DNF_LIST}"
 
-    def differs(self, host: Host) -> bool | None:
+    def would_change(self, host: Host) -> bool | None:
         """Whether a pin has no fitting entry."""
         lines = self._lines(host)
         return not all(any(_fits(line, name, version) for line in lines) for name, version in self.pins.items())
@@ -85,7 +85,7 @@ class LockDnf:
             if not any(_fits(line, name, version) for line in lines):
                 lines = [line for line in lines if _name(line) != name] + [self._newest(host, name, version)]
         content = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
-        return WriteFile(DNF_LIST, content, owner=Owner(), parent_mode=0o755, where=self.where).apply(host) if self.differs(host) else False
+        return WriteFile(DNF_LIST, content, owner=Owner(), parent_mode=0o755, where=self.where).apply(host) if self.would_change(host) else False
 
     def _newest(self, host: Host, name: str, version: str) -> str:
         argv = ("dnf", "-q", "repoquery", "--qf", "%{name}-%{epoch}:%{version}-%{release}.%{arch}\n", f"{name}-{version}*")
@@ -109,7 +109,7 @@ class LockZypper:
         """The pin."""
         return f"run zypper --non-interactive addlock {self.name}={self.version}"
 
-    def differs(self, host: Host) -> bool | None:
+    def would_change(self, host: Host) -> bool | None:
         """Whether no lock of this package allows for this version."""
         for lock in (host.read(ZYPPER) or b"").decode("utf-8", "replace").split("\n\n"):
             fields = dict(line.partition(":")[::2] for line in lock.splitlines())
@@ -119,7 +119,7 @@ class LockZypper:
 
     def apply(self, host: Host) -> bool:
         """Lock this version; a zypper that knows no versions locks the package. KairosError: neither."""
-        if not self.differs(host):
+        if not self.would_change(host):
             return False
         command = ("zypper", "--non-interactive", "addlock")
         try:

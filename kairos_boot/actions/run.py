@@ -41,7 +41,7 @@ class Run:
         lines = self.shell.strip().splitlines()
         return lines[0] if len(lines) == 1 else f"{lines[0]} … ({len(lines)} lines)" if lines else ""
 
-    def differs(self, host: Host) -> bool | None:  # noqa: ARG002
+    def would_change(self, host: Host) -> bool | None:  # noqa: ARG002
         """Only running it tells."""
         return None
 

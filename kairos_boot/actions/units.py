@@ -45,7 +45,7 @@ class SetUnit:
         """Verb and units."""
         return f"systemctl {self.verb} {' '.join(self.words)}"
 
-    def differs(self, host: Host) -> bool | None:
+    def would_change(self, host: Host) -> bool | None:
         """Whether a unit is to be started; of the other verbs only doing it tells."""
         return not self._runs(host) if self.verb == "start" else None
 
@@ -76,9 +76,9 @@ class DropIn:
         """As the file's."""
         return self.file.describe()
 
-    def differs(self, host: Host) -> bool | None:
+    def would_change(self, host: Host) -> bool | None:
         """As the file's."""
-        return self.file.differs(host)
+        return self.file.would_change(host)
 
     def apply(self, host: Host) -> bool:
         """Write the file."""
@@ -101,9 +101,9 @@ class ReloadUnits:
         """The command, and when."""
         return "systemctl daemon-reload, if a drop-in was written"
 
-    def differs(self, host: Host) -> bool | None:
+    def would_change(self, host: Host) -> bool | None:
         """Whether a drop-in was written, or would be."""
-        return host.exists(BOOTED) and (bool(self.written) or any(item.differs(host) for item in self.drop_ins))
+        return host.exists(BOOTED) and (bool(self.written) or any(item.would_change(host) for item in self.drop_ins))
 
     def apply(self, host: Host) -> bool:
         """Reload, if a drop-in was written."""

@@ -231,7 +231,7 @@ class Builder:
     def verify(self) -> None:
         """Record what was planned and is not there (D6)."""
         for part in self.parts:
-            if part.action.differs(self.host):
+            if part.action.would_change(self.host):
                 self.report.missing(part.what, part.where, KairosError(f"{part.where} is not mounted as planned ({part.action.describe()})"))
 
 

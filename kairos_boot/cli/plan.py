@@ -119,7 +119,7 @@ def _action(action: Action | KairosError, host: Host, *, diff: bool) -> dict[str
     if type(action).__name__ in ("Invalid", "Note"):
         return {"sign": "!" if type(action).__name__ == "Invalid" else "=", "action": action.describe()}
     try:
-        sign = SIGNS[action.differs(host)]
+        sign = SIGNS[action.would_change(host)]
     except _UndecidedError:
         sign = "?"
     except (KairosError, OSError) as error:

@@ -61,7 +61,7 @@ class Sources:
 
     def load(self) -> list[Document]:
         """Load everything, files anew, URLs and standard input once."""
-        from kairos_boot.cloudconfig.sources import config_uri, load_cmdline
+        from kairos_boot.loading.sources import config_uri, load_cmdline
 
         documents: list[Document] = []
         paths: list[str] = []
@@ -97,12 +97,12 @@ class Sources:
         return (self.host.read("/proc/cmdline") or b"").decode("utf-8", "surrogateescape")
 
     def _files(self, paths: Sequence[str]) -> list[Document]:
-        from kairos_boot.cloudconfig.sources import load
+        from kairos_boot.loading.sources import load
 
         return load(paths, self.reader, dotnotation=self.dotnotation, cache=self.cache, missing_ok=DIRECTORIES if self.default else ()) if paths else []
 
     def _once(self, source: str) -> list[Document]:
-        from kairos_boot.cloudconfig.sources import load
+        from kairos_boot.loading.sources import load
 
         if source not in self._fetched:
             self._fetched[source] = load([source], self.reader, dotnotation=self.dotnotation)

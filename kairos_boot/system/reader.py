@@ -1,4 +1,4 @@
-"""Reads configuration for `cloudconfig.sources` out of a host: directories, files, URLs, standard input, the kept record."""
+"""Reads configuration for `loading.sources` out of a host: directories, files, URLs, standard input, the kept record."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from kairos_boot.cloudconfig.sources import Stamp
+    from kairos_boot.loading.sources import Stamp
     from kairos_boot.system.host import Host
 
 
 class HostReader:
-    """The reader of *host*: links are followed inside its root; see `cloudconfig.sources.Reader` for the contract."""
+    """The reader of *host*: links are followed inside its root; see `loading.sources.Reader` for the contract."""
 
     def __init__(self, host: Host) -> None:
         self.host = host

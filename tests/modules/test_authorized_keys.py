@@ -208,11 +208,11 @@ def test_no_key_and_no_password_is_told(node: Node, step: MakeStep) -> None:
 
 
 def test_what_plan_says(node: Node, step: MakeStep) -> None:
-    """`differs` writes nothing, fetches nothing, and tells a missing key from one that is there."""
+    """`would_change` writes nothing, fetches nothing, and tells a missing key from one that is there."""
     node.put(FILE, "ssh-rsa A a\n", 0o600)
     before = node.state()
     wanted = step(authorized_keys={"me": ("ssh-rsa A a", "github:ada", "ssh-rsa B b"), "root": ("ssh-rsa A a",)})
-    assert [action.differs(node) for action in authorized_keys.plan(wanted, Facts())] == [False, None, True, True]
+    assert [action.would_change(node) for action in authorized_keys.plan(wanted, Facts())] == [False, None, True, True]
     assert node.state() == before
 
 
@@ -220,4 +220,4 @@ def test_what_plan_says(node: Node, step: MakeStep) -> None:
 def test_a_plan_does_not_say_that_keys_fail_of_an_account_that_it_makes_before_them(node: Node, step: MakeStep, user: str) -> None:
     node.put("/etc/passwd", node.text("/etc/passwd") + "homeless:x:1700:1700::/home/homeless:/bin/sh\n")
     [action] = authorized_keys.plan(step(authorized_keys={user: ["ssh-ed25519 AAAA x"]}), Facts())
-    assert action.differs(node) is None
+    assert action.would_change(node) is None

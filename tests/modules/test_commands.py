@@ -64,6 +64,6 @@ def test_items_are_rendered(host: Node, step: MakeStep, recorder: Recorder) -> N
 def test_a_plan_shows_the_command_and_claims_nothing(host: Node, step: MakeStep) -> None:
     """Whether a command changes something, only running it tells."""
     [action] = commands.plan(step(commands=["  true\n"]), Facts())
-    assert (action.describe(), action.differs(host)) == ("run true", None)
+    assert (action.describe(), action.would_change(host)) == ("run true", None)
     [script] = commands.plan(step(commands=["set -e\nfoo\nbar\n"]), Facts())
     assert script.describe() == "run set -e … (3 lines)"

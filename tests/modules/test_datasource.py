@@ -199,7 +199,7 @@ def test_nobody_has_anything(host: Node, step: MakeStep, providers: list[str]) -
 def test_a_plan_is_made_without_asking_anybody(host: Node, step: MakeStep) -> None:
     actions = list(datasource.plan(step(datasource={"providers": list(PROVIDERS), "path": STORED}), Facts()))
     assert [action.describe() for action in actions] == ["make directory /run/config", f"look for user data: {', '.join(PROVIDERS)}"]
-    assert [action.differs(host) for action in actions] == [True, None]
+    assert [action.would_change(host) for action in actions] == [True, None]
 
 
 def test_a_file_stands_in_front_of_the_network_behind_it(host: Node, step: MakeStep) -> None:

@@ -30,7 +30,7 @@ def test_second_run_changes_nothing(host: Node, step: MakeStep) -> None:
     before = host.state()
     assert host.do(directories, wanted) == [False, False]
     assert host.state() == before
-    assert [action.differs(host) for action in directories.plan(wanted, Facts())] == [False, False]
+    assert [action.would_change(host) for action in directories.plan(wanted, Facts())] == [False, False]
 
 
 def test_without_permissions_an_existing_mode_stays(host: Node, step: MakeStep) -> None:

@@ -305,9 +305,9 @@ def test_what_plan_says(host: Node) -> None:
     host.put("/f", "good", 0o644)
     mine = Owner(os.geteuid(), os.getegid())
     right = f"sha256:{hashlib.sha256(b'good').hexdigest()}"
-    assert Download("http://127.0.0.1:1/f", "/f", owner=mine).differs(host) is None
-    assert Download("http://127.0.0.1:1/f", "/f", owner=mine, checksum=right).differs(host) is False
-    assert Download("http://127.0.0.1:1/f", "/f", 0o600, owner=mine, checksum=right).differs(host) is True
+    assert Download("http://127.0.0.1:1/f", "/f", owner=mine).would_change(host) is None
+    assert Download("http://127.0.0.1:1/f", "/f", owner=mine, checksum=right).would_change(host) is False
+    assert Download("http://127.0.0.1:1/f", "/f", 0o600, owner=mine, checksum=right).would_change(host) is True
 
 
 class Target:

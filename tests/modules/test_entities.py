@@ -272,10 +272,10 @@ def test_second_run_writes_nothing(node: Node, step: MakeStep) -> None:
 
 
 def test_what_plan_says(node: Node, step: MakeStep) -> None:
-    """`differs` tells the same as `apply`, and writes nothing, not even a lock."""
+    """`would_change` tells the same as `apply`, and writes nothing, not even a lock."""
     before = node.state()
     wanted = step(ensure_entities=[{"entity": "kind: group\ngroup_name: staff\nusers: keeper\n"}, {"entity": "kind: group\ngroup_name: new\n"}])
-    assert [action.differs(node) for action in entities.plan_ensure_entities(wanted, Facts())] == [False, True]
+    assert [action.would_change(node) for action in entities.plan_ensure_entities(wanted, Facts())] == [False, True]
     assert node.state() == before
 
 

@@ -88,7 +88,7 @@ from kairos_boot.actions.hostname import SetHostname
 from kairos_boot.system.host import Host
 import os
 action = SetHostname("not-this-machine")
-print(action.differs(Host()), action.apply(Host()), os.uname().nodename, action.apply(Host()))
+print(action.would_change(Host()), action.apply(Host()), os.uname().nodename, action.apply(Host()))
 """
 
 

@@ -68,7 +68,7 @@ def test_differs_and_describe_agree_with_apply(host: Node, step: MakeStep) -> No
     """A plan tells the truth before and after."""
     host.put("/proc/sys/vm/swappiness", "60")
     [action] = sysctl.plan(step(sysctl={"vm.swappiness": "10"}), Facts())
-    assert action.differs(host) is True
+    assert action.would_change(host) is True
     assert action.describe() == "set /proc/sys/vm/swappiness to '10'"
     action.apply(host)
-    assert action.differs(host) is False
+    assert action.would_change(host) is False

@@ -50,7 +50,7 @@ def test_a_unit_that_runs_is_not_started(host: Node, step: MakeStep, recorder: R
     recorder.answer("systemctl", "is-active", "--quiet", "off", code=3)
     assert host.do(systemctl, step(systemctl={"start": ["off", "on"]})) == [True, False]
     assert ("systemctl", "start", "on") not in recorder.argvs
-    assert [action.differs(host) for action in systemctl.plan(step(systemctl={"start": ["off", "on"]}), Facts())] == [True, False]
+    assert [action.would_change(host) for action in systemctl.plan(step(systemctl={"start": ["off", "on"]}), Facts())] == [True, False]
 
 
 @pytest.mark.parametrize("item", ["a; reboot", "$(id)", "a && b", "", " ", "a|b", "a\nb"])
@@ -91,11 +91,11 @@ def test_drop_ins_are_written_and_loaded_before_start(host: Node, step: MakeStep
 def test_a_plan_knows_whether_units_are_loaded_again(host: Node, step: MakeStep) -> None:
     """If a drop-in would be written, and systemd runs."""
     wanted = step(systemctl={"overrides": [DROPIN]})
-    assert [action.differs(host) for action in systemctl.plan(wanted, Facts())] == [True, False]
+    assert [action.would_change(host) for action in systemctl.plan(wanted, Facts())] == [True, False]
     host.put("/run/systemd/system/.keep")
-    assert [action.differs(host) for action in systemctl.plan(wanted, Facts())] == [True, True]
+    assert [action.would_change(host) for action in systemctl.plan(wanted, Facts())] == [True, True]
     host.do(systemctl, wanted)
-    assert [action.differs(host) for action in systemctl.plan(wanted, Facts())] == [False, False]
+    assert [action.would_change(host) for action in systemctl.plan(wanted, Facts())] == [False, False]
 
 
 def test_nothing_starts_in_a_chroot(host: Node, step: MakeStep, recorder: Recorder) -> None:

@@ -307,9 +307,9 @@ def test_keys_of_cloud_init_without_effect_are_named(node: Node, step: MakeStep)
 
 
 def test_what_plan_says(node: Node, step: MakeStep) -> None:
-    """`differs` tells a missing account, another password and no change, and writes nothing."""
+    """`would_change` tells a missing account, another password and no change, and writes nothing."""
     before = node.state()
-    answers = [action.differs(node) for action in users.plan(step(users={
+    answers = [action.would_change(node) for action in users.plan(step(users={
         "ada": account(), "daemon": {"passwd": "tangerine"}, "keeper": {"passwd": "$6$keepkeep$notarealhash"}, "root": {}}), Facts())]
     assert answers == [True, True, False, False]
     assert node.state() == before
@@ -326,5 +326,5 @@ def test_look_ups_name_who_is_missing(node: Node) -> None:
 
 def test_a_plan_does_not_call_a_missing_group_satisfied(node: Node) -> None:
     """An earlier step of the plan may make it, so only the run can tell."""
-    assert RequireGroup("ada", "wheel").differs(node) is False
-    assert RequireGroup("ada", "nowhere").differs(node) is None
+    assert RequireGroup("ada", "wheel").would_change(node) is False
+    assert RequireGroup("ada", "nowhere").would_change(node) is None

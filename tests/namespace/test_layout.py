@@ -82,7 +82,7 @@ def digest(file: Path) -> str:
 def test_partitions_are_added_with_name_type_size_and_file_system(disk: Disk) -> None:
     action = arrange(disk, NewPartition("a", "A", 50, "ext4"), NewPartition("efi", "E", 40, "vfat", bootable=True),
                      NewPartition("raw", "", 10, "none"), NewPartition("rest", "R", 0, "ext4"))
-    assert action.differs(Host("/"))
+    assert action.would_change(Host("/"))
     assert action.apply(Host("/")) is True
     table = disk.table()
     assert [(s.name, table.mib(s.size)) for s in table.slots] == [("a", 50), ("efi", 40), ("raw", 10), ("rest", 98)]
@@ -95,7 +95,7 @@ def test_a_second_run_writes_nothing(disk: Disk) -> None:
     action = arrange(disk, NewPartition("a", "A", 50, "ext4"), NewPartition("", "LABELLED", 20, "ext4"), expand=0)
     assert action.apply(Host("/")) is True
     before = digest(disk.file)
-    assert action.differs(Host("/")) is False
+    assert action.would_change(Host("/")) is False
     assert action.apply(Host("/")) is False
     assert digest(disk.file) == before
 
@@ -142,7 +142,7 @@ def test_the_last_partition_grows_to_the_end_with_its_files_and_leaves_the_backu
     (mount / "file").write_text("kept")
     subprocess.run(["umount", str(mount)], check=True)
     disk.resize(400)
-    assert arrange(disk, expand=0).differs(Host("/"))
+    assert arrange(disk, expand=0).would_change(Host("/"))
     assert arrange(disk, expand=0).apply(Host("/")) is True
     table = disk.table()
     assert table.mib(table.slots[0].size) == 398

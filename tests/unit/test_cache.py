@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from kairos_boot.cloudconfig import cache as module
 from kairos_boot.cloudconfig.model import Document
-from kairos_boot.cloudconfig.sources import load
+from kairos_boot.loading import cache as module
+from kairos_boot.loading.sources import load
 from kairos_boot.system.host import Host
 from kairos_boot.system.reader import HostReader
 

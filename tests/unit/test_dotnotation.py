@@ -8,7 +8,7 @@ import pytest
 
 from kairos_boot.cloudconfig.dotnotation import decode, words
 from kairos_boot.cloudconfig.model import Document
-from kairos_boot.cloudconfig.sources import load_cmdline
+from kairos_boot.loading.sources import load_cmdline
 from kairos_boot.system.host import Host
 from kairos_boot.system.reader import HostReader
 

@@ -10,17 +10,19 @@ import pytest
 TOP = Path(__file__).parents[2] / "kairos_boot"
 ALWAYS = {"errors", "records"}
 BELOW = {
-    "cli": {"reports", "lifecycle", "boot", "node", "stages", "modules", "actions", "cloudconfig", "system", "facts"},
+    "cli": {"reports", "lifecycle", "boot", "node", "stages", "modules", "actions", "loading", "cloudconfig", "template", "system", "facts"},
     "reports": {"stages", "cloudconfig"},
     "lifecycle": {"node", "boot", "stages", "actions", "cloudconfig", "system"},
     "boot": {"stages", "actions", "cloudconfig", "system", "facts"},
-    "node": {"cloudconfig"},
-    "stages": {"modules", "actions", "cloudconfig", "facts", "system"},
+    "node": {"loading", "cloudconfig", "system"},
+    "stages": {"modules", "actions", "cloudconfig", "template", "facts", "system"},
     "modules": {"actions", "cloudconfig", "facts"},
     "actions": {"system"},
-    "cloudconfig": set(),
+    "loading": {"cloudconfig", "template"},
+    "cloudconfig": {"template"},
+    "template": set(),
     "system": set(),
-    "facts": {"cloudconfig"},
+    "facts": {"cloudconfig", "template"},
     "errors": set(),
     "records": set(),
     "__main__": {"cli"},
@@ -29,7 +31,7 @@ BELOW = {
 """Part of the house -> the parts it may import besides itself, `errors` and `records`. Only modules and cloudconfig, who never reach for the OS, lack `system`."""
 MODEL_ONLY = {"modules": {"model"}, "stages": {"model"}, "reports": {"model"}}
 """Parts that know the documents by their model alone."""
-TYPES_ONLY = {("system", "cloudconfig"), ("reports", "system")}
+TYPES_ONLY = {("system", "loading"), ("system", "cloudconfig"), ("reports", "system")}
 """Arrows that may stand below `if TYPE_CHECKING:` against the direction: a protocol is implemented where it cannot be imported."""
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from kairos_boot.cloudconfig.model import Document
-from kairos_boot.cloudconfig.sources import clean, config_uri, load
 from kairos_boot.errors import KairosError
+from kairos_boot.loading.sources import clean, config_uri, load
 from kairos_boot.system.host import Host
 from kairos_boot.system.reader import HostReader
 

@@ -7,8 +7,8 @@ import ctypes.util
 
 import pytest
 
-from kairos_boot.cloudconfig.template import TemplateError, render
-from kairos_boot.cloudconfig.template.aes import Cipher
+from kairos_boot.template import TemplateError, render
+from kairos_boot.template.aes import Cipher
 
 PRINTS = [
     ('{{ derivePassword 1 "maximum" "password" "user" "example.com" }}', "pf4zS1LjCg&LjhsZ7T2~"),

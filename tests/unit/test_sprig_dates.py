@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from kairos_boot.cloudconfig.template import TemplateError, render
+from kairos_boot.template import TemplateError, render
 
 PRINTS = [
     ('{{ htmlDateInZone 0 "UTC" }}', "1970-01-01"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kairos_boot.cloudconfig.template import render
+from kairos_boot.template import render
 
 PRINTS = [
     ('{{ sha1sum "a" }}', "86f7e437faa5a7fce15d1ddcb9eaeaea377667b8"),

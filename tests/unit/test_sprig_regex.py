@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kairos_boot.cloudconfig.template import TemplateError, render
+from kairos_boot.template import TemplateError, render
 from tests.unit.sprig_data import DATA
 
 PRINTS = [

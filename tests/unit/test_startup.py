@@ -15,7 +15,7 @@ DEAR = {
 }
 """Modules of the standard library that cost a boot more than its work."""
 PARSING = {"yaml", "yaml._yaml", "yaml.events", "kairos_boot.cloudconfig.libyaml", "kairos_boot.cloudconfig.decode", "kairos_boot.cloudconfig.compose", "kairos_boot.cloudconfig.typed", "kairos_boot.cloudconfig.scalars",
-           "kairos_boot.cloudconfig.cloudinit", "kairos_boot.cloudconfig.dotnotation", "kairos_boot.cloudconfig.template"}
+           "kairos_boot.cloudconfig.cloudinit", "kairos_boot.cloudconfig.dotnotation", "kairos_boot.template"}
 DOCUMENTS = {
     "1.yaml": "name: R\nstages:\n  s:\n  - name: off\n    if_files: {all: [/no/such/file]}\n    commands: ['true']\n  - name: made\n    directories: [{path: DIR/made}]\n",
     "2.yaml": "#cloud-config\nruncmd: ['true']\nstages: {s: [{name: last, if: '[ -e /no/such/file ]', hostname: x}]}\n",
@@ -24,7 +24,7 @@ DOCUMENTS = {
 LOAD = """
 import sys
 sys.path[:0] = [TOP, *YAML]
-from kairos_boot.cloudconfig.sources import load, load_cmdline
+from kairos_boot.loading.sources import load, load_cmdline
 from kairos_boot.system.host import Host
 from kairos_boot.system.reader import HostReader
 import time

@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from kairos_boot.cloudconfig.template import TemplateError, check, functions, render
 from kairos_boot.errors import KairosError
+from kairos_boot.template import TemplateError, check, functions, render
 
 ROOT = __file__.rpartition("/tests/")[0]
-PROBE = "import sys; from kairos_boot.cloudconfig.template import render; render({text!r}, {{}}); print(*sorted(sys.modules))"
+PROBE = "import sys; from kairos_boot.template import render; render({text!r}, {{}}); print(*sorted(sys.modules))"
 
 
 def modules(text: str) -> set[str]:
@@ -26,8 +26,8 @@ def modules(text: str) -> set[str]:
 def test_text_without_actions_loads_no_engine() -> None:
     """A boot pays nothing for text that has no braces."""
     loaded = modules("echo }} { hello")
-    assert "kairos_boot.cloudconfig.template" in loaded
-    assert not {m for m in loaded if m.startswith("kairos_boot.cloudconfig.template.")}
+    assert "kairos_boot.template" in loaded
+    assert not {m for m in loaded if m.startswith("kairos_boot.template.")}
 
 
 @pytest.mark.parametrize("heavy", ["re", "json", "datetime", "hashlib", "random", "decimal", "typing", "dataclasses", "enum", "functools"])
@@ -35,7 +35,7 @@ def test_plain_functions_load_nothing_heavy(heavy: str) -> None:
     """The template of the default configuration stays off the slow imports, and of the families only the one used is loaded."""
     loaded = modules('kairos-{{ trunc 4 "abcdef" }}{{ if eq 1 1 }}{{ printf "%05d" 3 }}{{ end }}')
     assert heavy not in loaded
-    assert {m for m in loaded if ".sprig_" in m} == {"kairos_boot.cloudconfig.template.sprig_strings"}
+    assert {m for m in loaded if ".sprig_" in m} == {"kairos_boot.template.sprig_strings"}
 
 
 def test_every_listed_function_exists_in_its_family() -> None:
@@ -45,7 +45,7 @@ def test_every_listed_function_exists_in_its_family() -> None:
             signature, code = functions.find(name)
             assert callable(code)
             assert signature.rstrip("*").strip("silufbmta") == ""
-        module = sys.modules[f"kairos_boot.cloudconfig.template.{family}"]
+        module = sys.modules[f"kairos_boot.template.{family}"]
         assert set(module.FUNCTIONS) - set(names.split()) <= {"mustSlice"}
 
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from kairos_boot.cloudconfig.template import TemplateError, check, render
+from kairos_boot.template import TemplateError, check, render
 
 CORPUS = os.path.join(__file__.rpartition("/tests/")[0], "..", "shared", "corpus")
 ELSEWHERE = ("{{<", "{{%")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from kairos_boot.cloudconfig.template import render
-from kairos_boot.cloudconfig.template.functions import FAMILIES, LEFT_OUT
+from kairos_boot.template import render
+from kairos_boot.template.functions import FAMILIES, LEFT_OUT
 
 PAGE = __file__.rpartition("/tests/")[0] + "/docs/reference/templates.md"
 

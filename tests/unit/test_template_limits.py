@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from kairos_boot.cloudconfig.template import TemplateError, check, limits, render
+from kairos_boot.template import TemplateError, check, limits, render
 
 GROW = "{{ $x := `0123456789` }}" + "{{ $x = printf `%s%s` $x $x }}" * 40
 NEST = "{{ $d := dict `a` 1 }}" + "{{ $d = dict `a` $d `b` $d }}" * 40
@@ -92,7 +92,7 @@ WORDS = [
 @pytest.mark.parametrize("seed", range(30))
 def test_no_text_raises_anything_but_a_template_error(seed: int) -> None:
     """Random tokens, and every function with random arguments: a result or a TemplateError, and nothing else."""
-    from kairos_boot.cloudconfig.template import functions
+    from kairos_boot.template import functions
 
     chance = random.Random(seed)
     names = " ".join(functions.FAMILIES.values()).split()

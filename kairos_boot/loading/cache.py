@@ -1,0 +1,94 @@
+"""Parsed documents kept for the boot, so that a later start imports no YAML when nothing changed.
+
+One `marshal` record holds all documents by path, each with the stamp of the file it came from. A record that is torn,
+of another version of the program or of Python, or not root's own counts as none: it only saves time.
+"""
+
+from __future__ import annotations
+
+import marshal
+import stat
+import sys
+
+from kairos_boot import __version__
+from kairos_boot.cloudconfig.model import Document, Problem
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kairos_boot.loading.sources import Reader, Stamp
+
+    Entries = dict[str, tuple[Stamp, Any]]
+
+FORMAT = 1
+VERSION = ("kairos-boot documents", FORMAT, __version__, sys.hexversion, marshal.version)
+SETTLED = 50_000_000
+"""Nanoseconds after its last change in which a file could change again and look the same; it is not kept until then."""
+
+
+def cache_of(reader: Reader, path: str | None, kind: str = "") -> Cache:
+    """The cache of what was loaded through *reader* so far, as documents of one *kind*."""
+    name = f"{kind}:{path or ''}"
+    if name not in reader.memory:
+        reader.memory[name] = Cache(reader, path)
+    return reader.memory[name]  # type: ignore[no-any-return]
+
+
+class Cache:
+    """The documents loaded through *reader*, and with a *path* the record that the next start reads them from."""
+
+    def __init__(self, reader: Reader, path: str | None) -> None:
+        self.reader = reader
+        self.path = path
+        self._entries: Entries = _read(reader, path) if path else {}
+        self._changed = False
+
+    def get(self, path: str, stamp: Stamp) -> Document | None:
+        """The document of *path* if it is the one of *stamp*."""
+        known = self._entries.get(path)
+        if known is None or known[0] != stamp:
+            return None
+        if isinstance(known[1], tuple):
+            self._entries[path] = known = (stamp, _thaw(known[1]))
+        return known[1]
+
+    def put(self, path: str, stamp: Stamp, document: Document) -> Document:
+        """Keep *document*, read from a regular file; give it back."""
+        settled = abs(self.reader.now() - max(stamp[4:])) > SETTLED
+        if settled and stat.S_ISREG(stamp[0]) and self.reader.stamp(path) == stamp:
+            self._entries[path] = (stamp, document)
+            self._changed = True
+        return document
+
+    def save(self) -> None:
+        """Write the record if there is one to write and something new in it."""
+        if self.path and self._changed:
+            entries = {path: (stamp, _freeze(kept)) for path, (stamp, kept) in self._entries.items()}
+            self.reader.keep(self.path, marshal.dumps((VERSION, entries)))
+            self._changed = False
+
+
+def _freeze(document: Any) -> Any:
+    """The plain form of a document; what came out of the record has it already."""
+    if isinstance(document, tuple):
+        return document
+    d = document
+    return (d.source, d.name, dict(d.stages), tuple([(p.severity, p.where, p.message, p.hint) for p in d.problems]), d.jobs, d.broken)
+
+
+def _thaw(kept: tuple[Any, ...]) -> Document:
+    source, name, stages, problems, jobs, broken = kept
+    return Document(source, name, stages, tuple([Problem(*p) for p in problems]), jobs, broken)
+
+
+def _read(reader: Reader, path: str) -> Entries:
+    """The entries of the record, none if it is not ours and whole."""
+    data = reader.kept(path)
+    if data is None:
+        return {}
+    try:
+        version, entries = marshal.loads(data)  # noqa: S302
+    except (ValueError, EOFError, TypeError):
+        return {}
+    return entries if version == VERSION and isinstance(entries, dict) else {}

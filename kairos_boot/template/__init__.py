@@ -1,0 +1,59 @@
+"""The template language of string values: Go's text/template with the sprig functions (spec/engine.md 3.8).
+
+This file is all that a text without `{{` costs; the lexer, the parser and the function families are imported by the
+texts that need them.
+"""
+
+from __future__ import annotations
+
+from kairos_boot.errors import KairosError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["TemplateError", "check", "render"]
+
+
+class TemplateError(KairosError):
+    """A text cannot be parsed or executed.
+
+    *message* is the whole reason in Go's form, `template: template:2:7: executing "template" at <...>: ...`; *reason* is
+    its last part alone. *line* counts from 1 inside the text, *column* in bytes from 0 as Go counts it (-1: not known);
+    *function* names the function that failed or is not defined, if it was one.
+    """
+
+    def __init__(self, message: str, hint: str = "", *, reason: str = "", line: int = 0, column: int = -1, function: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason or message
+        self.line = line
+        self.column = column
+        self.function = function
+
+
+def render(
+    text: str,
+    data: Mapping[str, object],
+    *,
+    strict: bool = False,
+    functions: Mapping[str, Callable[..., object]] | None = None,
+) -> str:
+    """Return *text* with its actions replaced, *data* being the dot; raise TemplateError.
+
+    A float in *data* is a Go float64 and prints as one (2097152.0 as 2.097152e+06), an int is an int. A key that is not
+    there prints `<no value>`; with *strict* it is an error, and the top of *data* is a struct instead of a map (the host
+    name's facts, spec/modules.md 1.6 context B). *functions* adds functions, any arguments, to those of the language.
+    """
+    if "{{" not in text:
+        return text
+    from kairos_boot.template.interpreter import execute
+
+    return execute(text, data, strict=strict, extra=functions or {})
+
+
+def check(text: str) -> None:
+    """Parse *text* only; raise TemplateError. Unknown functions are found here, wrong arguments are not."""
+    if "{{" in text:
+        from kairos_boot.template.parser import parse
+
+        parse(text)
