@@ -13,10 +13,11 @@ from kairos_boot.cloudconfig.classic_disks import Disks
 from kairos_boot.cloudconfig.classic_files import Files
 from kairos_boot.cloudconfig.decode import decode_stages
 from kairos_boot.cloudconfig.model import Document
-from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR, SEQUENCE, nearest
+from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR, SEQUENCE
 from kairos_boot.cloudconfig.roots import CLASSIC, ELSEWHERE, NOT_HERE, SECTIONS
 from kairos_boot.cloudconfig.scalars import is_null
 from kairos_boot.cloudconfig.typed import ABSENT, Bomb, Decoder
+from kairos_boot.nearest import did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class _Classic:
         elif name in NOT_HERE:
             self.values.doubt(key, name, f"{name!r} of cloud-init is not supported here", NOT_HERE[name] or "use steps under `stages:` instead")
         elif name not in SECTIONS and name not in ELSEWHERE and not name.startswith("x-"):
-            hint = nearest(name, (*CLASSIC, *SECTIONS, "stages")) or "it has no effect; take it out or look the name up"
+            hint = did_you_mean(name, (*CLASSIC, *SECTIONS, "stages")) or "it has no effect; take it out or look the name up"
             self.values.warn(key, name, f"unknown key {name!r}", hint)
 
     def finish(self) -> None:

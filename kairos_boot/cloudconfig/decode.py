@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from kairos_boot.cloudconfig.compose import compose
 from kairos_boot.cloudconfig.model import Document, Problem
-from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR, SyntaxFault, nearest
+from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR, SyntaxFault
 from kairos_boot.cloudconfig.roots import CLASSIC, SECTIONS
 from kairos_boot.cloudconfig.scalars import is_null
 from kairos_boot.cloudconfig.typed import ABSENT, Bomb, Decoder
+from kairos_boot.nearest import did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def _unknown(decoder: Decoder, key: Node) -> None:
         decoder.warn(key, key.value, f"{key.value!r} counts only in a document that begins with the line #cloud-config",
                      "write that line at the top")
     else:
-        decoder.warn(key, key.value, f"unknown key {key.value!r}", nearest(key.value, (*ROOT, *SECTIONS)) or "it has no effect; take it out or look the name up")
+        decoder.warn(key, key.value, f"unknown key {key.value!r}", did_you_mean(key.value, (*ROOT, *SECTIONS)) or "it has no effect; take it out or look the name up")
 
 
 def decode_stages(decoder: Decoder, node: Node) -> dict[str, tuple[dict[str, Any], ...]]:

@@ -6,7 +6,6 @@ from kairos_boot.errors import KairosError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Any
 
 SCALAR, SEQUENCE, MAPPING, LOOP = "text", "list", "map", "loop"
@@ -43,14 +42,3 @@ class SyntaxFault(KairosError):  # noqa: N818
         super().__init__(message, hint=hint)
         self.line = line
         self.column = column
-
-
-def nearest(word: str, known: Sequence[str]) -> str:
-    """`did you mean X?` for the likeliest of *known*, or nothing."""
-    flat = word.lower().replace("-", "_")
-    if flat in known:
-        return f"did you mean {flat!r}?"
-    from difflib import get_close_matches
-
-    close = get_close_matches(flat, known, n=1, cutoff=0.7)
-    return f"did you mean {close[0]!r}?" if close else ""

@@ -5,8 +5,8 @@ Each function takes a scalar node and returns its value, or raises Wrong. The ta
 
 from __future__ import annotations
 
-from kairos_boot.cloudconfig.nodes import nearest
 from kairos_boot.errors import KairosError
+from kairos_boot.nearest import did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def one_of(*words: str) -> Callable[[Node, Doubt], str]:
 
     def check(node: Node, _doubt: Doubt) -> str:
         if node.value not in words:
-            raise Wrong(f"{_shown(node)} is not known here", hint=nearest(node.value, words) or f"it is one of {', '.join(words)}")
+            raise Wrong(f"{_shown(node)} is not known here", hint=did_you_mean(node.value, words) or f"it is one of {', '.join(words)}")
         return str(node.value)
 
     return check

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from kairos_boot.cloudconfig import model
 from kairos_boot.cloudconfig.model import KEY_NAMES, LOADER_FIELDS, Problem
-from kairos_boot.cloudconfig.nodes import LOOP, MAPPING, SCALAR, SEQUENCE, nearest
+from kairos_boot.cloudconfig.nodes import LOOP, MAPPING, SCALAR, SEQUENCE
 from kairos_boot.cloudconfig.scalars import KINDS, TAG, Wrong, is_null
+from kairos_boot.nearest import did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ class Decoder:
 
     def unknown(self, key: Node, path: str, known: Sequence[str]) -> None:
         """Warn of a key that is none of *known*."""
-        self.warn(key, path, f"unknown key {key.value!r}", nearest(str(key.value), known) or "it has no effect; take it out or look the name up")
+        self.warn(key, path, f"unknown key {key.value!r}", did_you_mean(str(key.value), known) or "it has no effect; take it out or look the name up")
 
     def pairs(self, node: Node, path: str) -> Pairs:
         """Keys and values of a map with its merged maps filled in: own keys win, then the earlier of the merged maps."""

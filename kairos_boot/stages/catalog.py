@@ -76,7 +76,7 @@ def suggest(name: str) -> str:
     """The known name that *name* was probably meant to be, or nothing for a known or quite different one."""
     if find(name) or name.startswith(PREFIXES):
         return ""
-    from kairos_boot.stages.after import nearest
+    from kairos_boot.nearest import nearest
 
     close = nearest(name, names())
     return close[0] if close else ""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 TOP = Path(__file__).parents[2] / "kairos_boot"
-ALWAYS = {"errors", "records"}
+ALWAYS = {"errors", "nearest", "records"}
 BELOW = {
     "cli": {"reports", "lifecycle", "boot", "node", "stages", "modules", "actions", "loading", "cloudconfig", "template", "system", "facts"},
     "reports": {"stages", "cloudconfig"},
@@ -24,11 +24,12 @@ BELOW = {
     "system": set(),
     "facts": {"cloudconfig", "template"},
     "errors": set(),
+    "nearest": set(),
     "records": set(),
     "__main__": {"cli"},
     "__init__": set(),
 }
-"""Part of the house -> the parts it may import besides itself, `errors` and `records`. Only modules and cloudconfig, who never reach for the OS, lack `system`."""
+"""Part of the house -> the parts it may import besides itself, `errors`, `nearest` and `records`. Only modules and cloudconfig, who never reach for the OS, lack `system`."""
 MODEL_ONLY = {"modules": {"model"}, "stages": {"model"}, "reports": {"model"}}
 """Parts that know the documents by their model alone."""
 TYPES_ONLY = {("system", "loading"), ("system", "cloudconfig"), ("reports", "system")}

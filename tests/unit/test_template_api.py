@@ -35,7 +35,7 @@ def test_plain_functions_load_nothing_heavy(heavy: str) -> None:
     """The template of the default configuration stays off the slow imports, and of the families only the one used is loaded."""
     loaded = modules('kairos-{{ trunc 4 "abcdef" }}{{ if eq 1 1 }}{{ printf "%05d" 3 }}{{ end }}')
     assert heavy not in loaded
-    assert {m for m in loaded if ".sprig_" in m} == {"kairos_boot.template.sprig_strings"}
+    assert {m for m in loaded if m.startswith("kairos_boot.template.functions.")} == {"kairos_boot.template.functions." + f for f in ("go", "strings")}
 
 
 def test_every_listed_function_exists_in_its_family() -> None:
@@ -45,7 +45,7 @@ def test_every_listed_function_exists_in_its_family() -> None:
             signature, code = functions.find(name)
             assert callable(code)
             assert signature.rstrip("*").strip("silufbmta") == ""
-        module = sys.modules[f"kairos_boot.template.{family}"]
+        module = sys.modules[f"kairos_boot.template.functions.{family}"]
         assert set(module.FUNCTIONS) - set(names.split()) <= {"mustSlice"}
 
 
@@ -63,10 +63,11 @@ def test_unknown_function_names_itself_and_the_nearest() -> None:
     assert isinstance(error, KairosError)
     assert error.message == 'template: template:2: function "truncc" not defined'
     assert error.reason == 'function "truncc" not defined'
-    assert (error.line, error.function, error.hint) == (2, "truncc", "did you mean trunc?")
+    assert (error.line, error.function, error.hint) == (2, "truncc", "did you mean 'trunc'?")
 
 
-@pytest.mark.parametrize(("name", "hint"), [("env", "left out on purpose"), ("genPrivateKey", "left out"), ("required", "configuration URLs"), ("zzzzzzzzzz", "lists")])
+@pytest.mark.parametrize(("name", "hint"), [("env", "left out on purpose"), ("genPrivateKey", "where they are kept"), ("genCA", "where they are kept"), ("encryptAES", "put the result"),
+                                             ("decryptAES", "put the result"), ("derivePassword", "put the result"), ("htpasswd", "bcrypt PASSWORD"), ("required", "configuration URLs"), ("zzzzzzzzzz", "lists")])
 def test_function_that_is_left_out_says_why(name: str, hint: str) -> None:
     """Nothing reads the environment, asks the network or makes keys, and the error says so."""
     with pytest.raises(TemplateError) as caught:
@@ -156,7 +157,7 @@ def test_binary_content_survives_its_decoding() -> None:
 def test_suggestion_is_the_nearest_name(written: str, meant: str) -> None:
     """Letters swapped, left out or in the wrong case are recognised; what is near nothing gets no wrong advice."""
     hint = functions.suggestion(written)
-    assert hint == (f"did you mean {meant}?" if meant else "docs/reference/templates.md lists the functions")
+    assert hint == (f"did you mean {meant!r}?" if meant else "docs/reference/templates.md lists the functions")
 
 
 @pytest.mark.parametrize("text", ["{{ if true }}{{ break }}{{ end }}", "{{ range until 2 }}{{ end }}{{ with 1 }}{{ break }}{{ end }}"])

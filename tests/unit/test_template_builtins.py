@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kairos_boot.template import render
-from tests.unit.sprig_data import DATA
+from tests.unit.template_data import DATA
 
 PRINTS = [
     ("{{ (index .Values.network 0).macaddress }}", "52:54"),

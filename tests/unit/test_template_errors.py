@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kairos_boot.template import TemplateError, render
-from tests.unit.sprig_data import DATA
+from tests.unit.template_data import DATA
 
 PRINTS = [
     ("a }} b", "a }} b"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kairos_boot.template import limits
-from kairos_boot.template.sprig_strings import to_text
+from kairos_boot.template.functions.strings import to_text
 from kairos_boot.template.values import StringMap, Strings, decode, encode
 
 TYPE_CHECKING = False

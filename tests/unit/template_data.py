@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 DATA = {"Values": {"node": {"hostname": "labhost", "n": 3.0},
             "f": 131072.0,
             "m": 1000000.0,
@@ -16,3 +18,8 @@ DATA = {"Values": {"node": {"hostname": "labhost", "n": 3.0},
             "em": {},
             "nil": None,
             "u": "hé→x"}}
+
+
+def results(table: dict[str, list[tuple[str, str]]]) -> list[object]:
+    """The rows of *table* as parameters of a test, each with the name of its family."""
+    return [pytest.param(*row, id=f"{family}-{place}") for family, rows in table.items() for place, row in enumerate(rows)]

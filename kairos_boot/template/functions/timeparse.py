@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kairos_boot.template.gotime import DAYS, MONTHS, chunks
+from kairos_boot.template.functions.gotime import DAYS, MONTHS, chunks
 from kairos_boot.template.text import quote
 from kairos_boot.template.values import Failure
 

@@ -87,7 +87,7 @@ def part(value: object, *bounds: object) -> object:
         return cut(value, start, stop)
     if not isinstance(value, (list, tuple)):
         raise Failure(f"list should be type of slice or array but {kind_of(value)}")
-    from kairos_boot.template.sprig_numbers import to_int
+    from kairos_boot.template.functions.arithmetic import to_int
 
     if not value:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kairos_boot.template import limits
-from kairos_boot.template.sprig_logic import deep_equal
+from kairos_boot.template.functions.logic import deep_equal
 from kairos_boot.template.values import Failure, Lists, kind_of, truth
 
 TYPE_CHECKING = False

@@ -1,16 +1,16 @@
-"""The trees of regular expressions into programs for `regex_run`.
+"""The trees of regular expressions into programs for `run`.
 
 An instruction is (operation, argument, argument): `set` CHARSET, `split` FIRST SECOND, `jump` TO, `save` SLOT, `assert` KIND, `match`.
 """
 
 from __future__ import annotations
 
-from kairos_boot.template.regex_parse import Parser
+from kairos_boot.template.regex.parse import Parser
 from kairos_boot.template.values import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kairos_boot.template.regex_parse import Tree
+    from kairos_boot.template.regex.parse import Tree
 
     Instruction = tuple[str, object, object]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from kairos_boot.template.limits import work
-from kairos_boot.template.regex_classes import Charset
+from kairos_boot.template.regex.classes import Charset
 from kairos_boot.template.values import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kairos_boot.template.regex_compile import Program
+    from kairos_boot.template.regex.compile import Program
 
     Slots = tuple[int, ...]
     Threads = list[tuple[int, Slots]]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from kairos_boot.template import limits
-from kairos_boot.template.regex_compile import compile_expression
-from kairos_boot.template.regex_run import Search
+from kairos_boot.template.regex.compile import compile_expression
+from kairos_boot.template.regex.run import Search
 from kairos_boot.template.values import Failure, Strings
 
 TYPE_CHECKING = False
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kairos_boot.template.functions import Function
-    from kairos_boot.template.regex_compile import Program
+    from kairos_boot.template.regex.compile import Program
 
 
 def _match(expression: str, text: str) -> bool:

@@ -171,7 +171,7 @@ def _local(moment: int, zone: str) -> int:
 
 def parse_time(layout: str, text: str, zone: str) -> Time:
     """The time that *text* shows in *layout*, in *zone* if it names none."""
-    from kairos_boot.template.timeparse import fields
+    from kairos_boot.template.functions.timeparse import fields
 
     found = fields(layout, text)
     moment = moment_of(found["year"], found["month"], found["day"], found["hour"], found["minute"], found["second"])

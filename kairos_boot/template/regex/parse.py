@@ -6,7 +6,7 @@ A tree is (kind, value, value): `list` ITEMS, `or` TREE TREE, `group` TREE NUMBE
 
 from __future__ import annotations
 
-from kairos_boot.template.regex_classes import ESCAPES, PERL, Charset, named, unicode_class
+from kairos_boot.template.regex.classes import ESCAPES, PERL, Charset, named, unicode_class
 from kairos_boot.template.values import Failure
 
 TYPE_CHECKING = False

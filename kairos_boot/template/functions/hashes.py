@@ -1,13 +1,17 @@
-"""sprig: check sums and text encodings of bytes."""
+"""sprig: check sums, text encodings of bytes, and password hashes made by the node's libcrypt."""
 
 from __future__ import annotations
 
 from kairos_boot.template import limits
-from kairos_boot.template.values import decode, encode
+from kairos_boot.template.values import Failure, decode, encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kairos_boot.template.functions import Function
+
+_COST = 400_000
+"""What a slow hash counts, in units of work: a template can make ten."""
+_SALT = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
 def _digest(name: str, text: str) -> str:
@@ -81,8 +85,28 @@ def _offset(text: str, place: int) -> int:
     return len(text)
 
 
+def bcrypt(password: str) -> str:
+    """The bcrypt hash with a fresh salt and cost 10, made by the node's libcrypt."""
+    import ctypes
+    import os
+
+    limits.work(_COST)
+    if len(encode(password)) > 72 or "\0" in password:
+        return "failed to encrypt string with bcrypt: bcrypt: password length exceeds 72 bytes"
+    salt = "".join(_SALT[byte % 64] for byte in os.urandom(21)) + "."
+    try:
+        crypt = ctypes.CDLL("libcrypt.so.1").crypt
+    except (OSError, AttributeError):
+        raise Failure("this system has no libcrypt", "put the hash itself into the document") from None
+    crypt.restype, crypt.argtypes = ctypes.c_char_p, (ctypes.c_char_p, ctypes.c_char_p)
+    result: bytes | None = crypt(encode(password), f"$2a$10${salt}".encode())
+    if not result or not result.startswith(b"$2a$"):
+        raise Failure("libcrypt does not know bcrypt", "put the hash itself into the document")
+    return result.decode()
+
+
 FUNCTIONS: dict[str, Function] = {
     "sha1sum": ("s", lambda text: _digest("sha1", text)), "sha256sum": ("s", lambda text: _digest("sha256", text)),
     "sha512sum": ("s", lambda text: _digest("sha512", text)), "adler32sum": ("s", adler32), "b64enc": ("s", b64_encode),
-    "b64dec": ("s", b64_decode), "b32enc": ("s", b32_encode), "b32dec": ("s", b32_decode),
+    "b64dec": ("s", b64_decode), "b32enc": ("s", b32_encode), "b32dec": ("s", b32_decode), "bcrypt": ("s", bcrypt),
 }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kairos_boot.template.sprig_strings import SPACE, lower, upper
+from kairos_boot.template.functions.strings import SPACE, lower, upper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
