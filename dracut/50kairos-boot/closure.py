@@ -19,7 +19,7 @@ PROGRAM = "/usr/lib/kairos-boot"
 NOT_HERE = frozenset(("pyroute2", "pystemd", "systemd", "asyncio", "ssl", "_ssl", "_hashlib", "sqlite3", "lxml", "tarfile", "bz2", "lzma"))
 """Left out: they bring tens of megabytes, and nothing in an initrd needs them (hashlib has its own implementations, and archives
 are unpacked in the node or in its own root)."""
-VERBS = frozenset(("initrd", "initrd_root", "main", "wiring", "arguments", "run_stage"))
+VERBS = frozenset(("initrd", "main", "wiring", "arguments", "run_stage"))
 LATER = frozenset(("__pycache__", "reports", "lifecycle", "node"))
 WHOLE = ("yaml", "_yaml", "pyudev")
 """Packages of which every file is taken: they import at moments that no trial run meets."""

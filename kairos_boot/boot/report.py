@@ -10,12 +10,15 @@ from kairos_boot.errors import KairosError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
 
     from kairos_boot.stages.ledger import Ledger
     from kairos_boot.stages.runner import Log
 
 ERROR, WARNING, NOTICE, INFO = 3, 4, 5, 6
 _WORDS = {0: "ERR", 1: "ERR", 2: "ERR", 3: "ERR", 4: "WRN", 5: "INF", 6: "INF", 7: "DBG"}
+LINE = 240
+"""Characters of a culprit on the console: three lines of a screen."""
 LOG = "/run/immucore/immucore.log"
 FATAL_FILE = "/run/cos/fatal"
 """Says why the node must not leave the initrd; a unit looks whether it is there."""
@@ -107,6 +110,43 @@ class Report:
             file.write(text)
         for console in once(consoles, _active()):
             write_console(console, text)
+
+
+class Culprits:
+    """Records, handed on to the ledger; the first thing that failed is remembered for the console's line on a stage (E7)."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._failed = 0
+        self._first = ""
+
+    def write(self, kind: str, **fields: Any) -> None:
+        """One record. A step that failed by its items is not counted beside them."""
+        self._ledger.write(kind, **fields)
+        if kind == "problem" and fields.get("severity") == "error":
+            self._note(fields.get("where", ""), fields.get("message", ""))
+        elif kind == "item" and fields.get("result") == "failed":
+            self._note(fields.get("where", ""), fields.get("error", ""))
+        elif kind == "step" and fields.get("result") == "failed" and not self._failed:
+            self._note(fields.get("file", ""), fields.get("reason", ""))
+
+    def _note(self, where: str, message: str) -> None:
+        self._failed += 1
+        self._first = self._first or f"{where}: {message}".removeprefix(": ")
+
+    def first(self, failed: int) -> str:
+        """The first of *failed* failures and how many more there are, to be put behind their number."""
+        if not self._first:
+            return ""
+        more = f" (and {failed - 1} more)" if failed > 1 else ""
+        line = one_line(self._first)
+        return f": {line if len(line) <= LINE else line[:LINE] + '…'}{more}"
+
+
+def one_line(text: str) -> str:
+    """The first line of foreign text, with control characters escaped, so that it does nothing to a terminal (E6)."""
+    line = text.strip().split("\n", 1)[0]
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
 
 
 def once(consoles: Sequence[str], active: str) -> list[str]:

@@ -117,6 +117,16 @@ def test_a_failing_step_and_a_missing_partition_make_the_boot_degraded_and_all_e
     assert any(r["kind"] == "step" and r["result"] == "failed" for r in told["ledger"])
 
 
+def test_the_console_names_the_first_culprit_of_a_stage_and_how_many_more_there_are(initrd: Callable[..., dict[str, Any]]) -> None:
+    """A count alone would send everybody to the logs (E7); what a command printed cannot steer the terminal (E6)."""
+    steps = "    - sysctl: {no.such.thing: 1}\n    - commands: [\"printf '\\\\033[2Jwrong'; exit 3\"]\n"
+    told = initrd(ACTIVE, DOCUMENT.replace("  initramfs:\n", f"{steps}  initramfs:\n"))
+    [line] = [line for line in told["log"].splitlines() if "Stage rootfs: " in line]
+    assert "2 failed: /system/oem/00.yaml:" in line
+    assert "no such kernel setting: /proc/sys/no/such/thing" in line
+    assert line.endswith("(and 1 more)")
+
+
 def test_without_a_layout_the_defaults_are_writable_and_the_boot_is_degraded(initrd: Callable[..., dict[str, Any]]) -> None:
     told = initrd(ACTIVE, "stages: {}\n")
     assert (told["code"], told["ready"]) == (1, True)

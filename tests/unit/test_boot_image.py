@@ -215,6 +215,20 @@ def test_a_part_that_fails_is_counted_recorded_and_shown_and_a_fatal_one_goes_th
     assert "FAILED" in (tmp_path / "console").read_text()
 
 
+def test_a_stages_line_names_its_first_culprit_once_and_harmlessly() -> None:
+    """A step that failed by its items is no culprit of its own; control characters of foreign text are escaped (E6, E7)."""
+    notes = Notes()
+    culprits = report.Culprits(notes)  # type: ignore[arg-type]
+    assert culprits.first(0) == ""
+    culprits.write("item", result="changed", where="/a:1:1", error="")
+    culprits.write("step", result="skipped", file="/a", reason="if")
+    culprits.write("item", result="failed", where="/a:2:1", error="exit status 3\x1b[2J\nits output")
+    culprits.write("step", result="failed", file="/a", reason="1 item failed")
+    culprits.write("problem", severity="error", where="/b:1:1", message="later")
+    assert culprits.first(2) == ": /a:2:1: exit status 3\\x1b[2J (and 1 more)"
+    assert [r["kind"] for r in notes.records] == ["item", "step", "item", "step", "problem"]
+
+
 def test_an_image_that_was_replaced_or_written_to_has_another_identity(tmp_path: Path) -> None:
     path = make_image(tmp_path / "a.img")
     disk = BootDisk("vda", "/dev/vda4", "ext4", str(path), "/dev/loop0")

@@ -52,7 +52,7 @@ def test_the_layout_comes_between_the_mounted_root_and_the_initrds_file_systems_
 
 
 def test_the_initrd_is_left_only_when_the_layout_says_that_it_is_complete() -> None:
-    from kairos_boot.cli.initrd_root import READY
+    from kairos_boot.boot.sequence import READY
 
     assert f"ExecStartPre=/usr/bin/test -e {READY}" in lines(MODULE / "initrd-cleanup.conf")
 

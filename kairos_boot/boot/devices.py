@@ -1,0 +1,87 @@
+"""The block devices of the running initrd: partitions as udev knows them, mounts, loop devices, and what one half tells the other."""
+
+from __future__ import annotations
+
+import os
+
+from kairos_boot.boot.image import BootDisk
+from kairos_boot.boot.state import efivar
+from kairos_boot.errors import KairosError, reason
+from kairos_boot.system.udev import Partition
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from kairos_boot.system.host import Host
+    from kairos_boot.system.udev import Udev
+
+DISK_FILE, PARTITIONS_FILE = "/run/kairos-boot/boot-disk", "/run/kairos-boot/partitions"
+
+
+class Devices:
+    """What boot.image and boot.build want of the running system. *host* is the initrd."""
+
+    def __init__(self, host: Host) -> None:
+        self.processes = host.processes
+        self._udev: Udev | None = None
+        self._seen = _parse((host.read(PARTITIONS_FILE) or b"").decode("utf-8", "surrogateescape"))
+
+    @property
+    def udev(self) -> Udev:
+        """udev, asked when it is first needed."""
+        if self._udev is None:
+            from kairos_boot.system.udev import Udev
+
+            self._udev = Udev()
+        return self._udev
+
+    def wait(self, find: Callable[[list[Partition]], Partition | None], limit: float, disk: str = "") -> Partition | None:
+        """See Udev.wait; what the first half saw, and is still there, needs no udev."""
+        found = find(self._seen)
+        return found if found is not None and os.path.exists(found.node) else self.udev.wait(find, limit, disk)
+
+    def partitions(self) -> list[Partition]:
+        """What udev knows; what the first half saw while nobody needed more."""
+        return self.udev.partitions() if self._udev else list(self._seen)
+
+    def mount(self, source: str, target: str, fstype: str, options: Sequence[str]) -> None:
+        """Mount, once: what is mounted there already stays. KairosError: the kernel refuses."""
+        from kairos_boot.system import mounts
+
+        if mounts.at(target, mounts.mounted()):
+            return
+        try:
+            mounts.mount(source, target, fstype, options)
+        except OSError as error:
+            raise KairosError(reason(error), target) from error
+
+    def attach(self, path: str, *, read_only: bool) -> str:
+        """See loop.attach."""
+        from kairos_boot.system import loop
+
+        return loop.attach(path, read_only=read_only)
+
+    def esp(self) -> str:
+        """The GUID of the ESP that the firmware started."""
+        return efivar("LoaderDevicePartUUID")
+
+
+def remember(disk: BootDisk, partitions: Sequence[Partition]) -> None:
+    """Write down for the second half which disk this boot is from, and what is on it."""
+    os.makedirs(os.path.dirname(DISK_FILE), exist_ok=True)
+    seen = "".join("\t".join(getattr(part, name) for name in part.__match_args__) + "\n" for part in partitions)
+    for path, text in ((DISK_FILE, disk.text()), (PARTITIONS_FILE, seen)):
+        with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
+
+
+def boot_disk(host: Host) -> BootDisk:
+    """What the first half found; empty where others make the root."""
+    return BootDisk.parse((host.read(DISK_FILE) or b"").decode("utf-8", "surrogateescape"))
+
+
+def _parse(text: str) -> list[Partition]:
+    """A partition a line, its fields in the record's order."""
+    lines = [line.split("\t") for line in text.splitlines() if line.count("\t") == len(Partition.__match_args__) - 1]
+    return [Partition(*fields) for fields in lines]

@@ -1,0 +1,208 @@
+"""The initrd's program: what is done in a boot, from top to bottom.
+
+`IMAGE` runs before sysroot.mount, `ROOT` after it. Each line is a step and the boots that it belongs to. A step that fails makes the
+node degraded, and the next one is done; a FatalError ends the program, since the node cannot boot.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kairos_boot.boot.report import FatalError
+from kairos_boot.errors import KairosError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from kairos_boot.boot.build import Builder
+    from kairos_boot.boot.cmdline import Cmdline
+    from kairos_boot.boot.devices import Devices
+    from kairos_boot.boot.report import Report
+    from kairos_boot.boot.state import BootState
+    from kairos_boot.cloudconfig.model import Document
+    from kairos_boot.facts import Facts
+    from kairos_boot.system.host import Host
+
+    Load = Callable[[], list[Document]]
+
+SYSROOT, READY = "/sysroot", "/run/kairos-boot/ready"
+"""Where the root is mounted, and the file without which the initrd is not left."""
+
+
+class Boot:
+    """One boot, as its steps share it.
+
+    *sources* gives for a host and directories (none: the default ones and the kernel command line) what loads their documents;
+    *facts* gives the facts of a host.
+    """
+
+    def __init__(self, host: Host, cmdline: Cmdline, state: BootState, report: Report, devices: Devices,
+                 sources: Callable[[Host, Sequence[str]], Load], facts: Callable[[Host], Facts]) -> None:
+        self.host, self.cmdline, self.state, self.report, self.devices = host, cmdline, state, report, devices
+        self.sources, self.facts = sources, facts
+        self._builder: Builder | None = None
+
+    @property
+    def builder(self) -> Builder:
+        """What makes the root; the first half needs none."""
+        if self._builder is None:
+            from kairos_boot.boot.build import Builder
+            from kairos_boot.boot.devices import boot_disk
+            from kairos_boot.system.mounts import sync_filesystem
+
+            self._builder = Builder(self.host, SYSROOT, self.report, self.devices, self.cmdline, boot_disk(self.host), sync_filesystem)
+        return self._builder
+
+    def run(self, program: Sequence[tuple[Callable[[BootState], bool], Callable[[Boot], None]]]) -> int:
+        """Do the steps of *program* that this boot has; 1 if the node is degraded."""
+        for belongs, step in program:
+            if belongs(self.state):
+                step(self)
+        return 1 if self.report.failed else 0
+
+
+def every_boot(_state: BootState) -> bool:
+    """Any boot at all."""
+    return True
+
+
+def of_an_image(state: BootState) -> bool:
+    """The root is the image, and we lay it out."""
+    return not state.reduced
+
+
+def of_others(state: BootState) -> bool:
+    """Somebody else makes the root: a live medium, a memory file system, or as the kernel command line says."""
+    return state.reduced
+
+
+def but_live(state: BootState) -> bool:
+    """Every boot that has a configuration on a disk."""
+    return state.mode != "live"
+
+
+def record_the_boot(boot: Boot) -> None:
+    """Begin the record."""
+    boot.report.ledger.write("boot", mode=boot.state.mode, image=boot.cmdline.image, cmdline_reduced=boot.state.reduced)
+
+
+def say_that_others_make_the_root(boot: Boot) -> None:
+    """Nothing to attach."""
+    boot.report.say(f"The root file system of this boot ({boot.state.mode}) is made by others")
+
+
+def attach_the_image(boot: Boot) -> None:
+    """Find the boot disk, check the image on it and attach it, so that systemd finds root=LABEL=…."""
+    from kairos_boot.boot.cmdline import STATE_SECONDS
+    from kairos_boot.boot.devices import remember
+    from kairos_boot.boot.image import attach
+
+    disk = attach(boot.cmdline, boot.state, boot.devices, boot.report, STATE_SECONDS)
+    remember(disk, boot.devices.partitions())
+
+
+def find_the_root(_boot: Boot) -> None:
+    """It is mounted by systemd, before us."""
+    from kairos_boot.system import mounts
+
+    if mounts.at(SYSROOT, mounts.mounted()) is None:
+        raise FatalError("the root file system is not mounted", SYSROOT, "see journalctl -u sysroot.mount; boot the fallback or the recovery entry")
+
+
+def check_the_root(boot: Boot) -> None:
+    """A file system without a system is noticed here, not by a dead PID 1."""
+    boot.builder.check(boot.state.image_label)
+
+
+def mount_oem(boot: Boot) -> None:
+    """The node's configuration."""
+    boot.builder.oem()
+
+
+def link_the_sources(_boot: Boot) -> None:
+    """Stage rootfs runs in the initrd, and finds the node's configuration at the paths it has in the node."""
+    from kairos_boot.boot.build import link_sources
+
+    link_sources(("/system", "/oem"), SYSROOT)
+
+
+def run_rootfs(boot: Boot) -> None:
+    """It may write the layout."""
+    boot.report.failed += stage("rootfs", boot, boot.host)
+
+
+def lay_out_the_root(boot: Boot) -> None:
+    """Layers, volumes, persistent directories."""
+    from kairos_boot.boot import layout
+
+    boot.builder.lay(layout.load(boot.host.read, boot.cmdline, recovery=boot.state.recovery))
+
+
+def write_fstab(boot: Boot) -> None:
+    """So that the node knows what was mounted."""
+    boot.builder.write_fstab()
+
+
+def verify_the_mounts(boot: Boot) -> None:
+    """What was planned is there (D6)."""
+    boot.builder.verify()
+
+
+def say_ready(_boot: Boot) -> None:
+    """From here on the initrd may be left."""
+    os.makedirs(os.path.dirname(READY), exist_ok=True)
+    os.close(os.open(READY, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
+
+
+def run_initramfs(boot: Boot) -> None:
+    """It runs in the node's root, by a fork of this process.
+
+    The modules that its steps use are the initrd's, so they are imported while its files are in sight. Reading the documents also
+    imports what reads documents; their problems are told when the stage itself loads them.
+    """
+    from kairos_boot.boot.chroot import inside
+    from kairos_boot.stages.runner import modules_of
+    from kairos_boot.system.host import Host
+
+    directories = [path for path in ("/system/oem", "/oem", f"{SYSROOT}/usr/local/cloud-config") if os.path.isdir(path)]
+    try:
+        modules_of(boot.sources(boot.host, directories)(), "initramfs")
+    except KairosError as error:
+        boot.report.log(7, f"documents are read later: {error}")
+    try:
+        boot.report.failed += inside(SYSROOT, lambda: min(stage("initramfs", boot, Host("/")), 1))
+    except KairosError as error:
+        boot.report.missing("stage initramfs", SYSROOT, error)
+
+
+def stage(name: str, boot: Boot, host: Host) -> int:
+    """Run a stage over the default sources and the kernel command line, and return how many failures it had."""
+    from kairos_boot.boot.report import Culprits
+    from kairos_boot.stages.runner import Runner
+
+    report = boot.report
+    culprits = Culprits(report.ledger)
+    outcome = Runner(host, boot.facts(host), culprits, report.log).emit(name, boot.sources(host, ()))
+    failed = f", {outcome.failed} failed{culprits.first(outcome.failed)}" if outcome.failed else ""
+    report.say(f"Stage {name}: {outcome.done} done, {outcome.skipped} skipped{failed}", failed=bool(outcome.failed))
+    return outcome.failed
+
+
+IMAGE = (
+    (every_boot, record_the_boot),
+    (of_others, say_that_others_make_the_root),
+    (of_an_image, attach_the_image),
+)
+ROOT = (
+    (every_boot, find_the_root),
+    (of_an_image, check_the_root),
+    (but_live, mount_oem),
+    (every_boot, link_the_sources),
+    (every_boot, run_rootfs),
+    (of_an_image, lay_out_the_root),
+    (of_an_image, write_fstab),
+    (of_an_image, verify_the_mounts),
+    (every_boot, say_ready),
+    (every_boot, run_initramfs),
+)
