@@ -12,7 +12,7 @@ import sys
 
 from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import UsageError, parse
-from kairos_boot.cloudconfig.lint import doubts
+from kairos_boot.cloudconfig.lint import doubts, faults
 from kairos_boot.cloudconfig.model import Problem
 from kairos_boot.errors import KairosError
 from kairos_boot.facts import Facts
@@ -48,6 +48,7 @@ def problems(documents: list[Document]) -> Iterator[Problem]:
     for document in documents:
         for problem in document.problems:
             yield Problem("error" if problem.severity != "doubt" else "warning", problem.where, problem.message, problem.hint)
+        yield from faults(document)
         for doubt in doubts(document):
             yield Problem("warning", doubt.where, doubt.message, doubt.hint)
         for stage in document.stages:

@@ -1,10 +1,16 @@
-"""Probable mistakes of valid documents, for `validate`: nothing here stops a run, and no message repeats a value that may be secret."""
+"""What `validate` finds in documents that can be read: expressions that are none, and probable mistakes.
+
+Nothing here stops a run, and no message repeats a value that may be secret.
+"""
 
 from __future__ import annotations
 
 import re
 
 from kairos_boot.cloudconfig.model import Problem
+from kairos_boot.errors import KairosError
+from kairos_boot.nearest import did_you_mean
+from kairos_boot.template.regex import check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +22,23 @@ SECRET_PATH = re.compile(r"(^|/)(id_(rsa|dsa|ecdsa|ed25519)|\.netrc|\.pgpass|sha
 SECRET_TEXT = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----|(^|[^a-z])(password|passwd|passphrase|psk|secret|token|api_?key|access_?key)[\"']?\s*[:=]\s*[\"']?[^\s\"'{<$]{4,}",
                          re.IGNORECASE)
 LONELY = re.compile(r"\s*(cd(\s+[^;&|]*)?|(export\s+)?[A-Za-z_]\w*=(\$\([^)]*\)|`[^`]*`|'[^']*'|\"[^\"]*\"|[^\s;&|]*)\s*;?|export\s+[A-Za-z_]\w*)\s*")
+
+
+def faults(document: Document) -> Iterator[Problem]:
+    """The conditions of *document* that hold on no node: what is no regular expression (B11), and unknown words."""
+    for stage in document.stages:
+        for step in document.steps(stage):
+            for key in ("node", "only_os", "only_os_version", "only_arch"):
+                expression = getattr(step, key)
+                try:
+                    check(expression)
+                except KairosError as error:
+                    yield Problem("error", step.where(key), f"not a regular expression: {error.message}", error.hint)
+            if step.only_service_manager.lower() not in ("", "systemd", "openrc"):
+                yield Problem("error", step.where("only_service_manager"), f"not a service manager: {step.only_service_manager!r}", "write systemd or openrc")
+            for kind in step.if_files:
+                if kind not in ("all", "any", "none"):
+                    yield Problem("error", step.where("if_files", kind), f"{kind!r} is none of all, any, none", did_you_mean(kind, ("all", "any", "none")))
 
 
 def doubts(document: Document) -> Iterator[Problem]:

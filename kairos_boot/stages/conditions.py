@@ -28,6 +28,8 @@ class Decision:
     run: bool
     reason: str = ""
     failed: bool = False
+    key: str = "if"
+    """The condition that said no."""
 
 
 RUN = Decision(run=True)
@@ -36,9 +38,12 @@ RUN = Decision(run=True)
 def decide(step: Step, host: Host, facts: Facts) -> Decision:
     """Evaluate the conditions of *step* in order; the first that says no decides. A step without any runs."""
     for key, check in CHECKS:
-        reason = check(step, host)
+        try:
+            reason = check(step, host)
+        except KairosError as error:
+            return Decision(run=False, reason=f"{key}: {error}", failed=True, key=key)
         if reason:
-            return Decision(run=False, reason=f"{key}: {reason}")
+            return Decision(run=False, reason=f"{key}: {reason}", key=key)
     return _command(step, host, facts) if step.if_ else RUN
 
 
@@ -113,16 +118,16 @@ CHECKS: tuple[tuple[str, Callable[[Step, Host], str]], ...] = (
 
 
 def _mismatch(pattern: str, texts: Sequence[str], noun: str) -> str:
-    """Why *pattern* is in none of *texts*, or nothing. A pattern that is no regular expression matches nothing."""
+    """Why *pattern* is in none of *texts*, or nothing. KairosError: it is no regular expression."""
     from kairos_boot.stages.patterns import search
 
-    if not texts:
-        return f"{noun} unknown"
     try:
-        if any(search(pattern, text) for text in texts):
+        if any(search(pattern, text) for text in texts or ("",)) and texts:
             return ""
     except KairosError as error:
-        return f"{_short(pattern)!r} is no regular expression: {error.message}"
+        raise KairosError(f"{_short(pattern)!r} is no regular expression: {error.message}", hint=error.hint) from None
+    if not texts:
+        return f"{noun} unknown"
     return f"{noun} {' or '.join(map(repr, texts))}, which {_short(pattern)!r} does not match"
 
 

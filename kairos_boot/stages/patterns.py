@@ -1,34 +1,23 @@
-r"""Regular expressions of conditions: RE2's syntax as Go programs read it, and look-around (spec/modules.md 2, decisions B11).
+r"""The plain ones among the regular expressions of conditions, decided without the engine (spec/modules.md 2, decisions B11).
 
-What published configurations write (`Ubuntu.*|[Dd]ebian`, `Red.*Hat`, `^edge`, `22\.04`) is decided here; importing `re` would take a boot longer.
+What published configurations write (`Ubuntu.*|[Dd]ebian`, `Red.*Hat`, `^edge`, `22\.04`) is decided here, by the rules of `template.regex`, which decides all else.
 """
 
 from __future__ import annotations
 
-from kairos_boot.errors import KairosError
-
 SPECIAL = frozenset("\\^$*+?{}[]()|")
 ANY = "."
 """An item that is any character; the others are strings of the characters they stand for."""
-POSIX = {"alnum": "0-9A-Za-z", "alpha": "A-Za-z", "ascii": "\\x00-\\x7F", "blank": "\\t ", "cntrl": "\\x00-\\x1F\\x7F", "digit": "0-9",
-         "graph": "!-~", "lower": "a-z", "print": " -~", "punct": "!-/:-@\\[-`{-~", "space": "\\t\\n\\v\\f\\r ", "upper": "A-Z",
-         "word": "0-9A-Za-z_", "xdigit": "0-9A-Fa-f"}
 
 
 def search(pattern: str, text: str) -> bool:
-    """Whether *pattern* is found anywhere in *text*. KairosError: it is no regular expression."""
+    """Whether *pattern* is found anywhere in *text*. KairosError: it is no regular expression of Go."""
     alternatives = None if "\n" in text else _plain(pattern)
     if alternatives is not None:
         return any(_found(*alternative, text) for alternative in alternatives)
-    import re
-    import warnings
+    from kairos_boot.template import regex
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return re.search(_translated(pattern), text, re.ASCII) is not None
-    except (re.error, OverflowError, RecursionError) as error:
-        raise KairosError(str(error)) from error
+    return regex.search(pattern, text)
 
 
 def _plain(pattern: str) -> list[tuple[list[list[str]], bool, bool]] | None:
@@ -101,46 +90,3 @@ def _found(pieces: list[list[str]], start: bool, end: bool, text: str) -> bool:
 
 def _fits(piece: list[str], text: str, at: int) -> bool:
     return all(item == ANY or text[at + i] in item for i, item in enumerate(piece))
-
-
-def _translated(pattern: str) -> str:
-    r"""RE2's own forms in Python's: `[[:alpha:]]`, `\z`, `\Q…\E`, `(?<name>…)`; `$` is the end of the text only."""
-    out = []
-    at = 0
-    inside = False
-    while at < len(pattern):
-        c = pattern[at]
-        two = pattern[at:at + 2]
-        if two == "\\Q" and not inside:
-            end = pattern.find("\\E", at)
-            literal = pattern[at + 2:] if end < 0 else pattern[at + 2:end]
-            out += [f"\\{x}" if x in SPECIAL or x in ".-&~#" else x for x in literal]
-            at = len(pattern) if end < 0 else end + 2
-            continue
-        if c == "\\":
-            out.append("\\Z" if two == "\\z" and not inside else two)
-            at += 2
-            continue
-        if inside and pattern.startswith("[:", at):
-            end = pattern.find(":]", at)
-            name = pattern[at + 2:end] if end > 0 else ""
-            if name in POSIX:
-                out.append(POSIX[name])
-                at = end + 2
-                continue
-        if not inside and c == "[":
-            inside = True
-            skip = 2 if pattern.startswith("[^]", at) else 1 if pattern.startswith("[]", at) else 0
-            out.append(pattern[at:at + skip] + "\\]" if skip else c)
-            at += skip + 1 if skip else 1
-            continue
-        if inside and c == "]":
-            inside = False
-        if not inside and c == "$" and "(?" not in pattern:
-            c = "\\Z"  # with flags it may mean the end of a line
-        if not inside and pattern.startswith("(?<", at) and pattern[at + 3:at + 4] not in ("=", "!"):
-            c = "(?P<"
-            at += 2
-        out.append(c)
-        at += 1
-    return "".join(out)

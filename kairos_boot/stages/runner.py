@@ -183,7 +183,7 @@ class Runner:
         decision = decide(node.step, self.host, self.facts)
         self._warnings(node, stage, outcome, "if")
         if decision.failed:
-            self._failed(node, stage, outcome, "if", decision.reason, where=node.step.where("if"))
+            self._failed(node, stage, outcome, decision.key, decision.reason, where=node.step.where(decision.key))
         return "" if decision.run else decision.reason
 
     def _apply(self, node: Node, stage: str, outcome: Outcome) -> tuple[list[str], bool]:

@@ -63,10 +63,10 @@ def runs(host: Host, **keys: object) -> bool:
 
 @pytest.mark.parametrize(("key", "pattern", "expected"), [
     ("node", r"^edge-[0-9]+\.", True), ("node", "17", True), ("node", "^17", False), ("node", "EDGE", False), ("node", "core|edge", True),
-    ("node", "lab(", False), ("node", "lab$", True), ("node", "", True),
+    ("node", "lab$", True), ("node", "", True),
     ("only_os", "Lab Linux.*", True), ("only_os", "Quince", True), ("only_os", "Ubuntu.*|Lab.*", True), ("only_os", "^Linux", False),
     ("only_os", "[Ll]ab", True), ("only_os", "^lablinux$", True), ("only_os", "suse", True), ("only_os", "ubuntu|fedora", False),
-    ("only_os", "^(?!Fedora).*", True), ("only_os", "debian suse", False),
+    ("only_os", "debian suse", False),
     ("only_os_version", r"7\.4", True), ("only_os_version", "^7", True), ("only_os_version", "7x4|8", False), ("only_os_version", "7.4", True),
     ("only_arch", "sparc", False), ("only_arch", "x86_64", False),
 ])
@@ -196,9 +196,25 @@ def test_forms_of_re2(pattern: str, text: str, expected: bool) -> None:
     assert search(pattern, text) is expected
 
 
-def test_a_broken_pattern_is_said_to_be_one() -> None:
-    with pytest.raises(KairosError):
-        search("lab(", "lab")
+@pytest.mark.parametrize("key", ["node", "only_os", "only_os_version", "only_arch"])
+@pytest.mark.parametrize(("pattern", "words"), [
+    ("lab(", "missing closing )"), ("[a", "missing closing ]"), ("*", "missing argument"), ("^(?!Fedora).*", "no look-around"), ("(?<=a)b", "no look-around"),
+    ("(?=a)", "no look-around"), ("(?<!a)b", "no look-around"), (r"(a)\1", "invalid escape"), ("x{2000}", "invalid repeat count"), ("(" * 3000, "nests too deeply"),
+])
+def test_a_condition_that_is_no_expression_fails(host: Host, key: str, pattern: str, words: str) -> None:
+    """The step is left out, and that is a failure of the stage, not a plain no (B11)."""
+    decision = decide(Step(**{key: pattern}), host, Facts())  # type: ignore[arg-type]
+    assert (decision.run, decision.failed, decision.key) == (False, True, key)
+    assert decision.reason.startswith(f"{key}: ")
+    assert words in decision.reason
+
+
+@pytest.mark.parametrize("pattern", ["(([a-z]|.)+)+#", "(a*)*b", "(a|aa)+$", "(.*)(.*)(.*)(.*)y", "|".join(f"(x+x+)+{n}" for n in range(300))])
+def test_a_condition_takes_time_linear_in_the_text(host: Host, pattern: str) -> None:
+    """An expression that would keep a backtracking engine busy for years is decided, or refused, at once."""
+    with open(host.path("/etc/os-release"), "w") as file:
+        file.write(f"PRETTY_NAME={'ax' * 400}\n")
+    assert not decide(Step(only_os=pattern), host, Facts()).run
 
 
 def test_plain_conditions_do_not_import_re(host: Host) -> None:

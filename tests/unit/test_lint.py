@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kairos_boot.cloudconfig.decode import decode
-from kairos_boot.cloudconfig.lint import doubts
+from kairos_boot.cloudconfig.lint import doubts, faults
 
 
 def found(text: str) -> list[str]:
@@ -23,6 +23,21 @@ def in_step(text: str) -> list[str]:
 def test_a_good_document_is_not_doubted() -> None:
     assert in_step("files: [{path: /etc/motd, permissions: 0644, content: 'Password rules: see the handbook'}]\n    commands: ['cd /srv && ls', 'A=b date', 'echo cd', 'cd /a; pwd']\n"
                    "    users: {ada: {passwd: x}}") == []
+
+
+@pytest.mark.parametrize(("condition", "place", "words"), [
+    ("node: '('", 11, "missing closing"), ('only_os: "Debian|(?i)ubuntu("', 14, "missing closing"), ("only_os_version: '[9'", 22, "missing closing"),
+    ("only_arch: ^(?!arm)", 16, "no look-around"), ("only_service_manager: runit", 27, "not a service manager"), ("if_files: {al: [/a]}", 20, "did you mean 'all'"),
+])
+def test_a_condition_that_no_node_meets_is_an_error_with_its_place(condition: str, place: int, words: str) -> None:
+    [problem] = faults(decode(f"stages:\n  s:\n  - {condition}\n".encode(), "/d.yaml"))
+    assert (problem.severity, problem.where.split(": ")[0]) == ("error", f"/d.yaml:3:{place - 0}")
+    assert words in str(problem)
+
+
+def test_a_flag_in_an_expression_is_no_fault() -> None:
+    """Kairos' engine takes `(?i)` anywhere, so does ours."""
+    assert list(faults(decode(b"stages: {s: [{only_os: 'Debian|(?i)ubuntu', node: '[a-z]+', only_arch: amd64|arm64, if_files: {any: [/a]}}]}", "/d.yaml"))) == []
 
 
 @pytest.mark.parametrize("file", [

@@ -30,11 +30,14 @@ class Program:
 def compile_expression(source: str) -> Program:
     """The program of *source*; raise Failure with Go's words."""
     parser = Parser(source)
-    tree = parser.alternatives(0)
-    if parser.at < len(source):
-        raise parser.fault("unexpected )", source)
     code: list[Instruction] = [("save", 0, 0)]
-    _emit(tree, code)
+    try:
+        tree = parser.alternatives(0)
+        if parser.at < len(source):
+            raise parser.fault("unexpected )", source)
+        _emit(tree, code)
+    except RecursionError:
+        raise parser.fault("expression nests too deeply", source) from None
     code += [("save", 1, 0), ("match", 0, 0)]
     return Program(code, parser.names)
 
@@ -57,16 +60,18 @@ def _emit(tree: Tree, code: list[Instruction]) -> None:
         _emit(first, code)
         code.append(("save", 2 * second + 1, 0))
     elif kind == "or":
-        assert isinstance(first, tuple)
-        assert isinstance(second, tuple)
-        split = len(code)
-        code.append(("split", 0, 0))
-        _emit(first, code)
-        jump = len(code)
-        code.append(("jump", 0, 0))
-        code[split] = ("split", split + 1, len(code))
-        _emit(second, code)
-        code[jump] = ("jump", len(code), 0)
+        assert isinstance(first, list)
+        jumps = []
+        for branch in first[:-1]:
+            split = len(code)
+            code.append(("split", 0, 0))
+            _emit(branch, code)
+            jumps.append(len(code))
+            code.append(("jump", 0, 0))
+            code[split] = ("split", split + 1, len(code))
+        _emit(first[-1], code)
+        for jump in jumps:
+            code[jump] = ("jump", len(code), 0)
     else:
         assert isinstance(first, tuple)
         assert isinstance(second, tuple)

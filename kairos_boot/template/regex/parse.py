@@ -1,7 +1,6 @@
 """Go's regular expressions (RE2 syntax) into trees.
 
-Python's `re` is not used: it can take exponential time, which a boot cannot afford, and its syntax differs.
-A tree is (kind, value, value): `list` ITEMS, `or` TREE TREE, `group` TREE NUMBER, `repeat` TREE BOUNDS, `set` CHARSET, `assert` KIND.
+A tree is (kind, value, value): `list` ITEMS, `or` ITEMS, `group` TREE NUMBER, `repeat` TREE BOUNDS, `set` CHARSET, `assert` KIND.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ class Parser:
         self.flags = ""
         self.names = [""]
 
-    def fault(self, what: str, part: str) -> Failure:
+    def fault(self, what: str, part: str, hint: str = "") -> Failure:
         """The error *what* about *part* of the expression."""
-        return Failure(f"error parsing regexp: {what}: `{part}`")
+        return Failure(f"error parsing regexp: {what}: `{part}`", hint)
 
     def more(self) -> str:
         """The next character, empty at the end."""
@@ -45,10 +44,7 @@ class Parser:
         while self.more() == "|":
             self.at += 1
             branches.append(self.sequence(depth))
-        tree = branches.pop()
-        while branches:
-            tree = ("or", branches.pop(), tree)
-        return tree
+        return branches[0] if len(branches) == 1 else ("or", branches, None)
 
     def sequence(self, depth: int) -> Tree:
         """Items one after the other."""
@@ -200,6 +196,9 @@ class Parser:
         """A group, its parenthesis being read."""
         start, outer = self.at - 1, self.flags
         number = 0
+        if self.source.startswith(("?=", "?!", "?<=", "?<!"), self.at):
+            part = self.source[start : self.at + 2 + (self.source[self.at + 1] == "<")]
+            raise self.fault("invalid or unsupported Perl syntax", part, "these expressions are Go's, which have no look-around")
         if self.source.startswith(("?P<", "?<"), self.at):
             begin = self.source.find("<", self.at) + 1
             end = self.source.find(">", begin)
