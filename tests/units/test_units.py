@@ -38,8 +38,10 @@ def lines(path: Path) -> list[Line]:
     return found
 
 
-def values(name: str, key: str) -> list[str]:
-    return [word for line in lines(UNITS / name) if line.key == key for word in line.value.split()]
+def values(name: str, key: str, *, own: bool = True) -> list[str]:
+    """The words of *key* in a unit and its drop-ins; in the drop-ins alone, as for a unit file that somebody else wrote."""
+    files = [UNITS / name] * own + sorted((UNITS / f"{name}.d").glob("*.conf"))
+    return [word for path in files for line in lines(path) if line.key == key for word in line.value.split()]
 
 
 def seconds(span: str) -> float:
@@ -60,14 +62,14 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("root")
     shutil.copytree("/usr/lib/systemd/system", root / "usr/lib/systemd/system", symlinks=True)
     subprocess.run(["sh", TOP / "packaging/install", "--destdir", root], check=True)
-    for unit in INITRD.glob("*.service"):
-        shutil.copy(unit, root / "usr/lib/systemd/system")
     return root
 
 
-@pytest.mark.parametrize("unit", [path.name for path in unit_files() if path.suffix != ".conf"])
-def test_systemd_finds_nothing_wrong_with_a_unit(tree: Path, unit: str) -> None:
-    check = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", f"--root={tree}", unit]
+@pytest.mark.parametrize("path", [path for path in unit_files() if path.suffix != ".conf"], ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_systemd_finds_nothing_wrong_with_a_unit(tree: Path, path: Path) -> None:
+    """Those of the initrd, too, which have the names of the root's."""
+    shutil.copy(path, tree / "usr/lib/systemd/system")
+    check = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", f"--root={tree}", path.name]
     result = subprocess.run(check, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout + result.stderr) == (0, "")
 
@@ -85,14 +87,35 @@ def test_nothing_requires_a_stage_unit_and_none_requires_anything(path: Path) ->
     assert [line for line in lines(path) if line.key in hard and ("cos-setup" in line.value or path.name.startswith("cos-setup"))] == []
 
 
-def test_the_stages_of_a_boot_are_ordered_one_after_the_other() -> None:
-    """Decisions D10, and architecture "The boot, as it should run"."""
+@pytest.mark.parametrize("own", [True, False], ids=["ours", "a foreign file of that name"])
+def test_the_stages_of_a_boot_are_ordered_one_after_the_other(own: bool) -> None:
+    """Decisions D10 and D14: the order is in drop-ins, which hold for any unit file of the name."""
+    assert "local-fs.target" in values("cos-setup-fs.service", "After", own=own)
+    assert "sysinit.target" in values("cos-setup-fs.service", "Before", own=own)
+    assert "cos-setup-fs.service" in values("cos-setup-boot.service", "After", own=own)
+    assert "cos-setup-boot.service" in values("cos-setup-network.service", "After", own=own)
+    assert "cos-setup-network.service" in values("cos-setup-reconcile.service", "After", own=own)
+
+
+def test_a_stage_before_sysinit_has_no_default_dependencies_and_the_network_stage_waits_for_one() -> None:
     assert values("cos-setup-fs.service", "DefaultDependencies") == ["no"]
-    assert "local-fs.target" in values("cos-setup-fs.service", "After")
-    assert "sysinit.target" in values("cos-setup-fs.service", "Before")
-    assert values("cos-setup-boot.service", "After") == ["cos-setup-fs.service"]
-    assert values("cos-setup-network.service", "After") == ["cos-setup-boot.service", "network-online.target"]
-    assert values("cos-setup-reconcile.service", "After") == ["cos-setup-network.service"]
+    assert "network-online.target" in values("cos-setup-network.service", "After")
+
+
+@pytest.mark.parametrize("stage", ["boot", "network", "reconcile"])
+def test_a_boot_that_resets_the_node_leaves_a_stage_out_whoever_wrote_its_unit(stage: str) -> None:
+    """Decision D8."""
+    assert values(f"cos-setup-{stage}.service", "ConditionPathExists", own=False) == ["!/run/cos/autoreset_mode"]
+    assert values("cos-setup-fs.service", "ConditionPathExists") == []
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in INITRD.glob("*.service")))
+def test_a_unit_of_the_initrd_is_known_after_the_switch_to_the_root(name: str) -> None:
+    """Its result stays and is shown with its description; it never runs again, and isolating a target does not drop it."""
+    assert values(name, "IgnoreOnIsolate") == values(name, "RemainAfterExit") == ["yes"]
+    assert values(name, "AssertPathExists") == ["/etc/initrd-release"]
+    assert values(name, "DefaultDependencies") == ["no"]
+    assert values(name, "After") == values(name, "Requires") == []
 
 
 def test_the_network_stage_pulls_in_what_it_waits_for() -> None:
@@ -151,7 +174,7 @@ def test_the_image_itself_makes_the_stages_part_of_a_boot(tree: Path) -> None:
         links = sorted((system / f"{target}.wants").glob("cos-setup-*"))
         assert [link.name for link in links] == units
         assert [link.resolve() for link in links] == [system / unit for unit in units]
-    assert [line for path in UNITS.glob("cos-setup-*") for line in lines(path) if line.section == "Install"] == []
+    assert [line for path in unit_files() for line in lines(path) if line.section == "Install"] == []
 
 
 def test_one_connected_link_is_a_network() -> None:
