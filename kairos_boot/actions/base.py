@@ -50,14 +50,15 @@ class Invalid:
 
 @record
 class Note:
-    """Something worth a warning: it is recorded, and nothing fails."""
+    """Something worth a warning, or, if it is *quiet*, a word: it is recorded, and nothing fails."""
 
     where: str
     message: str
     hint: str = ""
+    quiet: bool = False
 
     def describe(self) -> str:
-        """The warning's line."""
+        """Its line."""
         return str(KairosError(self.message, self.where, self.hint))
 
     def would_change(self, host: Host) -> bool | None:  # noqa: ARG002
@@ -65,5 +66,5 @@ class Note:
         return False
 
     def apply(self, host: Host) -> bool:  # noqa: ARG002
-        """Do nothing; the runner records it as a warning."""
+        """Do nothing; the runner records it."""
         return False

@@ -16,6 +16,8 @@ PLAIN = {"LC_ALL": "C"}
 SAYS_CHANGED = ("Created symlink", "Removed ")
 """How systemctl tells, in the C locale, that it changed a link; a second call says nothing."""
 
+STARTS = ("start", "restart", "try-restart", "reload", "reload-or-restart", "isolate")
+"""Verbs that wait for a job that may have to wait."""
 IGNORED = "unning in chroot, ignoring"
 """What it says, with success, where it starts nothing: in the initrd's half of a boot."""
 
@@ -34,12 +36,16 @@ def ask(host: Host, argv: tuple[str, ...], timeout: float, where: str) -> str:
 
 @record
 class SetUnit:
-    """One of `enable`, `disable`, `mask` and `start` for *words*: units, and options if a document gives some."""
+    """One of `enable`, `disable`, `mask` and `start` for *words*: units, and options if a document gives some.
+
+    What would wait for the stage that runs it is queued instead, and *queued* gets the unit of that stage (C11).
+    """
 
     verb: str
     words: tuple[str, ...]
     timeout: float = 0
     where: str = ""
+    queued: list[str] | None = None
 
     def describe(self) -> str:
         """Verb and units."""
@@ -57,12 +63,25 @@ class SetUnit:
 
     def apply(self, host: Host) -> bool:
         """Let systemctl do it; a unit that runs is not started. KairosError: systemctl failed, or there is none."""
-        if self.verb == "start":
-            if len(self.words) == 1 and self._runs(host):
-                return False
-            return IGNORED not in ask(host, ("systemctl", self.verb, *self.words), self.timeout, self.where)
-        said = ask(host, ("systemctl", self.verb, *self.words), self.timeout, self.where)
-        return any(sign in said for sign in SAYS_CHANGED)
+        if self.verb == "start" and len(self.words) == 1 and self._runs(host):
+            return False
+        argv = ("systemctl", self.verb, *self._no_block(host), *self.words)
+        said = ask(host, argv, self.timeout, self.where)
+        return IGNORED not in said if self.verb == "start" else any(sign in said for sign in SAYS_CHANGED)
+
+    def _no_block(self, host: Host) -> tuple[str, ...]:
+        """The option, if systemctl would wait for a job that cannot begin before this stage ends."""
+        if not (self.verb in STARTS or "--now" in self.words) or "--no-block" in self.words or not host.exists(BOOTED):
+            return ()
+        from kairos_boot.actions.jobs import holder
+
+        try:
+            unit = holder(host, self.words, lambda argv: ask(host, argv, self.timeout, self.where))
+        except KairosError:  # systemctl itself will say what is wrong
+            return ()
+        if unit and self.queued is not None:
+            self.queued.append(unit)
+        return ("--no-block",) if unit else ()
 
 
 @record

@@ -37,7 +37,10 @@ def _each(step: Step, verb: str, items: Sequence[str], timeout: float) -> Iterat
         if SHELL & set(item) or not item.split():
             yield Invalid(where, f"not a unit: {item!r}", "no shell reads this; write one unit an item, and shell text under commands")
         else:
-            yield SetUnit(verb, tuple(item.split()), timeout, where)
+            queued: list[str] = []
+            yield SetUnit(verb, tuple(item.split()), timeout, where, queued)
+            if queued:
+                yield Note(where, f"queued: {item} starts when {queued[0]}, which runs this step, has ended", quiet=True)
 
 
 def _overrides(step: Step, timeout: float) -> Iterator[Action]:

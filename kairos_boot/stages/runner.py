@@ -209,8 +209,9 @@ class Runner:
             finally:
                 self._warnings(node, stage, outcome, key)
             if isinstance(action, Note):
-                outcome.warnings += 1
-                self.log(WARNING, action.describe(), kind="warning", stage=stage, step=node.name, file=node.step.source, module=key)
+                outcome.warnings += not action.quiet
+                level, kind = (INFO, "note") if action.quiet else (WARNING, "warning")
+                self.log(level, action.describe(), kind=kind, stage=stage, step=node.name, file=node.step.source, module=key)
         return failures, changed
 
     def _warnings(self, node: Node, stage: str, outcome: Outcome, key: str) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import pytest
 
+from kairos_boot.actions.base import Note
 from kairos_boot.facts import Facts
 from kairos_boot.modules import systemctl
 
 if TYPE_CHECKING:
+    from kairos_boot.actions.base import Action
+    from kairos_boot.cloudconfig.model import Step
     from tests.modules.conftest import MakeStep, Node, Recorder
 
 DROPIN = {"service": "foo", "name": "10-x", "content": "[Service]\nNice=5"}
@@ -130,3 +134,81 @@ def test_incomplete_drop_ins_are_noted(host: Node, step: MakeStep) -> None:
     assert "overrides[2]" in str(results[2])
     assert "overrides[3]" in str(results[3])
     assert results[4] is True
+
+
+JOBS = {"cos-setup-fs.service": "local-fs.target", "sysinit.target": "cos-setup-fs.service local-fs.target", "basic.target": "sysinit.target"}
+"""Units that have jobs during stage fs, and what each is ordered after."""
+OTHERS = {
+    "demo.service": {"After": "sysinit.target basic.target", "Requires": "sysinit.target"},
+    "early.service": {"After": "local-fs.target"},
+    "puller.service": {"Requires": "demo.service", "After": "demo.service"},
+    "wanter.service": {"Wants": "demo.service"},
+    "behind.service": {"After": "cos-setup-fs.service"},
+}
+
+
+def systemd(host: Node, recorder: Recorder, own: str = "cos-setup-fs.service", jobs: Mapping[str, str] = JOBS) -> None:
+    """A node in stage fs: systemd runs, the stage is a service of it with a job, and nothing of *OTHERS* is up."""
+    host.put("/run/systemd/system/.keep")
+    host.put("/proc/self/cgroup", f"0::/system.slice/{own}\n")
+    recorder.answer("systemctl", "is-active", code=3)
+    recorder.answer("systemctl", "list-jobs", output="".join(f"{n} {unit} start waiting\n" for n, unit in enumerate(jobs)))
+    show = ("systemctl", "show", "--property=Id,Names,ActiveState,After,Requires,Wants,BindsTo", "--")
+
+    def block(unit: str, said: Mapping[str, str]) -> str:
+        return "".join(f"{key}={value}\n" for key, value in {"Id": unit, "Names": unit, "ActiveState": "inactive", **said}.items())
+
+    recorder.answer(*show, *jobs, output="\n".join(block(unit, {"After": after}) for unit, after in jobs.items()))
+    for unit, said in OTHERS.items():
+        for name in (unit, unit.removesuffix(".service")):
+            recorder.answer(*show, name, output=block(unit, said))
+
+
+@pytest.mark.parametrize(("unit", "waits"), [
+    ("demo", True), ("demo.service", True), ("behind", True), ("puller", True), ("cos-setup-fs.service", True), ("early", False), ("wanter", False),
+])  # fmt: skip
+@pytest.mark.parametrize(("verb", "before"), [("start", ""), ("enable", "--now ")])
+def test_what_would_wait_for_the_running_stage_is_queued_and_said(host: Node, step: MakeStep, recorder: Recorder, unit: str, waits: bool, verb: str, before: str) -> None:
+    """Decision C11: by systemd's own order, over what is pulled in, too; everything else is waited for."""
+    systemd(host, recorder)
+    recorder.answer("systemctl", "show", "--property=Id,Names,ActiveState,After,Requires,Wants,BindsTo", "--", "cos-setup-fs.service",
+                    output="Id=cos-setup-fs.service\nNames=cos-setup-fs.service\nActiveState=activating\nAfter=local-fs.target\n")
+    actions = list(applied(host, step(systemctl={verb: [before + unit]})))
+    words = tuple((before + unit).split())
+    assert recorder.argvs[-1] == ("systemctl", verb, *(["--no-block"] if waits else []), *words)
+    notes = [action.describe() for action in actions if isinstance(action, Note)]
+    assert notes == ([f"/oem/a.yaml: stages.s[0].systemctl.{verb}[0]: queued: {before}{unit} starts when cos-setup-fs.service, which runs this step, has ended"] if waits else [])
+
+
+def test_who_asks_to_wait_for_nothing_is_not_asked_about(host: Node, step: MakeStep, recorder: Recorder) -> None:
+    """Neither `--no-block` nor a verb that starts nothing costs a look at the jobs."""
+    systemd(host, recorder)
+    host.do(systemctl, step(systemctl={"start": ["--no-block demo"], "enable": ["demo"], "disable": ["x"], "mask": ["y"]}))
+    assert not [argv for argv in recorder.argvs if argv[1] in ("list-jobs", "show")]
+
+
+@pytest.mark.parametrize("cgroup", ["0::/user.slice/user-0.slice/session-3.scope\n", "", "0::/\n"])
+def test_a_run_by_hand_waits_for_what_it_starts(host: Node, step: MakeStep, recorder: Recorder, cgroup: str) -> None:
+    """Nothing waits for a session; nor for a service that is up and has no job."""
+    systemd(host, recorder)
+    host.put("/proc/self/cgroup", cgroup)
+    host.do(systemctl, step(systemctl={"start": ["demo"]}))
+    assert recorder.argvs[-1] == ("systemctl", "start", "demo")
+    systemd(host, recorder, own="other.service")
+    host.do(systemctl, step(systemctl={"start": ["demo"]}))
+    assert recorder.argvs[-1] == ("systemctl", "start", "demo")
+
+
+def test_a_question_that_fails_does_not_keep_a_unit_from_starting(host: Node, step: MakeStep, recorder: Recorder) -> None:
+    """What is wrong then is told by the start itself."""
+    systemd(host, recorder)
+    recorder.answer("systemctl", "list-jobs", code=1, output="Failed to list jobs")
+    assert host.do(systemctl, step(systemctl={"start": ["demo"]})) == [True]
+    assert recorder.argvs[-1] == ("systemctl", "start", "demo")
+
+
+def applied(host: Node, wanted: Step) -> Iterator[Action]:
+    """Each action of *wanted*, after it was applied."""
+    for action in systemctl.plan(wanted, Facts()):
+        action.apply(host)
+        yield action
