@@ -40,6 +40,8 @@ def build(draft: Path, system_oem: Path = OEM) -> None:
         place(preset, draft / "usr/lib/systemd/system-preset" / preset.name, 0o644)
     for tmpfiles in HERE.glob("*.tmpfiles"):
         place(tmpfiles, draft / "usr/lib/tmpfiles.d" / f"{tmpfiles.stem}.conf", 0o644)
+    # So that `journalctl -x` explains our entries: the database lies in /var, which each boot takes from the image anew.
+    run("journalctl", "--update-catalog", f"--root={draft}")
     place(initrd.image(draft), draft / "boot/initrd", 0o644)
     run("find", draft, "-xdev", "-newermt", f"@{EPOCH}", "-exec", "touch", "--no-dereference", "--date", f"@{EPOCH}", "{}", "+")
 

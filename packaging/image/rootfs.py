@@ -18,7 +18,7 @@ from common import CACHE, EPOCH, cached, digest, discard, need_root, phase, run,
 
 SUITE = os.environ.get("KAIROS_BOOT_SUITE", "bookworm")
 PACKAGES = """
-    systemd systemd-sysv udev dbus libpam-systemd libnss-systemd systemd-timesyncd kmod iproute2 procps sudo openssh-server ca-certificates
+    systemd systemd-sysv udev dbus libpam-systemd libnss-systemd systemd-timesyncd systemd-resolved kmod iproute2 procps sudo openssh-server ca-certificates
     linux-image-cloud-amd64 dracut zstd e2fsprogs dosfstools fdisk gdisk
     python3 python3-yaml python3-pyudev python3-pystemd python3-pyroute2
 """.split()
@@ -34,7 +34,7 @@ KERNEL_EXCLUDED = ["sound", "drivers/gpu", "drivers/media", "drivers/infiniband"
 EMPTIED = ["etc/machine-id", "etc/hostname"]
 REMOVED = [
     "boot/config-*", "boot/System.map-*", "boot/initrd*", "vmlinuz*", "initrd*", "etc/ssh/ssh_host_*", "var/lib/dbus/machine-id", "var/lib/apt/lists/*",
-    "var/cache/*", "var/log/*", "usr/share/python-wheels", "usr/lib/python3.*/pydoc_data", "usr/lib/python3.*/lib2to3", "etc/kernel/postinst.d/dracut", "usr/lib/python3/dist-packages/lxml/includes", "etc/resolv.conf",
+    "var/cache/*", "var/log/*", "usr/share/python-wheels", "usr/lib/python3.*/pydoc_data", "usr/lib/python3.*/lib2to3", "etc/kernel/postinst.d/dracut", "usr/lib/python3/dist-packages/lxml/includes",
 ]  # fmt: skip
 # Upkeep of a machine whose system is changed package by package.
 MASKED = ["apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service", "systemd-firstboot.service"]
@@ -96,10 +96,12 @@ def tidy(root: Path) -> None:
         (root / name).mkdir(parents=True, exist_ok=True)
     write_tree(root, dict.fromkeys(EMPTIED, ""))
     write_tree(root, {"etc/fstab": "# written anew at each boot, from what was mounted\n"})
+    # The name servers themselves, so that names resolve while systemd-resolved restarts; the package links to its own address.
+    discard(root / "etc/resolv.conf")
     (root / "etc/resolv.conf").symlink_to("../run/systemd/resolve/resolv.conf")
     run("chroot", root, "depmod", "-a", kernel.name.removeprefix("vmlinuz-"))
     run("chroot", root, "passwd", "--lock", "root")
-    run("systemctl", "--root", root, "enable", "ssh.service", "systemd-networkd.service", "systemd-timesyncd.service")
+    run("systemctl", "--root", root, "enable", "ssh.service", "systemd-networkd.service", "systemd-resolved.service", "systemd-timesyncd.service")
     run("systemctl", "--root", root, "mask", *MASKED)
     libraries = [f"/{path.relative_to(root)}" for path in root.glob("usr/lib/python3*")]
     run("chroot", root, "find", *libraries, "-name", "__pycache__", "-prune", "-exec", "rm", "-r", "{}", "+")
