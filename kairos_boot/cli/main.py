@@ -19,6 +19,8 @@ VERBS = {
     "plan": "say what a stage would do, and change nothing",
     "validate": "check cloud-config documents",
     "schema": "print the JSON Schema of a cloud-config",
+    "config": "print the merged configuration, a part of it, or where a value came from",
+    "state": "tell which boot this is, and what the node is",
     "status": "tell what ran in a boot, what was skipped and why, what failed",
     "analyze": "tell where the time of a boot went",
     "logs": "collect what a report of a fault needs",

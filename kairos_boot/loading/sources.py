@@ -90,7 +90,7 @@ def _source(argument: str, reader: Reader, cache: Cache, missing_ok: Container[s
     if not stat.S_ISDIR(stamp[0]):
         yield _file(argument, reader, cache, parse, stamp)
         return
-    for path in _walk(clean(argument), reader):
+    for path in walk(clean(argument), reader):
         if isinstance(path, str):
             yield _file(path, reader, cache, parse)
         else:
@@ -114,7 +114,7 @@ def _no_file(argument: str, error: OSError, reader: Reader, parse: Callable[[byt
         yield _unreadable(argument, "no such file or directory" if missing else reason(error), hint if missing else "")
 
 
-def _walk(path: str, reader: Reader) -> Iterator[str | Document]:
+def walk(path: str, reader: Reader) -> Iterator[str | Document]:
     """The configuration files below *path*: entries in byte order of their names, a directory at its own place."""
     try:
         entries = reader.names(path)
@@ -124,7 +124,7 @@ def _walk(path: str, reader: Reader) -> Iterator[str | Document]:
     for name, is_directory in sorted(entries, key=lambda entry: os.fsencode(entry[0])):
         below = f"{'' if path == '/' else path}/{name}" if path != "." else name
         if is_directory:
-            yield from _walk(below, reader)
+            yield from walk(below, reader)
         elif name.endswith(SUFFIXES):
             yield below
 
@@ -203,12 +203,17 @@ def config_uri(text: str, values: Callable[[], Mapping[str, object]]) -> tuple[s
             uri = value or uri
     if "{{" not in uri:
         return uri, []
-    from kairos_boot.template import render
-
     try:
-        return render(uri, {"Values": _escaped(values())}, strict=True, functions={"required": _required}), []
+        return render_uri(uri, values), []
     except KairosError as error:
         return "", [Problem("error", f"{CMDLINE}: {uri}", error.message, error.hint or "the URI was left out")]
+
+
+def render_uri(uri: str, values: Callable[[], Mapping[str, object]]) -> str:
+    """An address with its template expanded, every text of *values* URL-escaped. KairosError: a value that does not exist, a template that fails."""
+    from kairos_boot.template import render
+
+    return render(uri, {"Values": _escaped(values())}, strict=True, functions={"required": _required})
 
 
 def _escaped(value: Any) -> Any:

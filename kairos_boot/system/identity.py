@@ -39,6 +39,11 @@ def os_release(host: Host) -> Mapping[str, str]:
     content = host.read("/etc/os-release")
     if content is None:
         content = host.read("/usr/lib/os-release") or b""
+    return variables(content)
+
+
+def variables(content: bytes) -> dict[str, str]:
+    """The assignments of an os-release(5) file, values without their quotes."""
     result = {}
     for line in content.decode("utf-8", "replace").split("\n"):
         name, equals, value = line.strip().partition("=")

@@ -14,7 +14,7 @@ BELOW = {
     "reports": {"stages", "cloudconfig"},
     "lifecycle": {"node", "boot", "stages", "actions", "cloudconfig", "system"},
     "boot": {"stages", "actions", "cloudconfig", "system", "facts"},
-    "node": {"loading", "cloudconfig", "system"},
+    "node": {"loading", "cloudconfig", "template", "system"},
     "stages": {"modules", "actions", "cloudconfig", "template", "facts", "system"},
     "modules": {"actions", "cloudconfig", "facts"},
     "actions": {"system"},

@@ -1,0 +1,97 @@
+"""kairos-boot config [--json] | config get QUERY | config origin KEY
+
+Prints the node's settings: all its documents merged, the later winning, then the kernel command line.
+
+  config              everything, as YAML, below the list of the documents that it came from
+  config get QUERY    what is at a path (install.device, users[0].name); anything but a path is a query of jq
+  config origin KEY   the file, line and column that the value of KEY came from (also: config --origin KEY)
+
+      --json      print it for programs
+      --root DIR  read the tree below DIR
+
+Exit code: 0, 1 when a document could not be used or two of them contradict each other (the rest is printed), 3 when the query fails.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from kairos_boot.cli import wiring
+from kairos_boot.cli.arguments import UsageError, parse
+from kairos_boot.errors import KairosError
+from kairos_boot.node import query as queries
+from kairos_boot.node.config import Collector, Config
+from kairos_boot.node.settings import Setting, from_data
+from kairos_boot.node.yamltext import dump
+from kairos_boot.system.host import Host
+
+FLAGS = {"json": False, "root": True, "origin": True}
+
+
+def run(words: list[str]) -> int:
+    """Print settings, a part of them, or where one came from."""
+    given = parse(words, FLAGS)
+    verb = {"g": "get"}.get(given.words[0], given.words[0]) if given.words else ""
+    key = given.value("origin")
+    if verb in ("get", "origin"):
+        if len(given.words) != 2:
+            raise UsageError(f"{verb} needs one {'query' if verb == 'get' else 'key'}")
+        key = given.words[1]
+    elif verb:
+        raise UsageError(f"config has no {verb!r}: write config, config get QUERY or config origin KEY")
+    wiring.is_offline_root(given.value("root", "/"))
+    host = Host(given.value("root", "/"))
+    config = collect(host)
+    if verb == "origin" or "origin" in given:
+        sys.stdout.write(_origin(config, key) + "\n")
+    elif verb == "get":
+        _print(_get(config, key, host), as_json="json" in given)
+    elif "json" in given:
+        _print([config.settings], as_json=True)
+    else:
+        sources = "".join(f"# - {source}\n" for source in config.sources)
+        sys.stdout.write(f"#cloud-config\n\n# Sources:\n{sources}\n{dump(config.settings) if config.settings.value else ''}")
+    for problem in config.problems:
+        sys.stderr.write(f"{problem}\n")
+    return 1 if any(problem.severity == "error" for problem in config.problems) else 0
+
+
+def collect(host: Host) -> Config:
+    """The merged configuration of *host*."""
+    from kairos_boot.system.facts import gather
+    from kairos_boot.system.reader import HostReader
+
+    cmdline = (host.read("/proc/cmdline") or b"").decode("utf-8", "surrogateescape")
+    return Collector(HostReader(host), lambda: gather(host)).collect(cmdline)
+
+
+def _plain(config: Config, query: str) -> list[Setting] | None:
+    parts = queries.path_of(query)
+    if parts is None:
+        return None
+    return queries.follow(config.settings, parts, lambda item: item.value if item.kind != "text" else None if item.data is None else item.data)
+
+
+def _get(config: Config, query: str, host: Host) -> list[Setting]:
+    found = _plain(config, query)
+    if found is None:
+        found = [from_data(item) for item in queries.by_jq(query, config.settings.data, host.processes)]
+    return [item for item in found if item.data is not None]
+
+
+def _origin(config: Config, key: str) -> str:
+    found = _plain(config, key)
+    if found is None:
+        raise KairosError(f"not a path: {key!r}", hint="write it like install.device or users[0].name")
+    if not found:
+        raise KairosError(f"nothing sets {key!r}", hint="kairos-boot config prints what is set, and the documents that were read")
+    return "\n".join(item.where or "no document" for item in found)
+
+
+def _print(found: list[Setting], *, as_json: bool) -> None:
+    if as_json:
+        import json
+
+        sys.stdout.write("".join(json.dumps(item.data, indent=1, ensure_ascii=False) + "\n" for item in found))
+    else:
+        sys.stdout.write("".join(dump(item) for item in found))

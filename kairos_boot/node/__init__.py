@@ -1,0 +1,1 @@
+"""What this node is: its merged configuration, its state, its boot environment."""

@@ -1,0 +1,123 @@
+"""The state document: which boot this is, the node's partitions, its system and its version (the fields that Kairos' operators script against)."""
+
+from __future__ import annotations
+
+import os
+
+from kairos_boot.system.facts import Values, gather, machine_id
+from kairos_boot.system.identity import hostname, os_release, variables
+from kairos_boot.system.mounts import at
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from kairos_boot.system.host import Host
+    from kairos_boot.system.mounts import Mounted
+    from kairos_boot.system.udev import Partition
+
+SENTINELS = "/run/cos"
+MODES = (("autoreset_mode", "autoreset_boot"), ("active_mode", "active_boot"), ("passive_mode", "passive_boot"), ("recovery_mode", "recovery_boot"),
+         ("live_mode", "livecd_boot"))
+"""Sentinel and word; a reset boot has the sentinel of recovery, too, so it comes first (D8)."""
+PARTITIONS = (("persistent", "COS_PERSISTENT"), ("recovery", "COS_RECOVERY"), ("oem", "COS_OEM"), ("state", "COS_STATE"))
+STATE_MOUNT = "/run/initramfs/cos-state"
+RELEASE = "/etc/kairos-release"
+CRYPT = "crypto_LUKS"
+
+
+def boot_word(host: Host) -> str:
+    """`active_boot`, `passive_boot`, `recovery_boot`, `autoreset_boot`, `livecd_boot` or `unknown`."""
+    return next((word for name, word in MODES if host.exists(f"{SENTINELS}/{name}")), "unknown")
+
+
+def release(host: Host) -> dict[str, str]:
+    """What the image says of itself: the KAIROS_ variables of its release file, else of os-release, by their names without the prefix in small letters."""
+    given = dict(os_release(host))
+    given.update(variables(host.read(RELEASE) or b""))
+    return {name.removeprefix("KAIROS_").lower(): value for name, value in given.items() if name.startswith("KAIROS_")}
+
+
+def document(host: Host, partitions: Callable[[], Sequence[Partition]], mounts: Sequence[Mounted]) -> Values:
+    """The whole document; each part is found out when it is asked for."""
+    known: list[Sequence[Partition]] = []
+
+    def found() -> Sequence[Partition]:
+        if not known:
+            known.append(_of_this_node(host, partitions(), mounts))
+        return known[0]
+
+    def partition(label: str) -> Callable[[], object]:
+        return lambda: _partition(host, label, found(), mounts)
+
+    return Values(unread={
+        "uuid": lambda: f"{machine_id(host)}-{hostname(host)}",
+        **{name: partition(label) for name, label in PARTITIONS},
+        "encrypted_partitions": lambda: _encrypted(found()),
+        "boot": lambda: boot_word(host),
+        "in_ram": lambda: host.exists(f"{SENTINELS}/in_ram_mode"),
+        "system": lambda: Values({name: value for name, value in gather(host).items() if name not in ("Random", "ProtectedID")}),
+        "addresses": lambda: _addresses(host),
+        "kairos": lambda: _kairos(host),
+    })
+
+
+def _of_this_node(host: Host, partitions: Sequence[Partition], mounts: Sequence[Mounted]) -> Sequence[Partition]:
+    """Those of the disk that the state partition was booted from, where that is known (G5), and what is on no disk, such as opened containers."""
+    mount = at(STATE_MOUNT, mounts)
+    disks = {p.disk for p in partitions if mount is not None and _same(host, p.node, mount)}
+    return [p for p in partitions if not disks or p.disk in disks or p.node.startswith(("/dev/dm-", "/dev/mapper/"))]
+
+
+def _same(host: Host, node: str, mount: Mounted) -> bool:
+    try:
+        number = os.stat(host.path(node)).st_rdev
+    except OSError:
+        return mount.source == node
+    return mount.source == node or f"{os.major(number)}:{os.minor(number)}" == mount.device
+
+
+def _partition(host: Host, label: str, partitions: Sequence[Partition], mounts: Sequence[Mounted]) -> dict[str, Any]:
+    """The fields of one partition; an opened container counts before the container itself."""
+    found = sorted((p for p in partitions if p.label == label), key=lambda p: p.fstype == CRYPT)
+    if not found:
+        return {"found": False, "mounted": False}
+    part = found[0]
+    mount = next((m for m in reversed(mounts) if _same(host, part.node, m) and m.root == "/"), None)
+    return {
+        "found": True, "mounted": mount is not None, "name": part.node, "label": label, "filesystemlabel": part.label, "type": part.fstype, "uuid": part.uuid,
+        "mount_point": mount.target if mount else "", "read_only": mount is not None and ("ro" in mount.options or "ro" in mount.super_options),
+        "size_bytes": _size(host, part.node),
+    }
+
+
+def _size(host: Host, node: str) -> int:
+    text = (host.read(f"/sys/class/block/{os.path.basename(node)}/size") or b"").decode().strip()
+    return int(text) * 512 if text.isdigit() else 0
+
+
+def _encrypted(partitions: Sequence[Partition]) -> dict[str, dict[str, bool]]:
+    locked = [p for p in partitions if p.fstype == CRYPT]
+    return {"by_label": {p.label: True for p in locked if p.label}, "by_device": {p.node: True for p in locked}}
+
+
+def _addresses(host: Host) -> list[str]:
+    """The addresses of the node's links, without the loopback's."""
+    text = (host.read("/proc/net/fib_trie") or b"").decode()
+    found: list[str] = []
+    address = ""
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) == 2 and words[0] == "|--":
+            address = words[1]
+        elif "host" in words and "LOCAL" in words and address and not address.startswith("127.") and address not in found:
+            found.append(address)
+    return found
+
+
+def _kairos(host: Host) -> dict[str, Any]:
+    given = release(host)
+    secure = host.read("/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c") or b""
+    return {"flavor": given.get("flavor") or os_release(host).get("ID", ""), "version": given.get("version") or given.get("release", ""),
+            "init": "systemd", "secureboot": secure[4:5] == b"\1"}
