@@ -20,7 +20,9 @@ NOT_HERE = frozenset(("pyroute2", "pystemd", "systemd", "asyncio", "ssl", "_ssl"
 """Left out: they bring tens of megabytes, and nothing in an initrd needs them (hashlib has its own implementations, and archives
 are unpacked in the node or in its own root)."""
 VERBS = frozenset(("initrd", "main", "wiring", "arguments", "run_stage"))
-LATER = frozenset(("__pycache__", "reports", "lifecycle", "node"))
+LATER = frozenset(("__pycache__", "reports", "lifecycle"))
+NODE = frozenset(("__init__", "grubenv"))
+"""Of what a node knows of itself, the initrd asks the boot loader's environment only."""
 WHOLE = ("yaml", "_yaml", "pyudev")
 """Packages of which every file is taken: they import at moments that no trial run meets."""
 ENCODINGS = ("utf_8", "ascii", "latin_1", "utf_16", "utf_16_le", "utf_16_be", "utf_32", "idna", "punycode", "unicode_escape", "raw_unicode_escape")
@@ -49,8 +51,8 @@ def sources() -> list[str]:
     found = []
     for folder, folders, files in os.walk(f"{PROGRAM}/kairos_boot"):
         folders[:] = sorted(name for name in folders if name not in LATER)
-        verbs = folder.endswith("/cli")
-        found += [f"{folder}/{name}" for name in sorted(files) if name.endswith(".py") and (not verbs or name[:-3] in VERBS | {"__init__"})]
+        only = {"cli": VERBS | {"__init__"}, "node": NODE}.get(os.path.basename(folder))
+        found += [f"{folder}/{name}" for name in sorted(files) if name.endswith(".py") and (only is None or name[:-3] in only)]
     return found
 
 

@@ -1,0 +1,62 @@
+"""GRUB reads a file system without replaying its journal: what was saved must be where it looks (G2)."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = [pytest.mark.root, pytest.mark.skipif(not shutil.which("grub-fstest"), reason="grub-fstest (package grub-common) is not here")]
+SCRIPT = """
+import subprocess
+from node import make_file_system
+from kairos_boot.node import grubenv
+from kairos_boot.system import checkpoint, loop, mounts
+
+def seen():
+    return subprocess.run(["grub-fstest", image, "cat", "/grubenv"], capture_output=True).stdout[:60].decode()
+
+image = make_file_system(home + "/oem.img", "COS_OEM")
+node = loop.attach(image, read_only=False)
+os.makedirs(home + "/oem")
+mounts.mount(node, home + "/oem", "ext4")
+told = {}
+try:
+    told["note"] = grubenv.save(home + "/oem/grubenv", {"next_entry": "cos"})
+    told["first"] = seen()
+    {more}
+finally:
+    mounts.unmount(home + "/oem", detach=True)
+    loop.detach(node)
+tell(told)
+"""
+
+
+def test_grub_sees_what_was_saved_while_the_file_system_is_mounted(unshared: Callable[..., Any]) -> None:
+    told = unshared(SCRIPT.replace("{more}", """
+    told["again"] = grubenv.save(home + "/oem/grubenv", {"next_entry": "fallback"})
+    told["second"] = seen()"""))
+    assert (told["note"], told["again"]) == ("", "")
+    assert "next_entry=cos\n" in told["first"]
+    assert "next_entry=fallback\n" in told["second"]
+
+
+def test_without_the_checkpoint_it_would_not(unshared: Callable[..., Any]) -> None:
+    """The fault that the checkpoint is for: all was synchronised, and GRUB still reads the old one or none."""
+    told = unshared(SCRIPT.replace("{more}", """
+    checkpoint.checkpoint = lambda directory: ""
+    grubenv.save(home + "/oem/grubenv", {"next_entry": "fallback"})
+    told["second"] = seen()"""))
+    assert "next_entry=fallback" not in told["second"]
+
+
+def test_a_file_system_that_cannot_be_frozen_is_synchronised(unshared: Callable[..., Any]) -> None:
+    told = unshared("""
+from kairos_boot.node import grubenv
+tell({"note": grubenv.save(home + "/grubenv", {"a": "1"}), "read": grubenv.load(home + "/grubenv")})
+""")
+    assert told == {"note": "", "read": {"a": "1"}}
