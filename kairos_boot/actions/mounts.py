@@ -28,8 +28,8 @@ class Mount:
         return f"mount {self.source} at {self.target} ({self.fstype}{', ' if self.options else ''}{','.join(self.options)})"
 
     def would_change(self, host: Host) -> bool | None:
-        """Whether nothing is mounted there, or another device."""
-        now = mounts.at(host.path(self.target), mounts.mounted())
+        """Whether nothing that can be seen is mounted there, or another device."""
+        now = mounts.visible(host.path(self.target))
         return now is None or (self.source.startswith("/dev/") and os.path.realpath(now.source) != os.path.realpath(self.source))
 
     def apply(self, host: Host) -> bool:
@@ -67,8 +67,8 @@ class Overlay:
         return f"overlay {self.target}, changes in {self.store}"
 
     def would_change(self, host: Host) -> bool | None:
-        """Whether no overlay is mounted there."""
-        now = mounts.at(host.path(self.target), mounts.mounted())
+        """Whether no overlay that can be seen is mounted there."""
+        now = mounts.visible(host.path(self.target))
         return now is None or now.fstype != "overlay"
 
     def apply(self, host: Host) -> bool:

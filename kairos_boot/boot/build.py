@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-import stat
 
 from kairos_boot.actions.files import replace_file
 from kairos_boot.actions.mounts import Bind, Mount
-from kairos_boot.boot import fstab, persist, root
+from kairos_boot.boot import fstab, order, persist, root
 from kairos_boot.boot.disk import elsewhere, find_label, find_spec, find_state
 from kairos_boot.boot.image import RECOVER, STATE_DIRECTORY, check_file_system
 from kairos_boot.boot.report import FatalError
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import replace
+from kairos_boot.system.atomic import make_directories
 from kairos_boot.system.host import Host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Protocol
 
     from kairos_boot.boot.cmdline import Cmdline
@@ -101,9 +101,9 @@ class Builder:
         return part is not None and self._mount_oem(part)
 
     def _mount_oem(self, part: Partition) -> bool:
-        check_file_system(part.node, part.fstype, self.cmdline.fsck, self.host.processes, self.report)
-        line = fstab.Line(fstab.device(part), "/oem", part.fstype or "ext4", ("rw", *fstab.waiting(self.cmdline.oem_seconds)))
-        return self.do(root.Part(Mount(part.node, self.resolve("/oem"), part.fstype or "ext4", ("rw",)), "/oem", line))
+        place, fstype = self._locate("/oem"), part.fstype or "ext4"
+        line = fstab.Line(fstab.device(part), place, fstype, ("rw", *fstab.waiting(self.cmdline.oem_seconds)))
+        return self.do(root.Part(Mount(part.node, f"{self.sysroot}{place}", fstype, ("rw",)), "/oem", place, root.VOLUME, line))
 
     def _find(self, what: str, where: str, find: Callable[[list[Partition]], Partition | None], seconds: float) -> Partition | None:
         try:
@@ -118,54 +118,80 @@ class Builder:
         return part
 
     def lay(self, layout: Layout) -> None:
-        """Make the layers, mount the volumes, and bind the persistent directories after bringing them in step."""
-        seconds = self.cmdline.device_seconds
+        """Mount what the layout asks for, parents first, the persistent directories brought in step with the image before they are bound."""
         for problem in layout.problems:
             self.report.missing("the layout", "", KairosError(problem))
         if not layout.found:
             self.report.missing("the layout", "", KairosError(
                 "no stage wrote /run/cos/cos-layout.env: nothing is persistent in this boot", hint="a step of stage rootfs has to write it"))
-        store = None
+        parts = root.Parts(layout, self._locate, self.sysroot, self.run)
+        memory = self._base(parts, layout)
+        seconds = self.cmdline.device_seconds
+        found = {volume.spec: self._volume(volume.spec, volume.path, seconds) for volume in layout.volumes}
+        wanted = parts.all(found, seconds)
+        mounted = [part for part in self.parts if part.where != root.BASE]
+        if memory and parts.store and not parts.held and not any(root.holds(part.place, parts.store) for part in mounted):
+            parts.problems.append((parts.store, f"no volume holds {parts.store}: persistent directories are kept in memory until the node is switched off"))
+        plan = order.arrange(wanted, parts.store, mounted, self._in_image, memory=memory)
+        for where, text in (*parts.problems, *plan.problems):
+            self.report.missing("the layout", where, KairosError(text))
+        for _, text in plan.warnings:
+            self.report.warn(text)
+        for _, text in plan.notes:
+            self.report.log(6, text, kind="part")
+        for part in plan.first:
+            self.do(part)
+        bound = sum(self.do(part, shown=not part.name) and bool(part.name) for part in self._in_step(plan.rest, parts.store))
+        if bound:
+            self.report.say(f"Bound {bound} persistent directories")
+
+    def _locate(self, path: str) -> str:
+        """Where *path* leads in the node, links followed inside it."""
+        return self.resolve(path)[len(self.sysroot):] or "/"
+
+    def _in_image(self, place: str) -> bool:
+        return os.path.isdir(f"{self.sysroot}{place}")
+
+    def _base(self, parts: root.Parts, layout: Layout) -> bool:
+        """Mount what holds the layers; whether it is memory. A size or a device that does not work is replaced by the default, since a
+        slip must cost no boot.
+        """
+        device = None
         if layout.overlay.startswith(("LABEL=", "UUID=", "PARTUUID=", "/dev/")):
-            store = self._volume(layout.overlay, root.BASE, seconds)
+            device = self._volume(layout.overlay, root.BASE, self.cmdline.device_seconds)
         elif not layout.overlay.startswith("tmpfs:"):
             self.report.missing(layout.overlay, root.BASE, KairosError(f"OVERLAY={layout.overlay} is neither tmpfs:SIZE nor a device; memory is used"))
-        tmp, base = root.base(layout, self.sysroot, store, self.run)
-        self.do(tmp)
-        self._base(base, layout)
-        found = {volume.spec: self._volume(volume.spec, volume.path, seconds) for volume in layout.volumes}
-        for part in root.layers(layout, found, self.resolve, seconds, self.run):
-            if isinstance(part.action, Mount):
-                check_file_system(part.action.source, part.action.fstype, self.cmdline.fsck if "rw" in part.action.options else (),
-                                  self.host.processes, self.report)
-            self.do(part)
-        self.bind(layout)
-
-    def _base(self, part: Part, layout: Layout) -> None:
-        """What holds the layers; a size or a device that does not work is replaced by the default, since a slip must cost no boot."""
-        default = root.base(replace(layout, overlay="tmpfs:20%"), self.sysroot, None, self.run)[1]
-        if part == default:
-            self.do(part)
-        elif not self.do(replace(part, fatal=False)):
-            self.parts.remove(replace(part, fatal=False))
+        part = parts.base(device)
+        default = root.Parts(replace(layout, overlay="tmpfs:20%", state_paths=()), self._locate, self.sysroot, self.run).base(None)
+        if part == default or not self.do(replace(part, fatal=False)):
             self.do(default)
+            return True
+        return device is None
 
     def _volume(self, spec: str, where: str, seconds: float) -> Partition | None:
         return self._find(spec, where, lambda parts: find_spec(parts, self.disk.disk, spec), seconds)
 
-    def bind(self, layout: Layout) -> None:
-        """Bring the persistent directories in step with the image and bind them."""
-        parts, trees, problems = root.binds(layout, self.resolve)
-        for problem in problems:
-            self.report.missing("bind", "", KairosError(problem))
-        there = [(part, tree) for part, tree in zip(parts, trees, strict=True) if self._make(part, tree.image)]
-        if not there:
-            return
-        manifests = self.resolve(f"{layout.state_target}/.manifest")
-        self.report.part(f"Kept {len(there)} persistent directories in step with the image",
-                         lambda: self._synchronise([tree for _, tree in there], manifests), what="sync", where=layout.state_target)
-        bound = sum(self.do(part, shown=False) for part, _ in there)
-        self.report.say(f"Bound {bound} persistent directories")
+    def _in_step(self, parts: Sequence[Part], store: str) -> list[Part]:
+        """Bring the persistent directories of *parts* in step with the image, and return what is to be mounted, each bound from where its
+        store is now: the persistent partition may have a link there.
+        """
+        there: list[Part] = []
+        trees: list[persist.Tree] = []
+        for part in parts:
+            if not part.name:
+                there.append(part)
+                continue
+            kept = self.resolve(f"{store}/{part.name}.bind")
+            if part.behind and not os.path.isdir(kept) and _filled(self.resolve(part.behind)):
+                self.report.log(6, f"{part.where} needs no directory of its own: what is there is persistent with the directory that it lies in", kind="part")
+                continue
+            there.append(replace(part, action=Bind(kept, part.action.target)))
+            trees.append(persist.Tree(part.name, part.action.target, kept))
+        if trees:
+            manifests = self.resolve(f"{store}/.manifest")
+            self.report.part(f"Kept {len(trees)} persistent directories in step with the image",
+                             lambda: self._synchronise(trees, manifests), what="sync", where=store)
+        return there
 
     def _synchronise(self, trees: list[persist.Tree], manifests: str) -> None:
         outcomes = persist.synchronise(trees, manifests, image_identity(self.disk), self.sync)
@@ -179,28 +205,45 @@ class Builder:
         if wrong:
             raise KairosError("; ".join(wrong), hint="is the persistent partition full?")
 
-    def _make(self, part: Part, target: str) -> bool:
-        """Whether the place of a mount is there, or could be made."""
+    def _make(self, part: Part) -> bool:
+        """Whether the place of a mount is there, or could be made. Links of the image were followed when the mounts were ordered; one of
+        a file system that is mounted by now may lead anywhere, so it is not followed.
+        """
+        target = part.action.target
+        if self.resolve(part.place) != target:
+            self.report.missing(part.what, part.where, KairosError(
+                f"{part.where} is not mounted: {part.place} leads elsewhere by a link on a file system that is mounted above it", hint="remove the link"))
+            return False
         if os.path.isdir(target):
             return True
+        if os.path.lexists(target):
+            self.report.warn(f"{part.where} is no directory: it is left out")
+            return False
+        above = target
+        while not os.path.isdir(above):
+            above = os.path.dirname(above)
+        owner = os.stat(above)
         try:
-            os.makedirs(target)
+            make_directories(target, 0o755, owner.st_uid, owner.st_gid if owner.st_uid else 0)
         except OSError as error:
-            text = f"{part.where} is not in the image and cannot be made ({reason(error)}): it is left out"
-            if os.path.lexists(target) and not stat.S_ISDIR(os.stat(target).st_mode):
-                text = f"{part.where} is no directory in the image: it is left out"
-            self.report.warn(text)
+            text = f"{part.where} is not there and cannot be made ({reason(error)}): it is left out"
+            if part.optional:
+                self.report.warn(text)
+            else:
+                self.report.missing(part.what, part.where, KairosError(text))
             return False
         return True
 
     def do(self, part: Part, *, shown: bool = True) -> bool:
         """Make one mount and remember it. FatalError: the node cannot boot without it."""
-        if part.optional and not self._make(part, part.action.target):
+        if part.where != root.BASE and not self._make(part):
             return False
         if isinstance(part.action, Bind) and not os.path.isdir(part.action.source):
             self.report.missing(part.what, part.where, KairosError(f"{part.where} is not persistent: its directory could not be made"))
             return False
-        self.parts.append(part)
+        if isinstance(part.action, Mount) and part.action.source.startswith("/dev/"):
+            check_file_system(part.action.source, part.action.fstype, self.cmdline.fsck if "rw" in part.action.options else (),
+                              self.host.processes, self.report)
 
         def apply() -> None:
             try:
@@ -212,8 +255,11 @@ class Builder:
 
         options = part.line.options if part.line else ()
         done = self.report.part(part.text, apply, what=part.what, where=part.where, fstype=part.fstype, options=options, shown=shown)
-        if done and part.line:
-            self.lines.append(part.line)
+        if done:
+            self.parts.append(part)
+            self.lines += [part.line] if part.line else []
+        elif part.instead:
+            self.do(part.instead)
         return done
 
     def write_fstab(self) -> None:
@@ -229,10 +275,18 @@ class Builder:
         self.report.part("Wrote /etc/fstab", write, what="fstab", where="/etc/fstab")
 
     def verify(self) -> None:
-        """Record what was planned and is not there (D6)."""
+        """Record what was mounted and is not what a program sees there (D6)."""
         for part in self.parts:
             if part.action.would_change(self.host):
                 self.report.missing(part.what, part.where, KairosError(f"{part.where} is not mounted as planned ({part.action.describe()})"))
+
+
+def _filled(path: str) -> bool:
+    """Whether *path* is a directory with something in it."""
+    try:
+        return bool(os.listdir(path))
+    except OSError:
+        return False
 
 
 def image_identity(disk: BootDisk) -> str:

@@ -129,14 +129,14 @@ def _dress(source: str, target: str, now: os.stat_result) -> None:
         os.utime(target, ns=(now.st_atime_ns, now.st_mtime_ns), follow_symlinks=False)
 
 
-def place(source: str, staged: str, target: str) -> None:
+def place(source: str, staged: str, target: str) -> bool:
     """Rename *staged* over *target*; without one, *target* is a directory that takes over owner and mode of *source*.
 
-    A directory of the same place that is not empty stays.
+    False: a directory of the same place that is not empty stays.
     """
     if not staged:
         _dress(source, target, os.lstat(source))
-        return
+        return True
     directory = stat.S_ISDIR(os.lstat(staged).st_mode)
     try:
         now = os.lstat(target)
@@ -148,11 +148,12 @@ def place(source: str, staged: str, target: str) -> None:
                 os.rmdir(target)
             except OSError as error:
                 if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-                    return
+                    return False
                 raise
         elif directory and not stat.S_ISDIR(now.st_mode):
             os.unlink(target)
     os.rename(staged, target)
+    return True
 
 
 def remove_tree(path: str) -> None:

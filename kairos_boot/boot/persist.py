@@ -17,12 +17,16 @@ from kairos_boot.boot import manifest
 from kairos_boot.boot.entries import describe, place, remove_tree, stage, walk
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
+from kairos_boot.system.atomic import make_directories
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from kairos_boot.boot.entries import Entry
+
+_EMPTY: Entry = ("d", 0o755, 0, 0, 0, "", "")
+"""The directory that a path gets which the image does not have."""
 
 
 @record
@@ -36,7 +40,9 @@ class Tree:
 
 @record
 class Changes:
-    """Paths below the copy: to be written as the image has them, to be removed, and the user's that differ from a changed default."""
+    """Paths below the copy: to be written as the image has them, to be removed, and the user's that stay though the image changed:
+    they differ from the old default, or hold files of the user's.
+    """
 
     write: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
@@ -165,7 +171,7 @@ class _Work:
         if old and not pending and self.identity and old.identity == self.identity:
             self.skipped = True
             return
-        self.new = walk(self.tree.image)
+        self.new = walk(self.tree.image) if os.path.isdir(self.tree.image) else {"": self._user("") or _EMPTY}
         if not there:
             parent = os.path.dirname(self.tree.store)
             os.makedirs(parent, mode=0o755, exist_ok=True)
@@ -176,7 +182,10 @@ class _Work:
         for number, path in enumerate(self.changes.write):
             if not self._same_directory(path):
                 self.staged[path] = f"{self.staging}/{number}"
-                stage(_join(self.tree.image, path), self.staged[path], links)
+                if self.new[path] is _EMPTY:
+                    make_directories(self.staged[path], 0o755, 0, 0)
+                else:
+                    stage(_join(self.tree.image, path), self.staged[path], links)
 
     def _user(self, path: str) -> Entry | None:
         return describe(_join(self.tree.store, path))
@@ -191,6 +200,7 @@ class _Work:
 
     def change(self) -> None:
         """Remove and rename. What is not empty when its turn comes has something of the user's, and stays."""
+        stayed = []
         for path in self.changes.remove:
             target = _join(self.tree.store, path)
             try:
@@ -198,8 +208,13 @@ class _Work:
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.ENOENT, errno.EEXIST):
                     raise
+                stayed += [path] if error.errno != errno.ENOENT else []
         for path in self.changes.write:
-            place(_join(self.tree.image, path), self.staged.get(path, ""), _join(self.tree.store, path))
+            if not place(_join(self.tree.image, path), self.staged.get(path, ""), _join(self.tree.store, path)):
+                stayed.append(path)
+        if stayed:
+            write, remove, kept = self.changes.write, self.changes.remove, self.changes.kept
+            self.changes = Changes(tuple(p for p in write if p not in stayed), tuple(p for p in remove if p not in stayed), (*kept, *stayed))
 
     def finish(self) -> None:
         """The second manifest becomes the first."""

@@ -33,6 +33,8 @@ class Mounted:
     device: str
     options: tuple[str, ...]
     super_options: tuple[str, ...]
+    number: str = ""
+    """The kernel's own for this mount."""
 
 
 def _libc() -> Any:
@@ -93,7 +95,7 @@ def parse(text: str) -> list[Mounted]:
         words, rest = before.split(" "), after.split(" ")
         if len(words) >= 6 and len(rest) >= 2:
             mounts.append(Mounted(_plain(words[4]), _plain(rest[1]), rest[0], _plain(words[3]), words[2], tuple(words[5].split(",")),
-                                  tuple(_plain(rest[2]).split(",")) if len(rest) > 2 else ()))
+                                  tuple(_plain(rest[2]).split(",")) if len(rest) > 2 else (), words[0]))
     return mounts
 
 
@@ -110,6 +112,20 @@ def at(target: str, mounts: Iterable[Mounted]) -> Mounted | None:
         if item.target == target:
             found = item
     return found
+
+
+def visible(path: str) -> Mounted | None:
+    """The mount that begins at the directory *path* and that whoever opens it gets to see; None where another one hides it."""
+    try:
+        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
+            number = next((line.split()[1] for line in file if line.startswith("mnt_id:")), "")
+    finally:
+        os.close(fd)
+    return next((item for item in mounted() if item.number == number and item.target == path), None)
 
 
 def _plain(text: str) -> str:

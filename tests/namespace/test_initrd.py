@@ -105,7 +105,7 @@ def test_an_active_boot_runs_both_stages_around_the_layout(initrd: Callable[...,
     assert stages == ["rootfs.before", "rootfs", "rootfs.after", "initramfs.before", "initramfs", "initramfs.after"]
     marks = [(r["kind"], r.get("stage") or r.get("where")) for r in told["ledger"] if r["kind"] == "mount" or (r["kind"], r.get("event")) == ("stage", "start")]
     places = [mark for _, mark in marks]
-    assert places.index("/oem") < places.index("rootfs") < places.index("/etc") < places.index("/usr/local") < places.index("/home") < places.index("/etc/fstab") \
+    assert places.index("/oem") < places.index("rootfs") < places.index("/usr/local") < places.index("/etc") < places.index("/home") < places.index("/etc/fstab") \
         < places.index("initramfs")
     assert all(r["result"] == "done" for r in told["ledger"] if r["kind"] == "mount")
 

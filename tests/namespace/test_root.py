@@ -39,7 +39,7 @@ finally:
     assert told["lower"] == "image"
     assert "/sysroot" not in told["fstab"]
     assert [line.split()[1] for line in told["fstab"].splitlines() if line[0] != "#"] == [
-        "/", "/run/initramfs/cos-state", "/oem", "/tmp", "/run/overlay", "/var", "/etc", "/srv", "/usr/local", "/home", "/var/log", "/etc/ssh"]
+        "/", "/run/initramfs/cos-state", "/oem", "/run/overlay", "/usr/local", "/etc", "/home", "/srv", "/tmp", "/var", "/var/log", "/etc/ssh"]
 
 
 def test_the_users_edits_outlive_a_reboot_and_an_upgrade_and_the_rest_follows_the_image(unshared: Callable[..., Any]) -> None:

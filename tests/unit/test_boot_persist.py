@@ -184,8 +184,37 @@ def test_a_directory_that_became_a_file_keeps_what_the_user_put_into_it(node: No
     (node.image / "d/x").unlink()
     (node.image / "d").rmdir()
     (node.image / "d").write_text("a file now")
-    node.sync("2")
+    changes = node.sync("2").changes
     assert [p.name for p in (node.store / "d").iterdir()] == ["mine"]
+    assert (changes.write, changes.kept) == ((), ("d",))
+
+
+def test_a_directory_that_the_image_dropped_stays_with_what_the_user_put_into_it_and_is_told(node: Node) -> None:
+    (node.image / "d").mkdir()
+    (node.image / "d/x").write_text("1")
+    node.sync("1")
+    (node.store / "d/mine").write_text("mine")
+    (node.image / "d/x").unlink()
+    (node.image / "d").rmdir()
+    changes = node.sync("2").changes
+    assert [p.name for p in (node.store / "d").iterdir()] == ["mine"]
+    assert (changes.remove, changes.kept) == (("d/x",), ("d",))
+
+
+def test_a_directory_that_the_image_does_not_have_is_persistent_too_and_losing_it_takes_only_defaults(node: Node) -> None:
+    node.image.chmod(0o700)
+    (node.image / "x").write_text("default")
+    node.sync("1")
+    (node.store / "mine").write_text("mine")
+    (node.image / "x").unlink()
+    node.image.rmdir()
+    node.sync("2")
+    assert [p.name for p in node.store.iterdir()] == ["mine"]
+    assert node.store.stat().st_mode & 0o7777 == 0o700
+    (node.store / "mine").unlink()
+    node.store.rmdir()
+    node.sync("3")
+    assert node.store.stat().st_mode & 0o7777 == 0o755
 
 
 def test_a_directory_and_a_file_change_places(node: Node) -> None:
