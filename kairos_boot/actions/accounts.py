@@ -8,7 +8,6 @@ import stat
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
 from kairos_boot.system.accounts import Accounts, number, read_table
-from kairos_boot.system.atomic import make_directories
 from kairos_boot.system.passwords import field
 
 TYPE_CHECKING = False
@@ -116,8 +115,8 @@ class EnsureUser:
             try:
                 # Before the account: cut here, the next run finds the home and takes its number.
                 make_home(host, home, uid, gid, users.numbers() - {uid})
-            except OSError as error:
-                failure = f"it was made, but its home {home} was not: {reason(error)}"
+            except (OSError, KairosError) as error:
+                failure = f"it was made, but its home {home} was not: {reason(error) if isinstance(error, OSError) else error}"
         accounts.save()
         if failure:
             raise KairosError(failure)
@@ -185,32 +184,26 @@ def _owner(host: Host, home: str, users: Table) -> int | None:
 
 
 def _is_system(path: str) -> bool:
-    path = os.path.normpath(path)
+    path = os.path.normpath(f"/{path.lstrip('/')}")  # normpath keeps two slashes at the start
     return path in SYSTEM or f"{path}/".startswith(SYSTEM_TREES)
 
 
 def make_home(host: Host, home: str, uid: int, gid: int, others: set[int]) -> bool:
     """Make the directory, or give an existing one to the account; the system's and those of *others* stay theirs.
 
-    True if something changed. OSError: it cannot be made.
+    True if something changed. OSError: it cannot be made. KairosError: a user leads it elsewhere (C12).
     """
-    target = host.real(home)
     if _is_system(home):
         return False
-    made = not os.path.lexists(target)
-    if made:
-        make_directories(os.path.dirname(target), HOME_MODE, os.geteuid(), os.getegid())
-        os.mkdir(target, 0o700)
-    elif not os.path.isdir(target):
-        return False  # /dev/null and the like
-    fd = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        now = os.fstat(fd)
-        if not made and ((now.st_uid, now.st_gid) == (uid, gid) or (now.st_uid != 0 and now.st_uid in others)):
+    with host.place(home, owner=uid) as place:
+        if _is_system(place.path.removeprefix("" if host.root == "/" else host.root)):
             return False
-        os.fchown(fd, uid, gid)
-        if made:
-            os.fchmod(fd, HOME_MODE)
-    finally:
-        os.close(fd)
+        now = place.status
+        if now is None:
+            place.make_parents(HOME_MODE, None, None)
+            place.make_directory(HOME_MODE, uid, gid)
+            return True
+        if not place.is_directory or (now.st_uid, now.st_gid) == (uid, gid) or (now.st_uid != 0 and now.st_uid in others):
+            return False  # /dev/null and the like, or somebody else's
+        place.own(uid, gid, None)
     return True

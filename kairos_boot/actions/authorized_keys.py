@@ -86,10 +86,10 @@ class AuthorizedKeys:
         account = find_account(host, self.user)
         if not account.home.startswith("/"):
             raise KairosError(f"user {self.user} has no home directory")
-        try:
-            home = os.open(host.real(account.home), OPEN | os.O_DIRECTORY)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise KairosError(f"the home directory of {self.user} does not exist: {account.home}") from error
+        with host.place(account.home, owner=account.uid) as place:
+            if not place.is_directory:
+                raise KairosError(f"the home directory of {self.user} does not exist: {account.home}")
+            home = place.open(os.O_DIRECTORY)
         try:
             directory, changed = _open_directory(home, account, write=write)
             try:

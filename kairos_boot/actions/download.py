@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 
 from kairos_boot.actions.files import FILE_MODE, ROOT, Owner
@@ -14,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kairos_boot.system.host import Host
     from kairos_boot.system.http import Answer
+    from kairos_boot.system.place import Place
 
 METHODS = {"sha256": 64, "sha512": 128}
 """Kinds of checksum and their length in hexadecimal digits."""
@@ -40,11 +40,13 @@ class Download:
         return f"download {shown(self.url)} to {self.path}" + ("" if self.mode is None else f" (mode {self.mode:04o})")
 
     def would_change(self, host: Host) -> bool | None:
-        """Only fetching tells, unless the checksum does."""
-        target = host.real(self.path)
-        if not self.checksum or not os.path.isfile(target) or not self._fits(target):
-            return None
-        return self._attributes(host, target, mend=False)
+        """Only fetching tells, unless the checksum does. KairosError: nothing can be written there."""
+        user, group = self.owner.ids(host)
+        try:
+            with host.place(self.path, owner=user) as place:
+                return self._attributes(place, user, group, mend=False) if self._is_there(place) else None
+        except OSError as error:
+            raise KairosError(f"cannot write {self.path}: {reason(error)}", self.where) from error
 
     def apply(self, host: Host) -> bool:
         """Fetch and put in place. KairosError: it cannot be fetched, is not what the checksum says, or the disk refuses; the old file stays."""
@@ -59,43 +61,43 @@ class Download:
         from kairos_boot.actions.replacement import Replacement
         from kairos_boot.system.transfer import download
 
-        target = host.real(self.path)
-        if self.checksum and os.path.isfile(target) and self._fits(target):
-            return self._attributes(host, target, mend=True)
-        self.owner.ids(host)  # an unknown one is told before anything is fetched
-        new = Replacement(host, self.path)
+        user, group = self.owner.ids(host)  # what cannot be is told before anything is fetched
+        with host.place(self.path, owner=user) as place:
+            if self._is_there(place):
+                return self._attributes(place, user, group, mend=True)
+        new = Replacement(host, self.path, user)
         try:
             answer = download(self.url, new, timeout=self.timeout, tries=self.tries)
             same = new.finish()
-            if self.checksum and not self._fits(new.target if same else new.name):
+            method, _, digest = self.checksum.partition(":")
+            if method and new.digest(method) != digest.lower():
                 raise KairosError(f"{shown(self.url)} does not have the checksum {self.checksum}", hint="nothing was written")
             if same:
-                return self._attributes(host, new.target, mend=True)
-            user, group = self.owner.ids(host)
-            new.place(FILE_MODE if self.mode is None else self.mode, user or 0, group or 0, _modified(answer), keep_mode=self.mode is None)
+                return self._attributes(new.place, user, group, mend=True)
+            new.put(FILE_MODE if self.mode is None else self.mode, user or 0, group or 0, _modified(answer), keep_mode=self.mode is None)
         finally:
             new.close()
         return True
 
-    def _attributes(self, host: Host, target: str, *, mend: bool) -> bool:
-        """Whether mode or owner are not as wanted; with *mend* they are made so."""
-        user, group = self.owner.ids(host)
-        now = os.stat(target)
-        mode = stat.S_IMODE(now.st_mode) if self.mode is None else self.mode
-        wrong_owner = (user or 0, group or 0) != (now.st_uid, now.st_gid)
-        wrong = wrong_owner or mode != stat.S_IMODE(now.st_mode)
-        if wrong and mend:
-            if wrong_owner:
-                os.chown(target, user or 0, group or 0)
-            os.chmod(target, mode)
-        return wrong
-
-    def _fits(self, path: str) -> bool:
+    def _is_there(self, place: Place) -> bool:
+        """Whether the file has the checksum already, so that nothing is fetched."""
+        if not self.checksum or not place.is_file:
+            return False
         import hashlib
 
         method, _, digest = self.checksum.partition(":")
-        with open(path, "rb") as file:
+        with open(place.open(), "rb") as file:
             return hashlib.file_digest(file, method).hexdigest() == digest.lower()
+
+    def _attributes(self, place: Place, user: int | None, group: int | None, *, mend: bool) -> bool:
+        """Whether mode or owner are not as wanted; with *mend* they are made so."""
+        now = place.status
+        assert now is not None
+        mode = stat.S_IMODE(now.st_mode) if self.mode is None else self.mode
+        wrong = (user or 0, group or 0, mode) != (now.st_uid, now.st_gid, stat.S_IMODE(now.st_mode))
+        if wrong and mend:
+            place.own(user or 0, group or 0, mode)
+        return wrong
 
 
 def _modified(answer: Answer) -> float | None:

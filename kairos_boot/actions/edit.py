@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kairos_boot.actions.files import Owner, WriteFile
-from kairos_boot.errors import KairosError
+from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
 
 TYPE_CHECKING = False
@@ -30,9 +30,12 @@ class EditFile:
 
     def _write(self, host: Host) -> WriteFile:
         try:
-            old = host.read(self.path)
+            with host.place(self.path) as place:
+                old = place.read()
         except OSError as error:
-            raise KairosError(f"cannot read {self.path}: {error.strerror}", self.where) from error
+            raise KairosError(f"cannot read {self.path}: {reason(error)}", self.where) from error
+        except KairosError as error:
+            raise KairosError(error.message, error.where or self.where, error.hint) from error
         return WriteFile(self.path, self.edit(old), owner=KEEP, where=self.where)
 
     def would_change(self, host: Host) -> bool | None:

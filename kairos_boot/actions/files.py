@@ -7,17 +7,19 @@ import stat
 
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
-from kairos_boot.system.atomic import make_directories, replace_file, sync_directory
+from kairos_boot.system.atomic import replace_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kairos_boot.system.host import Host
-
-__all__ = ("MakeDirectory", "Owner", "WriteFile", "make_directories", "replace_file", "sync_directory")
+    from kairos_boot.system.place import Place
 
 FILE_MODE, DIRECTORY_MODE = 0o644, 0o755
-PRIVATE = 0o600
-"""Content of files with this mode or less is secret (C5)."""
+
+
+def is_private(mode: int | None) -> bool:
+    """Whether content of a file with this mode is secret: nobody but its owner can read it (C5)."""
+    return mode is not None and not mode & 0o077
 
 
 @record
@@ -28,6 +30,8 @@ class Owner:
 
     user: int | str | None = None
     group: int | str | None = None
+    given: bool = True
+    """Whether the document says so. What is made below a user's directory without that is the user's (C12)."""
 
     def ids(self, host: Host) -> tuple[int | None, int | None]:
         """Numeric user and group. KairosError: no such user or group in the node's own files."""
@@ -43,7 +47,7 @@ class Owner:
         return user, group
 
 
-ROOT = Owner(0, 0)
+ROOT = Owner(0, 0, given=False)
 
 
 @record
@@ -73,64 +77,84 @@ class WriteFile:
             return self.content
         return old if self.content in old else old + self.content
 
-    def would_change(self, host: Host) -> bool | None:
-        """Whether content, mode or owner are not as wanted."""
-        target = host.real(self.path)
-        try:
-            now = os.stat(target)
-        except OSError:
+    def is_secret(self, host: Host) -> bool:
+        """Whether nobody may see old or new content: the document says so, or the file that is there (C5)."""
+        if self.secret or is_private(self.mode):
             return True
-        return not stat.S_ISREG(now.st_mode) or bool(self._difference(host, now)) or self._content_differs(target)
+        with host.place(self.path) as place:
+            return place.is_file and place.status is not None and is_private(stat.S_IMODE(place.status.st_mode))
 
-    def _content_differs(self, target: str) -> bool:
-        old = _read(target)
-        return self._wanted(old) != old
-
-    def _difference(self, host: Host, now: os.stat_result) -> list[str]:
+    def would_change(self, host: Host) -> bool | None:
+        """Whether content, mode or owner are not as wanted. KairosError: no file can be written there."""
         user, group = self.owner.ids(host)
-        mode = stat.S_IMODE(now.st_mode)
-        return [name for name, want, have in (("mode", self.mode, mode), ("user", user, now.st_uid), ("group", group, now.st_gid))
-                if want is not None and want != have]
+        try:
+            with host.place(self.path, owner=user) as place:
+                now = self._file(place)
+                if now is None:
+                    self._need_parents(place)
+                    return True
+                return self._mends(now, user, group) or self._new(place, now) is not None
+        except OSError as error:
+            raise KairosError(f"cannot write {self.path}: {reason(error)}", self.where) from error
+
+    def _file(self, place: Place) -> os.stat_result | None:
+        """The status of the file that is there. KairosError: it is something else."""
+        if place.status is not None and not place.is_file:
+            raise KairosError(f"cannot write {self.path}: it is not a regular file", self.where)
+        return place.status
+
+    def _need_parents(self, place: Place) -> None:
+        if place.missing and not self.make_parents:
+            raise KairosError(f"cannot write {self.path}: no such directory", self.where)
+
+    def _mends(self, now: os.stat_result, user: int | None, group: int | None) -> bool:
+        have = (stat.S_IMODE(now.st_mode), now.st_uid, now.st_gid)
+        return any(want is not None and want != is_ for want, is_ in zip((self.mode, user, group), have, strict=True))
+
+    def _new(self, place: Place, now: os.stat_result | None) -> bytes | None:
+        """The content that is to be written; None: the file has it."""
+        if now is None:
+            return self.content
+        if self.append:
+            old = place.read() or b""
+            return None if self.content in old else old + self.content
+        if now.st_size not in (len(self.content), 0):  # the kernel's own files have no size
+            return self.content
+        return None if place.read(len(self.content) + 1) == self.content else self.content
 
     def apply(self, host: Host) -> bool:
         """Write a temporary file beside the target, complete it, and rename it over the target."""
         try:
-            return self._apply(host)
+            user, group = self.owner.ids(host)
+            with host.place(self.path, owner=user) as place:
+                return self._apply(place, user, group)
         except KairosError as error:
             raise KairosError(error.message, error.where or self.where, error.hint) from error
         except OSError as error:
             raise KairosError(f"cannot write {self.path}: {reason(error)}", self.where) from error
 
-    def _apply(self, host: Host) -> bool:
-        user, group = self.owner.ids(host)
-        target = host.real(self.path)
-        now = _stat(target)
-        if now and not stat.S_ISREG(now.st_mode):
-            raise KairosError(f"cannot write {self.path}: it is not a regular file", self.where)
-        old = _read(target) if now else None
-        content = self._wanted(old)
-        if now and content == old:
-            if not self._difference(host, now):
+    def _apply(self, place: Place, user: int | None, group: int | None) -> bool:
+        now = self._file(place)
+        content = self._new(place, now)
+        if now and content is None:
+            if not self._mends(now, user, group):
                 return False
-            _own(target, user, group)
-            os.chmod(target, stat.S_IMODE(now.st_mode) if self.mode is None else self.mode)
+            place.own(user, group, self.mode)
             return True
-        if self.make_parents:
-            self._make_parents(target, user, group)
+        self._need_parents(place)
+        self._make_parents(place, user, group)
         mode = self.mode if self.mode is not None else stat.S_IMODE(now.st_mode) if now else FILE_MODE
         user = user if user is not None else now.st_uid if now else 0
         group = group if group is not None else now.st_gid if now else 0
-        replace_file(target, content, mode, user, group)
+        replace_file(place, self.content if content is None else content, mode, user, group)
         return True
 
-    def _make_parents(self, target: str, user: int | None, group: int | None) -> None:
+    def _make_parents(self, place: Place, user: int | None, group: int | None) -> None:
         mode = self.parent_mode
         if mode is None:
-            mode = FILE_MODE if self.mode is None else self.mode
-            mode |= 0o100  # a directory that its owner cannot enter is of no use
-            mode = DIRECTORY_MODE if self.mode is None else mode
-        numeric = (user, group) if not isinstance(self.owner.user, str) else (0, 0)
-        make_directories(os.path.dirname(target), mode, *numeric)
+            mode = DIRECTORY_MODE if self.mode is None else self.mode | 0o100  # a directory that its owner cannot enter is of no use
+        numeric = self.owner.given and not isinstance(self.owner.user, str)
+        place.make_parents(mode, *((user, group) if numeric else (None, None)))
 
 
 @record
@@ -139,7 +163,8 @@ class MakeDirectory:
 
     path: str
     mode: int | None = None
-    owner: Owner = ROOT
+    owner: Owner = Owner()
+    """What is not given stays as it is, or is the heir's, see `Place.heir`."""
     where: str = ""
 
     def describe(self) -> str:
@@ -147,46 +172,33 @@ class MakeDirectory:
         return f"make directory {self.path}" + ("" if self.mode is None else f" (mode {self.mode:04o})")
 
     def would_change(self, host: Host) -> bool | None:
-        """Whether it is missing, or mode or owner are not as wanted."""
-        now = _stat(host.real(self.path))
-        if not now:
-            return True
-        user, group = self.owner.ids(host)
-        return any(want is not None and want != have for want, have in (
-            (self.mode, stat.S_IMODE(now.st_mode)), (user, now.st_uid), (group, now.st_gid)))
+        """Whether it is missing, or mode or owner are not as wanted. KairosError: it cannot be made."""
+        return self._make(host, write=False)
 
     def apply(self, host: Host) -> bool:
         """Make it, or give an existing one the mode and owner that were asked for."""
-        target = host.real(self.path)
+        return self._make(host, write=True)
+
+    def _make(self, host: Host, *, write: bool) -> bool:
         try:
-            now = _stat(target)
-            if now and not stat.S_ISDIR(now.st_mode):
-                raise KairosError(f"{self.path} exists and is not a directory", self.where)
-            if not self.would_change(host):
-                return False
             user, group = self.owner.ids(host)
-            if not now:
-                make_directories(target, DIRECTORY_MODE if self.mode is None else self.mode, user, group)
-            else:
-                _own(target, user, group)
-                os.chmod(target, stat.S_IMODE(now.st_mode) if self.mode is None else self.mode)
+            with host.place(self.path, owner=user) as place:
+                return self._at(place, user, group, write=write)
+        except KairosError as error:
+            raise KairosError(error.message, error.where or self.where, error.hint) from error
         except OSError as error:
             raise KairosError(f"cannot make directory {self.path}: {reason(error)}", self.where) from error
-        return True
 
-
-def _own(path: str, user: int | None, group: int | None) -> None:
-    os.chown(path, -1 if user is None else user, -1 if group is None else group)
-
-
-def _stat(path: str) -> os.stat_result | None:
-    try:
-        return os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
-def _read(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
-
+    def _at(self, place: Place, user: int | None, group: int | None, *, write: bool) -> bool:
+        now = place.status
+        if now is None:
+            if write:
+                place.make_directory(DIRECTORY_MODE if self.mode is None else self.mode, user, group)
+            return True
+        if not place.is_directory:
+            raise KairosError(f"{self.path} exists and is not a directory", self.where)
+        have = (stat.S_IMODE(now.st_mode), now.st_uid, now.st_gid)
+        differs = any(want is not None and want != is_ for want, is_ in zip((self.mode, user, group), have, strict=True))
+        if differs and write:
+            place.own(user, group, self.mode)
+        return differs

@@ -49,7 +49,8 @@ class CheckOut:
 
     def would_change(self, host: Host) -> bool | None:
         """Whether there is no repository yet; else only the remote tells."""
-        return None if host.exists(f"{self.path}/.git") else True
+        with host.place(self.path):
+            return None if host.exists(f"{self.path}/.git") else True
 
     def apply(self, host: Host) -> bool:
         """Clone or update. KairosError: with git's own words; the old files are there unless git was changing them."""
@@ -144,10 +145,13 @@ class _Git:
 
     def update(self) -> bool:
         """Compare with the remote, fetch and reset where something differs."""
-        wanted, new = self.wanted, not self.host.exists(f"{self.wanted.path}/.git")
+        wanted = self.wanted
+        with self.host.place(wanted.path) as place:
+            new = not self.host.exists(f"{wanted.path}/.git")
         self._unlock()
         if new:
-            os.makedirs(self.host.path(wanted.path), exist_ok=True)
+            with self.host.place(wanted.path) as place:
+                place.make_directory(0o755, None, None)
             self("init", "-q")
         if self("config", "--get", "remote.origin.url", check=False) != wanted.url:
             self("remote", "remove", "origin", check=False)

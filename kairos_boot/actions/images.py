@@ -37,13 +37,20 @@ class UnpackImage:
 
     def would_change(self, host: Host) -> bool | None:
         """Whether there is no target yet; else only unpacking tells."""
-        return None if host.exists(self.target) else True
+        if self.source.startswith("/"):
+            host.place(self.source).close()
+        with host.place(self.target) as place:
+            return None if place.status else True
 
     def apply(self, host: Host) -> bool:
         """Fetch, unpack, and remove what was fetched. KairosError: with skopeo's words, or what is wrong with the image."""
         import shutil
 
-        source, is_image = resolve(host, self.source)
+        try:
+            source, is_image = resolve(host, self.source)
+            host.place(self.target).close()  # before anything is fetched
+        except OSError as error:
+            raise KairosError(f"cannot unpack {self.source} over {self.target}: {reason(error)}", self.where) from error
         directory = f"{_room(host)}/kairos-boot-image.{os.getpid()}"
         try:
             digest = self._digest(host, source) if source.startswith("docker://") else ""
@@ -63,13 +70,12 @@ class UnpackImage:
         return changed
 
     def _unpack(self, host: Host, layers: list[str]) -> bool:
-        from kairos_boot.system.atomic import make_directories
         from kairos_boot.system.layers import unpack
 
-        target = host.real(self.target)
-        new = not os.path.isdir(target)
-        make_directories(target, 0o755, 0, 0)
-        return unpack(layers, target) or new
+        with host.place(self.target) as place:
+            new = not place.is_directory
+            place.make_directory(0o755, None, None)
+            return unpack(layers, place.path) or new
 
     def _skopeo(self, host: Host, *words: str) -> str:
         for attempt in range(self.retries + 1):
@@ -113,6 +119,7 @@ def resolve(host: Host, source: str) -> tuple[str, bool]:
             place, slash, last = name.rpartition("/")
             name = f"{place}{slash}{last.partition(':')[0]}"
         return f"docker://{name}{at}{digest}", True
+    host.place(source).close()  # a user who leads root to another source would have it copied (C12)
     if host.is_directory(source):
         kinds = (("oci-layout", "oci:"), ("version", "dir:"))
         kind = next((transport for name, transport in kinds if host.exists(f"{source}/{name}")), "")

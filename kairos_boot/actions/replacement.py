@@ -7,7 +7,7 @@ import stat
 
 from kairos_boot.actions.files import DIRECTORY_MODE
 from kairos_boot.errors import KairosError, reason
-from kairos_boot.system.atomic import create_file, finish_file, keep_attributes, make_directories, sync_directory
+from kairos_boot.system.atomic import beside, create_file, finish_file, keep_attributes, sync_place
 from kairos_boot.system.http import TransferError
 from kairos_boot.system.urls import shown
 
@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kairos_boot.system.host import Host
     from kairos_boot.system.http import Answer
+    from kairos_boot.system.place import Place
 
 BLOCK = 1024 * 1024
 
@@ -22,28 +23,45 @@ BLOCK = 1024 * 1024
 class Replacement:
     """Takes a body for *path*. As long as it is what the file has already, nothing is written."""
 
-    def __init__(self, host: Host, path: str) -> None:
-        self._host, self._path = host, path
-        self.target = self.name = ""
+    def __init__(self, host: Host, path: str, owner: int | None) -> None:
+        self._host, self._path, self._owner = host, path, owner
+        self._place: Place | None = None
+        self._name = ""
         self._old = self._fd = -1
         self._matched = 0
         self._known = (0, 0)
 
+    @property
+    def place(self) -> Place:
+        """Where the file is to be; known when the body has begun."""
+        assert self._place
+        return self._place
+
     def begin(self, answer: Answer) -> None:
         """Find the target. KairosError: there is no place for it."""
         try:
-            self.target = self._host.real(self._path)
-            if os.path.isdir(self.target):
-                self.target = self._host.real(f"{self._path}/{_name(answer)}")
-            directory, base = os.path.split(self.target)
-            self.name = f"{directory}/.{base[:200]}.kairos-part"
-            if os.path.exists(self.target):
-                if not os.path.isfile(self.target):
-                    raise KairosError(f"cannot write {self._path}: {base} is there and is not a regular file")
-                self._old = os.open(self.target, os.O_RDONLY | os.O_CLOEXEC)
+            self._place = self._host.place(self._path, owner=self._owner)
+            if self.place.is_directory:
+                name = _name(answer)
+                self.place.close()
+                self._place = self._host.place(f"{self._path}/{name}", owner=self._owner)
+            if self.place.status is not None:
+                if not self.place.is_file:
+                    raise KairosError(f"cannot write {self._path}: {self.place.name} is there and is not a regular file")
+                self._old = self.place.open()
                 self._known = self._state()
+            self._name = beside(self.place.name, "kairos-part")
+            if not self.place.missing:
+                self._remove()
         except OSError as error:
             raise KairosError(f"cannot write {self._path}: {reason(error)}") from error
+
+    def _remove(self) -> None:
+        """Remove what a cut run left."""
+        try:
+            os.unlink(self._name, dir_fd=self.place.directory)
+        except FileNotFoundError:
+            return
 
     def _state(self) -> tuple[int, int]:
         now = os.fstat(self._old)
@@ -55,10 +73,7 @@ class Replacement:
 
     def room(self) -> int:
         """Bytes that the file system has left, and those of the old file that may come again."""
-        directory = os.path.dirname(self.target)
-        while directory != "/" and not os.path.isdir(directory):
-            directory = os.path.dirname(directory)
-        space = os.statvfs(directory)
+        space = os.fstatvfs(self.place.directory)
         return space.f_bavail * space.f_frsize + (self._known[0] if self._fd < 0 else 0)
 
     def reset(self) -> None:
@@ -79,8 +94,8 @@ class Replacement:
 
     def _open(self) -> None:
         """Begin the new file with what was the same."""
-        make_directories(os.path.dirname(self.target), DIRECTORY_MODE, os.geteuid(), os.getegid())
-        self._fd = create_file(self.name)
+        self.place.make_parents(DIRECTORY_MODE, None, None)
+        self._fd = create_file(self._name, self.place.directory)
         place = 0
         while place < self._matched and (data := os.pread(self._old, min(BLOCK, self._matched - place), place)):
             _write(self._fd, data)
@@ -101,30 +116,43 @@ class Replacement:
                 raise KairosError(str(error)) from None
         return False
 
-    def place(self, mode: int, user: int, group: int, modified: float | None, *, keep_mode: bool) -> None:
+    def digest(self, method: str) -> str:
+        """The checksum of the body, in hexadecimal digits."""
+        import hashlib
+
+        with open(os.dup(self._old if self._fd < 0 else self._fd), "rb") as file:
+            file.seek(0)
+            return hashlib.file_digest(file, method).hexdigest()
+
+    def put(self, mode: int, user: int, group: int, modified: float | None, *, keep_mode: bool) -> None:
         """Complete the new file and put it in the old one's place; with *keep_mode* an old file's mode wins. OSError: it cannot be."""
         if keep_mode and self._old >= 0:
             mode = stat.S_IMODE(os.fstat(self._old).st_mode)
         if modified is not None:
             os.utime(self._fd, (modified, modified))
-        keep_attributes(self.target, self._fd)
+        keep_attributes(self.place, self._fd)
         finish_file(self._fd, mode, user, group)
         if not self._ours():
             raise KairosError(f"{self._path} is written by another download at the same time")
-        os.rename(self.name, self.target)
-        sync_directory(os.path.dirname(self.target))
+        os.rename(self._name, self.place.name, src_dir_fd=self.place.directory, dst_dir_fd=self.place.directory)
+        sync_place(self.place)
 
     def _ours(self) -> bool:
-        return os.path.lexists(self.name) and os.path.samestat(os.lstat(self.name), os.fstat(self._fd))
+        try:
+            return os.path.samestat(os.stat(self._name, dir_fd=self.place.directory, follow_symlinks=False), os.fstat(self._fd))
+        except FileNotFoundError:
+            return False
 
     def close(self) -> None:
         """Remove what did not come into its place."""
         if self._fd >= 0:
             if self._ours():
-                os.unlink(self.name)
+                os.unlink(self._name, dir_fd=self.place.directory)
             os.close(self._fd)
         if self._old >= 0:
             os.close(self._old)
+        if self._place:
+            self._place.close()
         self._fd = self._old = -1
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from kairos_boot.actions.files import replace_file
 from kairos_boot.actions.mounts import Bind, Mount
 from kairos_boot.boot import fstab, order, persist, root
 from kairos_boot.boot.disk import elsewhere, find_label, find_spec, find_state
@@ -12,7 +11,7 @@ from kairos_boot.boot.image import RECOVER, STATE_DIRECTORY, check_file_system
 from kairos_boot.boot.report import FatalError
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import replace
-from kairos_boot.system.atomic import make_directories
+from kairos_boot.system.atomic import make_directories, replace_file
 from kairos_boot.system.host import Host
 
 TYPE_CHECKING = False
@@ -264,11 +263,10 @@ class Builder:
 
     def write_fstab(self) -> None:
         """Write /etc/fstab of the node."""
-        path = self.resolve("/etc/fstab")
-
         def write() -> None:
             try:
-                replace_file(path, fstab.render(self.lines).encode("utf-8", "surrogateescape"), 0o644, 0, 0)
+                with self.node.place("/etc/fstab") as place:
+                    replace_file(place, fstab.render(self.lines).encode("utf-8", "surrogateescape"), 0o644, 0, 0)
             except OSError as error:
                 raise KairosError(f"cannot write it: {reason(error)}", "/etc/fstab", "/etc belongs into RW_PATHS") from error
 

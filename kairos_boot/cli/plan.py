@@ -12,10 +12,10 @@ import sys
 
 from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import UsageError, parse
-from kairos_boot.errors import KairosError
+from kairos_boot.errors import KairosError, reason
 from kairos_boot.stages.conditions import decide
 from kairos_boot.stages.graph import order
-from kairos_boot.stages.runner import SUBSTAGES, planned
+from kairos_boot.stages.runner import SUBSTAGES, placed, planned
 from kairos_boot.system.host import Host
 
 TYPE_CHECKING = False
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kairos_boot.actions.base import Action
+    from kairos_boot.cloudconfig.model import Step
     from kairos_boot.facts import Facts
     from kairos_boot.stages.graph import Node
     from kairos_boot.system.process import Result
@@ -106,24 +107,26 @@ def _step(stage: str, node: Node, host: _Node, facts: Facts, *, diff: bool) -> d
         return shown
     facts.warnings.clear()
     for key, action in planned(step, facts):
-        shown["actions"].append({"module": key, **_action(action, host, diff=diff)})
+        shown["actions"].append({"module": key, **_action(action, step, key, host, diff=diff)})
     for where, text in facts.warnings:
         shown["actions"].append({"module": "", "sign": "!", "action": f"{where}: {text}"})
     facts.warnings.clear()
     return shown
 
 
-def _action(action: Action | KairosError, host: Host, *, diff: bool) -> dict[str, str]:
+def _action(action: Action | KairosError, step: Step, key: str, host: Host, *, diff: bool) -> dict[str, str]:
     if isinstance(action, KairosError):
-        return {"sign": "!", "action": str(action)}
+        return {"sign": "!", "action": str(placed(action, step, key, action))}
     if type(action).__name__ in ("Invalid", "Note"):
         return {"sign": "!" if type(action).__name__ == "Invalid" else "=", "action": action.describe()}
     try:
         sign = SIGNS[action.would_change(host)]
     except _UndecidedError:
         sign = "?"
-    except (KairosError, OSError) as error:
-        return {"sign": "!", "action": f"{action.describe()}: {error}"}
+    except KairosError as error:
+        return {"sign": "!", "action": str(placed(error, step, key, action))}
+    except OSError as error:
+        return {"sign": "!", "action": str(placed(KairosError(f"{action.describe()}: {reason(error)}"), step, key, action))}
     shown = {"sign": sign, "action": action.describe()}
     if diff and sign == "+":
         shown["diff"] = _diff(action, host)
@@ -134,7 +137,7 @@ def _diff(action: Action, host: Host) -> str:
     """The change of a file's text, unless it is secret or no text (C5)."""
     from kairos_boot.actions.files import WriteFile
 
-    if not isinstance(action, WriteFile) or action.secret:
+    if not isinstance(action, WriteFile) or action.is_secret(host):
         return ""
     old, new = host.read(action.path) or b"", action.content
     if action.append:

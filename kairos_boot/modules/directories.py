@@ -22,4 +22,4 @@ def plan(step: Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
         if not item.path.startswith("/"):
             yield Invalid(step.where(KEY, index, "path"), f"not an absolute path: {item.path!r}", "begin it with /")
         else:
-            yield MakeDirectory(item.path.rstrip("/") or "/", item.permissions, Owner(item.owner or 0, item.group or 0), step.where(KEY, index))
+            yield MakeDirectory(item.path.rstrip("/") or "/", item.permissions, Owner(item.owner, item.group), step.where(KEY, index))

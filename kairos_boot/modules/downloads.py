@@ -39,7 +39,7 @@ def owner(item: model.Download) -> Owner:
     if item.ownerstring:
         user, _, group = item.ownerstring.partition(":")
         return Owner(user, group or None)
-    return Owner(item.owner or 0, item.group or 0)
+    return Owner(item.owner or 0, item.group or 0, given=item.owner is not None or item.group is not None)
 
 
 def is_checksum(text: str) -> bool:

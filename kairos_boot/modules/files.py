@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kairos_boot.actions.base import Invalid
-from kairos_boot.actions.files import PRIVATE, Owner, WriteFile
+from kairos_boot.actions.files import Owner, WriteFile, is_private
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,8 +41,7 @@ def _plan(step: Step, facts: Facts, *, deferred: bool) -> Iterator[Action]:
             continue
         if b"{{" in content:
             content = facts.render(content.decode("utf-8", "surrogateescape"), step.where(KEY, index, "content")).encode("utf-8", "surrogateescape")
-        secret = file.permissions is not None and file.permissions & 0o177 == 0 and file.permissions <= PRIVATE
-        yield WriteFile(file.path, content, file.permissions, owner(file), secret=secret, where=where, append=file.append)
+        yield WriteFile(file.path, content, file.permissions, owner(file), secret=is_private(file.permissions), where=where, append=file.append)
 
 
 def owner(file: File) -> Owner:
@@ -50,7 +49,7 @@ def owner(file: File) -> Owner:
     if file.ownerstring:
         user, _, group = file.ownerstring.partition(":")
         return Owner(user, group or None)
-    return Owner(file.owner or 0, file.group or 0)
+    return Owner(file.owner or 0, file.group or 0, given=file.owner is not None or file.group is not None)
 
 
 def decode(content: str, encoding: str) -> bytes:

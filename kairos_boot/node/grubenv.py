@@ -31,14 +31,14 @@ def save(path: str, changes: Mapping[str, str | None]) -> str:
     made sure of. Everything else in the block stays as it is. KairosError: the block is damaged, would be too large, or cannot be written.
     """
     from kairos_boot.system.atomic import replace_file
+    from kairos_boot.system.chase import chase
     from kairos_boot.system.checkpoint import checkpoint
 
     block = changed(_read(path), changes, path)
-    real = os.path.realpath(path)
     try:
-        mode = os.stat(real).st_mode & 0o777 if os.path.exists(real) else 0o644
-        replace_file(real, block, mode, 0, 0)
-        return checkpoint(os.path.dirname(real))
+        with chase("/", path) as place:
+            replace_file(place, block, place.status.st_mode & 0o777 if place.status else 0o644, 0, 0)
+            return checkpoint(os.path.dirname(place.path))
     except OSError as error:
         raise KairosError(f"the boot loader's environment cannot be written: {reason(error)}", path) from error
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from kairos_boot.actions.files import make_directories, replace_file
 from kairos_boot.errors import KairosError, reason
+from kairos_boot.system.atomic import replace_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,10 +36,11 @@ def remember(host: Host, name: str, step: Step, now: float) -> None:
     import time
 
     when = time.strftime("on %Y-%m-%d at %H:%M:%S UTC", time.gmtime(now))
-    folder = host.real(PERSISTENT if os.path.ismount(host.path("/usr/local")) or not host.is_directory("/oem") else OEM)
+    folder = PERSISTENT if os.path.ismount(host.path("/usr/local")) or not host.is_directory("/oem") else OEM
     try:
-        make_directories(folder, 0o700, 0, 0)
-        replace_file(f"{folder}/{_file(name)}", f"{_image(host)}\n{_content(step)}\n{when}\n{name}\n".encode(), 0o600, os.geteuid(), os.getegid())
+        with host.place(f"{folder}/{_file(name)}") as place:
+            place.make_parents(0o700, 0, 0)
+            replace_file(place, f"{_image(host)}\n{_content(step)}\n{when}\n{name}\n".encode(), 0o600, os.geteuid(), os.getegid())
     except OSError as error:
         raise KairosError(f"cannot record that it ran: {reason(error)}", step.where("frequency"), "it runs again next time") from error
 

@@ -198,10 +198,11 @@ class Runner:
                 effect = action.apply(self.host)
                 changed = changed or effect
                 self._item(node, stage, key, action, "changed" if effect else "unchanged", start)
-            except KairosError as error:
+            except KairosError as raised:
+                error = placed(raised, node.step, key, action)
                 failures.append(str(error))
                 self._item(node, stage, key, action, "failed", start, error)
-                self._failed(node, stage, outcome, key, error.message, where=error.where or node.step.where(key), hint=error.hint, record=False)
+                self._failed(node, stage, outcome, key, error.message, where=error.where, hint=error.hint, record=False)
                 if node.step.on_failure == "stop-stage":
                     outcome.stopped = f"{node.name} failed and says on_failure: stop-stage"
                 if outcome.stopped or node.step.on_failure == "stop-step":
@@ -223,7 +224,7 @@ class Runner:
 
     def _item(self, node: Node, stage: str, key: str, action: Action | KairosError, result: str, start: float, error: KairosError | None = None) -> None:
         shown = "" if isinstance(action, KairosError) else action.describe()
-        said = {"error": error.message, "where": error.where or node.step.where(key), "hint": error.hint} if error else {}
+        said = {"error": error.message, "where": error.where, "hint": error.hint} if error else {}
         self.ledger.write("item", stage=stage, step=node.name, module=key, action=shown, result=result, duration=time.monotonic() - start, **said)
 
     def _failed(self, node: Node, stage: str, outcome: Outcome, key: str, message: str, *, where: str, hint: str = "", record: bool = True,
@@ -242,6 +243,15 @@ class Runner:
 
     def _record(self, node: Node, stage: str, result: str, reason: str, start: float, seconds: float) -> None:
         self.ledger.write("step", stage=stage, step=node.name, file=node.step.source, result=result, reason=reason, start=start, duration=seconds)
+
+
+def placed(error: KairosError, step: Step, key: str, action: Action | KairosError) -> KairosError:
+    """*error* at its place in the document; another place that it names goes into the message."""
+    if error.where.startswith(f"{step.source}:"):
+        return error
+    where = getattr(action, "where", "")
+    message = f"{error.where}: {error.message}" if error.where else error.message
+    return KairosError(message, where if where.startswith(f"{step.source}:") else step.where(key), error.hint)
 
 
 def planned(step: Step, facts: Facts, modules: Sequence[tuple[str, str]] = ORDER) -> Iterator[tuple[str, Action | KairosError]]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from kairos_boot.system.host import Host
+    from kairos_boot.system.place import Place
 
 FILES = {"user": ("/etc/passwd", 7), "shadow": ("/etc/shadow", 9), "group": ("/etc/group", 4), "gshadow": ("/etc/gshadow", 4)}
 """Kind of entry: its file and its number of fields; the name is the first."""
@@ -232,23 +233,29 @@ class Accounts:
 
     def save(self, *, removing: bool = False) -> bool:
         """Write what has changed, each file at once; True if something had. KairosError: a file cannot be written."""
-        wrote = False
-        for (_, path), table in sorted(self._tables.items(), key=lambda item: WRITE_ORDER.index(item[0][0]), reverse=removing):
-            if table.changed:
-                self._write(table, path)
-                table.changed, wrote = False, True
-        return wrote
-
-    def _write(self, table: Table, path: str) -> None:
-        target = self.host.real(path)
+        todo = [(path, table) for (_, path), table in
+                sorted(self._tables.items(), key=lambda item: WRITE_ORDER.index(item[0][0]), reverse=removing) if table.changed]
+        places: list[Place] = []
         try:
-            if table.missing:
-                replace_file(target, table.content(), 0o400, os.geteuid(), os.getegid())
-                return
-            now = os.stat(target)
-            replace_file(target, table.content(), stat.S_IMODE(now.st_mode), now.st_uid, now.st_gid)
+            for path, _ in todo:
+                places.append(self.host.place(path))  # all of them are there before the first one is written
+            for place, (path, table) in zip(places, todo, strict=True):  # noqa: B007 - the error below names it
+                self._write(table, place)
+                table.changed = False
         except OSError as error:
             raise KairosError(f"cannot write {path}: {reason(error)}") from error
+        finally:
+            for place in places:
+                place.close()
+        return bool(todo)
+
+    @staticmethod
+    def _write(table: Table, place: Place) -> None:
+        now = place.status
+        if now is None:
+            replace_file(place, table.content(), 0o400, os.geteuid(), os.getegid())
+        else:
+            replace_file(place, table.content(), stat.S_IMODE(now.st_mode), now.st_uid, now.st_gid)
 
 
 def merged(members: str, more: Iterable[str]) -> str:

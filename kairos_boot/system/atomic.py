@@ -4,55 +4,79 @@ from __future__ import annotations
 
 import errno
 import os
-from _thread import get_native_id  # of the main thread it is the process id
+from _thread import LockType, allocate_lock  # `threading` costs more
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kairos_boot.system.place import Place
+
+_busy: dict[tuple[int, int, str], LockType] = {}
+"""The temporary files of this process: directory and name."""
 
 
-def replace_file(target: str, content: bytes, mode: int, user: int, group: int) -> None:
-    """Put a complete file of that mode and owner in place of *target*; OSError leaves the old one and nothing else."""
-    temporary = f"{os.path.dirname(target)}/.{os.path.basename(target)[:200]}.{get_native_id()}.new"
-    fd = create_file(temporary)
-    try:
-        with open(fd, "wb") as file:
-            file.write(content)
-            file.flush()
-            keep_attributes(target, fd)
-            finish_file(fd, mode, user, group)
-        os.rename(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    sync_directory(os.path.dirname(target))
+def replace_file(place: Place, content: bytes, mode: int, user: int, group: int) -> None:
+    """Put a complete file of that mode and owner at *place*, whose directory is there; OSError leaves the old one and nothing else.
+
+    The name of the temporary file is always the same, so that the next run removes what a cut run left there.
+    """
+    temporary = beside(place.name)
+    here = os.fstat(place.directory)
+    with _busy.setdefault((here.st_dev, here.st_ino, temporary), allocate_lock()):  # another step of this run may write the same file
+        fd = create_file(temporary, place.directory)
+        try:
+            with open(fd, "wb") as file:
+                file.write(content)
+                file.flush()
+                keep_attributes(place, fd)
+                finish_file(fd, mode, user, group)
+            os.rename(temporary, place.name, src_dir_fd=place.directory, dst_dir_fd=place.directory)
+        except BaseException:
+            os.unlink(temporary, dir_fd=place.directory)
+            raise
+    sync_place(place)
 
 
-def create_file(path: str) -> int:
-    """A new file of ours at *path*, open for reading and writing, 0600. What a cut run left there goes first.
+def beside(name: str, ending: str = "new") -> str:
+    """The name of the temporary file for what is to be called *name*."""
+    return f".{os.fsdecode(os.fsencode(name)[:200])}.{ending}"
+
+
+def create_file(name: str, directory: int) -> int:
+    """A new file of ours in an open directory, for reading and writing, 0600. What a cut run left there goes first.
 
     Never a file that is there already: in a directory of others it might be a second name of something that is not theirs.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
-        return os.open(path, flags, 0o600)
+        return os.open(name, flags, 0o600, dir_fd=directory)
     except FileExistsError:
-        os.unlink(path)
-        return os.open(path, flags, 0o600)
+        os.unlink(name, dir_fd=directory)
+        return os.open(name, flags, 0o600, dir_fd=directory)
 
 
-def keep_attributes(target: str, fd: int) -> None:
-    """Give the open file *fd* what *target* has beside content, mode and owner: SELinux label, access list, user attributes.
+def keep_attributes(place: Place, fd: int) -> None:
+    """Give the open file *fd* what is at *place* has beside content, mode and owner: SELinux label, access list, user attributes.
 
     Without its label /etc/shadow is unreadable to logins where SELinux is enforced. File capabilities are not kept: they belong
     to the old content. What cannot be kept is left out, as a kernel without that attribute would.
     """
+    if not place.is_file:
+        return
     try:
-        names = os.listxattr(target)
+        old = place.open()
     except OSError:
         return
-    for name in names:
-        if name not in ("security.capability", "security.ima", "security.evm"):
-            try:
-                os.setxattr(fd, name, os.getxattr(target, name))
-            except OSError:
-                continue
+    try:
+        for name in os.listxattr(old):
+            if name not in ("security.capability", "security.ima", "security.evm"):
+                try:
+                    os.setxattr(fd, name, os.getxattr(old, name))
+                except OSError:
+                    continue
+    except OSError:
+        return
+    finally:
+        os.close(old)
 
 
 def finish_file(fd: int, mode: int, user: int, group: int) -> None:
@@ -62,9 +86,9 @@ def finish_file(fd: int, mode: int, user: int, group: int) -> None:
     os.fsync(fd)
 
 
-def sync_directory(path: str) -> None:
-    """Make the names in *path* durable; a file system that cannot is as durable as it gets."""
-    fd = os.open(path or "/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def sync_place(place: Place) -> None:
+    """Make the names in the directory of *place* durable."""
+    fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=place.directory)
     try:
         sync_descriptor(fd)
     finally:
@@ -72,7 +96,7 @@ def sync_directory(path: str) -> None:
 
 
 def sync_descriptor(fd: int) -> None:
-    """`sync_directory` for an open directory."""
+    """Make the names in an open directory durable; a file system that cannot is as durable as it gets."""
     try:
         os.fsync(fd)
     except OSError as error:
@@ -81,12 +105,8 @@ def sync_descriptor(fd: int) -> None:
 
 
 def make_directories(path: str, mode: int, user: int | None, group: int | None) -> None:
-    """Make *path* and its missing parents, each with exactly *mode* and owner, whatever the umask."""
-    missing = []
-    while path not in ("", "/") and not os.path.isdir(path):
-        missing.append(path)
-        path = os.path.dirname(path)
-    for directory in reversed(missing):
-        os.mkdir(directory, 0o700)
-        os.chown(directory, user or 0, group or 0)
-        os.chmod(directory, mode)
+    """Make *path* of this system and its missing parents, each with exactly *mode* and owner, whatever the umask."""
+    from kairos_boot.system.chase import chase
+
+    with chase("/", path) as place:
+        place.make_directory(mode, user, group)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -12,9 +13,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kairos_boot.system.place import Place
     from kairos_boot.system.process import ProcessRunner
 
 MAX_LINKS = 40
+NULL = os.makedev(1, 3)
+"""/dev/null, a link to which stands for an empty file."""
 
 
 class Host:
@@ -32,6 +36,15 @@ class Host:
         self.processes = processes or Processes(self.root)
         self.clock = clock
         self.online = self.root == "/" if online is None else online
+
+    def place(self, path: str, *, follow: bool = True, owner: int | None = None) -> Place:
+        """The place to write, own or remove *path* at; what `path`, `entry` and `real` say is for looking only.
+
+        See `chase`. KairosError: an unprivileged user has a hand in where the path leads (C12). OSError: there is no way there.
+        """
+        from kairos_boot.system.chase import chase
+
+        return chase(self.root, path, follow=follow, owner=owner)
 
     def path(self, path: str) -> str:
         """Where *path* of the node lies here, links followed inside the root, the last one too.
@@ -73,7 +86,7 @@ class Host:
                     continue
                 links += 1
                 if links > MAX_LINKS:
-                    raise KairosError("too many levels of symbolic links", path)
+                    raise KairosError(f"{path}: too many levels of symbolic links")
                 if link.startswith("/"):
                     done = []
                 todo.extend(p for p in reversed(link.split("/")) if p not in ("", "."))
@@ -82,11 +95,15 @@ class Host:
         return f"{base}/{'/'.join(done)}"
 
     def read(self, path: str) -> bytes | None:
-        """The content of *path*, or None if there is no such file."""
+        """The content of *path*, or None if there is no such file. OSError: it is no file; a FIFO would never end."""
         try:
-            fd = os.open(self.path(path), os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(self.path(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except (FileNotFoundError, NotADirectoryError):
             return None
+        now = os.fstat(fd)
+        if not stat.S_ISREG(now.st_mode) and now.st_rdev != NULL:
+            os.close(fd)
+            raise OSError(errno.EINVAL, "not a regular file", path)
         with open(fd, "rb") as file:
             return file.read()
 
@@ -108,5 +125,5 @@ class Host:
 
 def _checked(path: str) -> str:
     if "\0" in path:
-        raise KairosError("no path holds a NUL character", repr(path))
+        raise KairosError(f"no path holds a NUL character: {path!r}")
     return path

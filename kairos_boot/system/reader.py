@@ -76,9 +76,9 @@ class HostReader:
         """Replace the record at *path*; a record that cannot be kept only costs time."""
         from kairos_boot.system.atomic import replace_file
 
-        target = self.host.entry(path)
         try:
-            os.makedirs(os.path.dirname(target), 0o700, exist_ok=True)
-            replace_file(target, data, 0o600, os.geteuid(), os.getegid())
-        except OSError:
+            with self.host.place(path, follow=False) as place:
+                place.make_parents(0o700, None, None)
+                replace_file(place, data, 0o600, os.geteuid(), os.getegid())
+        except (OSError, KairosError):
             return

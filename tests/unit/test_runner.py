@@ -232,7 +232,7 @@ def test_a_record_that_cannot_be_written_is_a_failure_of_the_step(bench: Bench) 
     outcome = bench.run("s", document("s", step("x", frequency="once", commands=(say("x"),))))
     assert (outcome.done, outcome.failed, bench.results()) == (0, 1, [("D.x", "failed")])
     [(_, told)] = [line for line in bench.lines if line[0] == 3]
-    assert told == "/oem/d.yaml:1:1: stages.s[0].frequency: step D.x: cannot record that it ran: File exists; it runs again next time"
+    assert told == "/oem/d.yaml:1:1: stages.s[0].frequency: step D.x: cannot record that it ran: Not a directory; it runs again next time"
 
 
 def test_a_step_that_failed_is_not_remembered(bench: Bench) -> None:
