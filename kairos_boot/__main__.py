@@ -7,9 +7,9 @@ import sys
 
 def main() -> int:
     """Run the verb of the command line and return the exit code."""
-    from kairos_boot.cli.main import run
+    from kairos_boot.cli.main import program
 
-    return run(sys.argv[1:])
+    return program(sys.argv[1:])
 
 
 if __name__ == "__main__":

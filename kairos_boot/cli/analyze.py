@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 
+from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import UsageError, parse
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.reports import analyze
@@ -26,7 +27,8 @@ def run(words: list[str]) -> int:
     given = parse(words, FLAGS)
     if len(given.words) > 1 or (given.words and given.words[0] not in REPORTS):
         raise UsageError(f"say one of {', '.join(REPORTS)}, not {' '.join(given.words)}")
-    boot = load(Host(given.value("root", "/")), given.value("boot", "0"))
+    host = Host(given.value("root", "/"))
+    boot = load(host, given.value("boot", "0"), running=wiring.running(host))
     if "svg" in given:
         _write(given.value("svg"), analyze.svg(boot))
     if given.words or "svg" not in given:

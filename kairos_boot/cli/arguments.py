@@ -72,7 +72,7 @@ def parse(words: Sequence[str], flags: Mapping[str, bool], short: Mapping[str, s
 
 
 def _suggestion(name: str, flags: Mapping[str, bool]) -> str:
-    from difflib import get_close_matches
+    from kairos_boot.nearest import nearest
 
-    near = get_close_matches(name, list(flags), 1)
+    near = nearest(name, flags)
     return f" (did you mean --{near[0]}?)" if near else ""

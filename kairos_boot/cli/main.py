@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from kairos_boot.cli.arguments import UsageError
@@ -29,6 +28,21 @@ VERBS = {
     "start": "hand over to the installed providers",
 }
 INTERNAL = ("initrd", "notify", "start")
+ALIASES = {"print-schema": "schema"}
+"""Words of Kairos that have another one here."""
+GLOBAL = ("--debug", "--strict-validation")
+"""Options of Kairos that stand before the verb; `validate` is strict always."""
+
+
+def _verb_first(words: Sequence[str]) -> list[str]:
+    """*words* without the options that stand before the verb, and with the verb's own word."""
+    rest = list(words)
+    while rest and rest[0] in GLOBAL:
+        if rest.pop(0) == "--debug":
+            import os
+
+            os.environ["LOGLEVEL"] = "debug"
+    return [ALIASES.get(rest[0], rest[0]), *rest[1:]] if rest else rest
 
 
 def usage() -> str:
@@ -37,8 +51,24 @@ def usage() -> str:
     return f"usage: kairos-boot VERB [ARGUMENTS]\n\n{lines}\n\nkairos-boot VERB --help tells the arguments. See kairos-boot(8).\n"
 
 
+def program(words: Sequence[str]) -> int:
+    """Run *words* as a process of its own: whatever its caller left it, the same is done (C14)."""
+    from kairos_boot.system.surroundings import prepare
+
+    prepare()
+    try:
+        return run(words)
+    except Exception as error:  # noqa: BLE001
+        import traceback
+
+        sys.stderr.write("".join(traceback.format_exception(error)))
+        sys.stderr.write(f"kairos-boot: a defect of this program ({type(error).__name__}): what was asked for was not done; please report it with the lines above\n")
+        return NOTHING_DONE
+
+
 def run(words: Sequence[str]) -> int:
     """Run *words* (without the program's name) and return the exit code: 0 done, 1 degraded, 2 wrong usage, 3 nothing could be done."""
+    words = _verb_first(words)
     if not words or words[0] in ("-h", "--help", "help"):
         (sys.stdout if words else sys.stderr).write(usage())
         return DONE if words else USAGE
@@ -49,10 +79,9 @@ def run(words: Sequence[str]) -> int:
         return DONE
     verb = words[0]
     if verb not in VERBS:
-        from difflib import get_close_matches
+        from kairos_boot.cli.verbs import unknown
 
-        near = get_close_matches(verb, list(VERBS), 1)
-        sys.stderr.write(f"kairos-boot: unknown verb: {verb}{f' (did you mean {near[0]}?)' if near else ''}\n{usage()}")
+        sys.stderr.write(unknown(verb, [name for name in VERBS if name not in INTERNAL]) or f"kairos-boot: unknown verb: {verb}\n{usage()}")
         return USAGE
     module = __import__(f"kairos_boot.cli.{verb.replace('-', '_')}", fromlist=("run",))
     if "-h" in words[1:2] or "--help" in words[1:2]:
@@ -60,16 +89,12 @@ def run(words: Sequence[str]) -> int:
         return DONE
     try:
         code: int = module.run(list(words[1:]))
-        sys.stdout.flush()
     except UsageError as error:
         sys.stderr.write(f"kairos-boot {verb}: {error}\nkairos-boot {verb} --help tells the arguments\n")
         return USAGE
     except KairosError as error:
         sys.stderr.write(f"kairos-boot {verb}: {error}\n")
         return NOTHING_DONE
-    except BrokenPipeError:  # the reader of our output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return DEGRADED
     except KeyboardInterrupt:
         return 130
     return code

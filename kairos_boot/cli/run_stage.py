@@ -24,17 +24,23 @@ import sys
 
 from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import UsageError, parse
-from kairos_boot.errors import Ended
+from kairos_boot.errors import Ended, KairosError
 from kairos_boot.stages.runner import Options, Runner, substages
 from kairos_boot.system.host import Host
+from kairos_boot.system.process import STOPPED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from kairos_boot.cloudconfig.model import Document
 
 FLAGS = {"analyze": False, "strict": False, "jobs": True, "only": False, "json": False, **wiring.SOURCE_FLAGS}
+AROUND = "KAIROS_BOOT_STAGES"
+"""The runs whose steps started this one: a number for each stage with its sources."""
+DEEPEST = 16
+"""So many runs may stand in each other."""
 
 
 def run(words: list[str]) -> int:
@@ -53,10 +59,11 @@ def run(words: list[str]) -> int:
     from kairos_boot.system.lock import Lock
 
     log = wiring.logger()
-    lock = Lock(wiring.LOCK)
-    lock.acquire(lambda text: log(5, text, kind="lock", stage=stage))
-    _end_in_order()
+    lock = Lock(about=f"stage {stage}")
+    end_in_order()
     try:
+        lock.acquire(lambda text: log(5, text, kind="lock", stage=stage))
+        nest(stage, sources, inside=lock.fd < 0)
         return _emit(stage, options, host, wiring.Sources(host, sources, given, keep=True), as_json="json" in given)
     except Ended as end:
         log(3, f"{stage}: {end}", kind="failure", stage=stage)
@@ -65,25 +72,50 @@ def run(words: list[str]) -> int:
         lock.release()
 
 
-def _end_in_order() -> None:
-    """Let SIGTERM end the command at work, free the lock and leave a record; by default it would do none of these."""
+def end_in_order() -> None:
+    """Let a signal end the command at work, keep the record and free the lock; by default it would do none of these.
+
+    The end of a terminal and an interrupt are stops like any other; what the caller ignores (nohup) stays ignored.
+    """
     import _signal  # type: ignore[import-not-found]  # `signal` imports enum
 
-    def end(number: int, frame: object) -> None:  # noqa: ARG001
-        raise Ended("the run was ended before the step was done (SIGTERM: a stop, or the time limit of the unit)")
+    ends = {_signal.SIGTERM: "SIGTERM: a stop, or the time limit of the unit", _signal.SIGHUP: "SIGHUP: the terminal has gone",
+            _signal.SIGINT: "SIGINT: an interrupt"}
 
-    _signal.signal(_signal.SIGTERM, end)
+    def end(number: int, frame: object) -> None:  # noqa: ARG001
+        for each in ends:
+            _signal.signal(each, _signal.SIG_IGN)  # the end itself is not to be interrupted; it has a limit
+        raise Ended(f"{STOPPED} ({ends[number]})")
+
+    for number in ends:
+        if _signal.getsignal(number) != _signal.SIG_IGN:
+            _signal.signal(number, end)
+
+
+def nest(stage: str, sources: Sequence[str], *, inside: bool) -> None:
+    """Note what runs, for the runs that its steps start. KairosError: this is one of those, and the same again, which would never end."""
+    import os
+    from zlib import crc32
+
+    own = f"{crc32(repr((stage, *sources)).encode()):x}"
+    around = os.environ.get(AROUND, "").split() if inside else []
+    if own in around or len(around) >= DEEPEST:
+        raise KairosError(f"the stage {stage} is running, and one of its steps starts it again" if own in around else
+                          f"{DEEPEST} runs stand in each other, each started by a step of the one before", hint="let the step start another stage, or give it other sources")
+    os.environ[AROUND] = " ".join((*around, own))
 
 
 def _emit(stage: str, options: Options, host: Host, sources: wiring.Sources, *, as_json: bool) -> int:
     ledger = wiring.ledger_of(host)
     kept = _Kept(ledger)
-    runner = Runner(host, wiring.facts_of(host), kept if as_json else ledger, wiring.logger(), options)
-    outcome = runner.emit(stage, sources.load)
-    if host.online:
-        ledger.keep(host)
-    if ledger.error:
-        runner.log(4, f"the ledger could not be written: {ledger.error}", kind="warning", stage=stage)
+    runner = Runner(host, wiring.facts_of(host), kept if as_json else ledger, wiring.logger(), options, wiring.origin(sources))
+    try:
+        outcome = runner.emit(stage, sources.load)
+    finally:  # whatever ends the run
+        if host.online:
+            ledger.keep(host)
+        if ledger.error:
+            runner.log(4, f"the ledger could not be written: {ledger.error}", kind="warning", stage=stage)
     if as_json:
         _print({"stage": stage, "result": outcome.result, "done": outcome.done, "skipped": outcome.skipped, "failed": outcome.failed,
                 "changed": outcome.changed, "records": kept.records})

@@ -15,6 +15,7 @@ from __future__ import annotations
 import sys
 import time
 
+from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import UsageError, parse
 from kairos_boot.reports.history import load
 from kairos_boot.reports.status import as_data, as_text
@@ -28,7 +29,8 @@ def run(words: list[str]) -> int:
     given = parse(words, FLAGS)
     if given.words:
         raise UsageError(f"it takes no words: {given.words[0]}")
-    boot = load(Host(given.value("root", "/")), given.value("boot", "0"))
+    host = Host(given.value("root", "/"))
+    boot = load(host, given.value("boot", "0"), running=wiring.running(host))
     if "json" in given:
         import json
 

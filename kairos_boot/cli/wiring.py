@@ -21,7 +21,6 @@ DIRECTORIES = ("/system/oem", "/oem", "/usr/local/cloud-config")
 """The default directories, in the order in which they are read (A1)."""
 CACHE = "/run/kairos-boot/documents"
 """Documents parsed once are kept here for the boot."""
-LOCK = "/run/lock/kairos-boot.lock"
 LEDGER = "/run/cos/ledger"
 SOURCE_FLAGS = {"root": True, "dotnotation": False, "cloud-init-paths": True, "override-cloud-init-paths": True}
 
@@ -115,6 +114,28 @@ def ledger_of(host: Host) -> Ledger:
 
     boot = (host.read("/proc/sys/kernel/random/boot_id") or b"unknown").decode().strip()
     return Ledger(host.path(LEDGER), boot)
+
+
+def origin(sources: Sources) -> dict[str, object]:
+    """Who started this run, and with which sources: by `unit` (and which), `step` (of another run) or `hand`.
+
+    A unit is told from a login by its control group: a shell of somebody may have inherited any variable.
+    """
+    from kairos_boot.system.family import depth
+    from kairos_boot.system.urls import shown
+
+    own = (sources.host.read("/proc/self/cgroup") or b"").decode("utf-8", "replace").strip().rpartition("/")
+    unit = own[2] if own[2].endswith(".service") and "/user.slice" not in own[0] and "INVOCATION_ID" in os.environ else ""
+    by = "step" if depth() else "unit" if unit else "hand"
+    found: dict[str, object] = {"by": by, "unit": unit} if unit else {"by": by}
+    return found if sources.default else {**found, "sources": [shown(source) if "://" in source else source for source in sources.given]}
+
+
+def running(host: Host) -> bool:
+    """Whether a run goes on at this moment on this node."""
+    from kairos_boot.system.lock import holder
+
+    return host.online and holder() is not None
 
 
 def need_root(root: str) -> None:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     Record = Mapping[str, Any]
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
-LOCKS = ("/run/lock/kairos-boot.lock", "/run/cos/lock")
-"""What a run holds while it lasts."""
 
 
 class Step:
@@ -191,8 +189,11 @@ def _number(record: Record, name: str) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def load(host: Host, ago: str = "0") -> Boot:
-    """The boot *ago* boots before this one (0 is this one), or the one whose id begins so. KairosError: there is no ledger of it."""
+def load(host: Host, ago: str = "0", *, running: bool = False) -> Boot:
+    """The boot *ago* boots before this one (0 is this one), or the one whose id begins so. KairosError: there is no ledger of it.
+
+    *running* is whether a run goes on at this moment, so that a stage without an end is no wreck.
+    """
     current = (host.read(BOOT_ID) or b"").decode("ascii", "replace").strip()
     folder = host.path(KEPT)
     older = [(boot, f"{KEPT}/{name}") for _, boot, name in kept(folder) if boot != current]
@@ -220,14 +221,4 @@ def load(host: Host, ago: str = "0") -> Boot:
         if os.geteuid() and not os.access(host.path(DIRECTORY), os.R_OK | os.X_OK) and host.exists(DIRECTORY):
             raise KairosError("cannot be read", path, "run it with sudo")
         raise KairosError("nothing was recorded in this boot yet", path, "run-stage records what it does; --boot 1 is the boot before")
-    return Boot(boot, data, ago=back, alive=not back and any(_held(host, lock) for lock in LOCKS))
-
-
-def _held(host: Host, lock: str) -> bool:
-    """Whether some process holds *lock*, without trying to take it, which a run that starts now would see."""
-    try:
-        inode = os.stat(host.path(lock)).st_ino
-    except OSError:
-        return False
-    lines = (host.read("/proc/locks") or b"").decode("ascii", "replace").split("\n")
-    return any(words[1:2] == ["FLOCK"] and words[5].endswith(f":{inode}") for words in map(str.split, lines) if len(words) > 5)
+    return Boot(boot, data, ago=back, alive=not back and running)

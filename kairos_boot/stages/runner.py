@@ -7,14 +7,14 @@ import time
 from kairos_boot.actions.base import Note
 from kairos_boot.errors import Ended, KairosError
 from kairos_boot.modules import ORDER
-from kairos_boot.records import record
+from kairos_boot.records import NOTHING, record
 from kairos_boot.stages.conditions import decide
 from kairos_boot.stages.graph import order
 from kairos_boot.system.process import Processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Protocol
 
     from kairos_boot.actions.base import Action
@@ -67,8 +67,11 @@ class Outcome:
 class Runner:
     """Runs stages on one host. The same runner serves the stages of one process, so that facts are gathered once."""
 
-    def __init__(self, host: Host, facts: Facts, ledger: Records, log: Log, options: Options = Options()) -> None:  # noqa: B008
+    def __init__(self, host: Host, facts: Facts, ledger: Records, log: Log, options: Options = Options(),  # noqa: B008
+                 origin: Mapping[str, object] = NOTHING) -> None:
+        """*origin*: who started the run, for the record of each stage."""
         self.host, self.facts, self.ledger, self.log, self.options = host, facts, ledger, log, options
+        self.origin = origin
         self._reported: set[Problem] = set()
         self._running: list[str] = []
 
@@ -102,7 +105,7 @@ class Runner:
                 INFO, f"Still running after {seconds:.0f} s: {', '.join(self._running)}", kind="step-running", stage=stage)
         started, before = time.monotonic(), (outcome.failed, outcome.skipped, outcome.done)
         self.log(INFO, f"Running stage: {stage}", kind="stage-start", stage=stage)
-        self.ledger.write("stage", event="start", stage=stage, steps=sum(map(len, graph.layers)))
+        self.ledger.write("stage", event="start", stage=stage, steps=sum(map(len, graph.layers)), **self.origin)
         self.report(graph.problems, outcome, stage)
         for layer in graph.layers:
             if jobs > 1 and len(layer) > 1:

@@ -7,8 +7,10 @@ import os
 import select
 import time
 
-from kairos_boot.errors import KairosError, reason
+from kairos_boot.errors import Ended, KairosError, reason
 from kairos_boot.records import record
+from kairos_boot.system.environment import for_commands
+from kairos_boot.system.family import VARIABLE, Family, depth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,10 +28,14 @@ SIGTERM, SIGKILL = 15, 9  # `signal` imports enum
 KEEP = 64 * 1024
 """Bytes of output kept from its start, and as many from its end."""
 GRACE = 2.0
-"""Seconds between SIGTERM and SIGKILL."""
+"""Seconds between SIGTERM and SIGKILL. A run inside a command of another one takes half of it, so that it ends its own command,
+and writes its record, before the outer one ends it."""
+STOPPED = "the run was ended before the step was done"
 ALIVE = 10.0
 """Seconds between two calls of *waiting*."""
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_DEFAULT = tuple(number for number in range(1, 65) if number not in (SIGKILL, 19, 32, 33))
+"""Signals that a program gets at their default, as from a login: Python ignores SIGPIPE and SIGXFSZ, nohup SIGHUP (C10). All but
+those that cannot be set, and two that belong to the C library."""
 
 
 @record
@@ -55,24 +61,38 @@ class Processes:
         self.environment = environment
         self.waiting: Callable[[float], None] | None = None
         """Called while a program runs, unless the call names another."""
+        self._stop = os.eventfd(0, os.EFD_CLOEXEC)
+        self._stopped = False
+
+    def __del__(self) -> None:
+        os.close(self._stop)
+
+    def stop(self) -> None:
+        """End what runs in any thread, and let nothing more be run: `run` raises Ended from then on."""
+        self._stopped = True
+        os.eventfd_write(self._stop, 1)  # never read, so all see it
 
     def run(self, argv: Sequence[str], *, timeout: float = 0, env: Mapping[str, str] | None = None, stdin: bytes = b"",
             waiting: Callable[[float], None] | None = None) -> Result:
         """Run *argv* until it ends and return how.
 
-        *timeout* is in seconds, 0 is none; on expiry the whole process group is ended. *env* is added to the inherited
+        *timeout* is in seconds, 0 is none; on expiry everything that it started is ended. *env* is added to the inherited
         environment. *waiting* is called every 10 s with the seconds so far. A background child that keeps the output
-        open is not waited for. KairosError: the program cannot be started.
+        open is not waited for. KairosError: the program cannot be started. Ended: the run was stopped.
         """
+        if self._stopped:
+            raise Ended(STOPPED)
         words = tuple(argv) if self.root == "/" else ("chroot", self.root, *argv)
-        environment = dict(os.environ if self.environment is None else self.environment)
-        environment.setdefault("PATH", DEFAULT_PATH)
+        environment = for_commands(os.environ if self.environment is None else self.environment)
         environment.update(env or {})
+        family = Family()
+        environment[VARIABLE] = family.mark
         ours, theirs = os.pipe()
         entry = _stdin(stdin)
         actions = [(os.POSIX_SPAWN_DUP2, entry, 0), (os.POSIX_SPAWN_DUP2, theirs, 1), (os.POSIX_SPAWN_DUP2, theirs, 2)]
         try:
-            pid = os.posix_spawnp(_program(words[0], environment["PATH"]), words, environment, file_actions=actions, setpgroup=0)
+            pid = os.posix_spawnp(_program(words[0], environment["PATH"]), words, environment, file_actions=actions, setpgroup=0,
+                                  setsigmask=(), setsigdef=_DEFAULT)
         except OSError as error:
             os.close(ours)
             raise KairosError(f"cannot run {words[0]}: {reason(error)}") from error
@@ -83,9 +103,55 @@ class Processes:
             os.close(theirs)
             os.close(entry)
         try:
-            return _follow(pid, ours, timeout, waiting or self.waiting)
+            return self._follow(pid, ours, timeout, waiting or self.waiting, family)
         finally:
             os.close(ours)
+
+    def _follow(self, pid: int, output: int, timeout: float, waiting: Callable[[float], None] | None, family: Family) -> Result:
+        os.set_blocking(output, False)
+        pidfd = os.pidfd_open(pid)
+        kept = _Kept()
+        grace = GRACE / 2 ** depth()
+        started = time.monotonic()
+        limit = started + timeout if timeout else 0.0
+        alive = started + ALIVE
+        stage = 0
+        poll = select.poll()
+        poll.register(output, select.POLLIN)
+        poll.register(pidfd, select.POLLIN)
+        poll.register(self._stop, select.POLLIN)
+        try:
+            while True:
+                now = time.monotonic()
+                if limit and now >= limit and stage < 2:
+                    family.end(pid, SIGKILL if stage else SIGTERM)
+                    stage, limit = stage + 1, now + grace
+                wake = min(limit, alive) if limit and stage < 2 else alive
+                ready = dict(poll.poll(max(1, (wake - now) * 1000)))
+                if self._stop in ready:
+                    raise Ended(STOPPED)  # noqa: TRY301
+                if output in ready and not kept.read(output):
+                    poll.unregister(output)
+                if pidfd in ready:
+                    kept.read(output)
+                    break
+                if time.monotonic() >= alive:
+                    alive += ALIVE
+                    if waiting:
+                        waiting(time.monotonic() - started)
+            status = os.waitpid(pid, 0)[1]
+            if stage:
+                family.end(pid, SIGKILL)  # what outlived its leader
+            return Result(os.waitstatus_to_exitcode(status), kept.text(), stage > 0)
+        except BaseException:  # whoever waits is being ended, and the program with him
+            family.end(pid, SIGTERM)
+            if not select.select([pidfd], [], [], grace)[0]:
+                family.end(pid, SIGKILL)
+            os.waitpid(pid, 0)
+            family.end(pid, SIGKILL)
+            raise
+        finally:
+            os.close(pidfd)
 
 
 def _program(name: str, path: str) -> str:
@@ -106,56 +172,6 @@ def _stdin(data: bytes) -> int:
     os.write(fd, data)
     os.lseek(fd, 0, os.SEEK_SET)
     return fd
-
-
-def _follow(pid: int, output: int, timeout: float, waiting: Callable[[float], None] | None) -> Result:
-    os.set_blocking(output, False)
-    pidfd = os.pidfd_open(pid)
-    kept = _Kept()
-    started = time.monotonic()
-    limit = started + timeout if timeout else 0.0
-    alive = started + ALIVE
-    stage = 0
-    poll = select.poll()
-    poll.register(output, select.POLLIN)
-    poll.register(pidfd, select.POLLIN)
-    try:
-        while True:
-            now = time.monotonic()
-            if limit and now >= limit and stage < 2:
-                _end(pid, SIGKILL if stage else SIGTERM)
-                stage, limit = stage + 1, now + GRACE
-            wake = min(limit, alive) if limit and stage < 2 else alive
-            ready = dict(poll.poll(max(1, (wake - now) * 1000)))
-            if output in ready and not kept.read(output):
-                poll.unregister(output)
-            if pidfd in ready:
-                kept.read(output)
-                break
-            if time.monotonic() >= alive:
-                alive += ALIVE
-                if waiting:
-                    waiting(time.monotonic() - started)
-        status = os.waitpid(pid, 0)[1]
-        if stage:
-            _end(pid, SIGKILL)  # what outlived its leader
-        return Result(os.waitstatus_to_exitcode(status), kept.text(), stage > 0)
-    except BaseException:  # whoever waits is being ended, and the program with him
-        _end(pid, SIGTERM)
-        if not select.select([pidfd], [], [], GRACE)[0]:
-            _end(pid, SIGKILL)
-        os.waitpid(pid, 0)
-        _end(pid, SIGKILL)
-        raise
-    finally:
-        os.close(pidfd)
-
-
-def _end(pid: int, number: int) -> None:
-    try:
-        os.killpg(pid, number)
-    except ProcessLookupError:
-        pass
 
 
 class _Kept:

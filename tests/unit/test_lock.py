@@ -1,27 +1,29 @@
-"""One run at a time (B13): a second waits, a child of the holder does not."""
+"""One run at a time (B13, C13): a second waits, a child of the holder does not, and what outlives a run holds nothing."""
 
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from kairos_boot.errors import KairosError
-from kairos_boot.system.lock import Lock
+from kairos_boot.system import lock as module
+from kairos_boot.system.lock import VARIABLE, Lock, holder, token
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 HOLD = """
-import sys, time
+import os, sys, time
 from kairos_boot.system.lock import Lock
-lock = Lock(sys.argv[1])
-lock.acquire(lambda text: print("waits", flush=True), float(sys.argv[2]))
-print("holds", flush=True)
+lock = Lock(sys.argv[1], "stage quince")
+lock.acquire(lambda text: print("waits:", text, flush=True), float(sys.argv[2]))
+print("shares" if lock.shared else "holds", flush=True)
 {body}
 lock.release()
 """
@@ -32,77 +34,172 @@ def refuse(text: str) -> None:
     pytest.fail(text)
 
 
-def start(path: str, body: str, limit: float = 30.0) -> subprocess.Popen[str]:
-    """Another process that takes the lock and then does *body*."""
-    return subprocess.Popen([sys.executable, "-c", HOLD.format(body=body), path, str(limit)], stdout=subprocess.PIPE, text=True, close_fds=False)
+@pytest.fixture
+def path(tmp_path: Path) -> Iterator[str]:
+    """Where the lock lies; the variable of this process is put back."""
+    yield str(tmp_path / "own/lock")
+    os.environ.pop(VARIABLE, None)
 
 
-def test_a_second_run_waits_says_so_and_gets_the_lock_when_the_first_ends(tmp_path: Path) -> None:
-    path = str(tmp_path / "lock")
-    lock = Lock(path)
+def start(path: str, body: str = "", limit: float = 30.0, inherit: str | None = None) -> subprocess.Popen[str]:
+    """Another process that takes the lock and then does *body*; *inherit* is the token it is given."""
+    environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    if inherit is not None:
+        environment[VARIABLE] = inherit
+    return subprocess.Popen([sys.executable, "-c", HOLD.format(body=body), path, str(limit)], stdout=subprocess.PIPE, text=True, close_fds=False,
+                            env=environment)
+
+
+def line(process: subprocess.Popen[str]) -> str:
+    """The next line that it prints."""
+    assert process.stdout
+    return process.stdout.readline().rstrip("\n")
+
+
+def test_a_second_run_waits_says_who_holds_it_and_gets_the_lock_when_the_first_ends(path: str) -> None:
+    lock = Lock(path, "stage plum")
     lock.acquire(refuse)
-    environment = os.environ.pop("KAIROS_BOOT_LOCK")
-    second = start(path, "")
-    os.environ["KAIROS_BOOT_LOCK"] = environment
-    assert second.stdout
-    assert second.stdout.readline() == "waits\n"
+    second = start(path)
+    assert f"process {os.getpid()} (stage plum); waiting" in line(second)
     lock.release()
-    assert second.stdout.readline() == "holds\n"
+    assert line(second) == "holds"
     assert second.wait(30) == 0
 
 
-def test_waiting_has_an_end_and_the_error_names_the_holder(tmp_path: Path) -> None:
-    path = str(tmp_path / "lock")
-    holder = start(path, "time.sleep(60)")
-    assert holder.stdout
-    assert holder.stdout.readline() == "holds\n"
+def test_waiting_has_an_end_and_the_error_names_the_holder(path: str) -> None:
+    first = start(path, "time.sleep(60)")
+    assert line(first) == "holds"
     try:
-        with pytest.raises(KairosError, match=f"process {holder.pid}"):
+        with pytest.raises(KairosError, match=rf"process {first.pid} \(stage quince\)"):
             Lock(path).acquire(lambda _: None, 0.2)
     finally:
-        holder.kill()
-        holder.wait()
+        first.kill()
+        first.wait()
 
 
-def test_a_child_of_the_holder_does_not_wait(tmp_path: Path) -> None:
-    path = str(tmp_path / "lock")
+def test_a_child_of_the_holder_does_not_wait(path: str) -> None:
     lock = Lock(path)
     lock.acquire(refuse)
-    child = start(path, "")
-    assert child.communicate(timeout=30)[0] == "holds\n"
+    assert start(path, inherit=os.environ[VARIABLE]).communicate(timeout=30)[0] == "shares\n"
     lock.release()
+    assert VARIABLE not in os.environ
 
 
-def test_what_outlived_its_run_does_not_share_the_next_ones_lock(tmp_path: Path) -> None:
-    """A background process has the old descriptor and the variable; the lock of another run is not its own."""
-    path = str(tmp_path / "lock")
-    first = Lock(path)
-    first.acquire(refuse)
-    inherited = os.dup(first.fd)
-    os.set_inheritable(inherited, True)
-    first.release()
-    holder = start(path, "time.sleep(60)")
-    assert holder.stdout
-    assert holder.stdout.readline() == "holds\n"
-    os.environ["KAIROS_BOOT_LOCK"] = str(inherited)
-    try:
+def test_what_outlived_its_run_does_not_share_the_next_ones_lock(path: str) -> None:
+    """A background process still has the token of a run that is over; the lock of another run is not its own."""
+    lock = Lock(path)
+    lock.acquire(refuse)
+    old = os.environ[VARIABLE]
+    lock.release()
+    first = start(path, "time.sleep(60)")
+    assert line(first) == "holds"
+    for wrong in (old, f"{first.pid}:1", f"{first.pid}:", "", ":"):
+        os.environ[VARIABLE] = wrong
         with pytest.raises(KairosError, match="still holds"):
             Lock(path).acquire(lambda _: None, 0.2)
+    first.kill()
+    first.wait()
+
+
+def test_a_run_that_is_killed_leaves_the_lock_to_nobody(path: str) -> None:
+    """Its background child lives on, with every descriptor that it inherited."""
+    first = start(path, "import subprocess; print(subprocess.Popen(['sleep', '60'], close_fds=False).pid, flush=True); time.sleep(60)")
+    assert line(first) == "holds"
+    child = int(line(first))
+    first.kill()
+    first.wait()
+    Lock(path).acquire(refuse, 0)
+    os.kill(child, 9)
+
+
+@pytest.mark.root
+def test_nobody_but_root_can_hold_it_up_whatever_modes_are_found(path: str) -> None:
+    """The file and its directory are root's alone, a file that was not is not trusted any more."""
+    if os.geteuid():
+        pytest.skip("needs root: chown")
+    os.mkdir(os.path.dirname(path), 0o777)
+    os.chmod(os.path.dirname(path), 0o1777)
+    os.chown(os.path.dirname(path), 12345, 12345)
+    with open(path, "w", encoding="utf-8"):
+        os.chmod(path, 0o644)
+        os.chown(path, 12345, 12345)
+    Lock(path).acquire(refuse)
+    for name, mode in ((os.path.dirname(path), 0o700), (path, 0o600)):
+        found = os.stat(name)
+        assert (stat.S_IMODE(found.st_mode), found.st_uid) == (mode, 0)
+
+
+def test_the_umask_changes_no_mode(path: str) -> None:
+    before = os.umask(0)
+    try:
+        Lock(path).acquire(refuse)
     finally:
-        del os.environ["KAIROS_BOOT_LOCK"]
-        os.close(inherited)
-        holder.kill()
-        holder.wait()
+        os.umask(before)
+    assert [stat.S_IMODE(os.stat(name).st_mode) for name in (os.path.dirname(path), path)] == [0o700, 0o600]
 
 
-def test_the_lock_is_free_again_although_a_background_child_kept_its_descriptor(tmp_path: Path) -> None:
-    path = str(tmp_path / "lock")
+def test_a_pid_that_cannot_be_written_changes_nothing(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full /run: the kernel knows the holder all the same."""
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    Lock(path).acquire(refuse)
+    second = start(path, limit=0.2)
+    assert f"process {os.getpid()};" in line(second)
+    assert start(path, inherit=os.environ[VARIABLE]).communicate(timeout=30)[0] == "shares\n"
+
+
+@pytest.mark.parametrize("kind", ["fifo", "link"])
+def test_what_is_no_lock_gives_way(path: str, kind: str) -> None:
+    """A FIFO in its place neither hangs nor ends a run, a link leads nowhere."""
+    os.mkdir(os.path.dirname(path))
+    os.mkfifo(path) if kind == "fifo" else os.symlink("elsewhere", path)
+    Lock(path).acquire(refuse)
+    assert start(path, limit=0.2).communicate(timeout=30)[0].startswith("waits")
+
+
+@pytest.mark.parametrize("broken", ["directory", "file"])
+def test_where_no_lock_can_be_the_run_goes_on_and_says_the_fact(path: str, broken: str, tmp_path: Path) -> None:
+    if broken == "file":
+        (tmp_path / "own").write_text("")
+    else:
+        (tmp_path / "own/lock").mkdir(parents=True)
+    said: list[str] = []
     lock = Lock(path)
-    lock.acquire(refuse)
-    child = subprocess.Popen(["sleep", "60"], close_fds=False)
+    lock.acquire(said.append)
+    assert len(said) == 1
+    assert "there can be no lock" in said[0]
+    assert "run as root" not in said[0]
     lock.release()
-    before = time.monotonic()
-    Lock(path).acquire(refuse, 1)
-    assert time.monotonic() - before < 30
-    child.kill()
-    child.wait()
+
+
+def test_the_holder_is_told_from_a_file_of_the_same_number_and_from_the_dead(path: str) -> None:
+    assert holder(path) is None
+    first = start(path, "time.sleep(60)")
+    assert line(first) == "holds"
+    found = holder(path)
+    assert found is not None
+    assert (found.pid, found.about) == (first.pid, "stage quince")
+    first.kill()
+    first.wait()
+    assert holder(path) is None, "what the file says does not count"
+
+
+def test_the_record_tells_the_holder_to_other_namespaces(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel names no process there, so the token decides alone."""
+    first = start(path, "time.sleep(60)")
+    assert line(first) == "holds"
+    monkeypatch.setattr(module, "_holder", lambda fd: module.Holder(0))
+    os.environ[VARIABLE] = module._token(first.pid)
+    lock = Lock(path)
+    lock.acquire(refuse, 0.2)
+    assert lock.shared
+    first.kill()
+    first.wait()
+
+
+def test_a_token_is_a_process_and_its_start() -> None:
+    pid, start_time = token().split(":")
+    assert int(pid) == os.getpid()
+    assert int(start_time) > 0

@@ -1,0 +1,34 @@
+"""What is said of a verb that there is not: of a mistyped one, and of Kairos' verbs that this version lacks."""
+
+from __future__ import annotations
+
+from kairos_boot.nearest import nearest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+INSTEAD = {
+    "install": "write the image of a node to a disk (docs/packaging.md), or use the kairos-agent of the Kairos image",
+    "reset": "use the kairos-agent of the Kairos image",
+    "upgrade": "use the kairos-agent of the Kairos image",
+    "rollback": "choose the fallback entry in the boot menu",
+    "bootentry": "choose the entry in the boot menu",
+    "doctor": "`kairos-boot status` tells what failed, `kairos-boot logs` collects what a report needs",
+    "get": "`kairos-boot config get QUERY` prints a setting",
+    "interactive-install": "write the image of a node to a disk",
+    "manual-install": "write the image of a node to a disk",
+    "recovery": "choose the recovery entry in the boot menu",
+    "uuid": "cat /sys/class/dmi/id/product_uuid",
+    "versioneer": "cat /etc/kairos-release",
+    "sysext": "use systemd-sysext",
+}
+"""Verbs of Kairos' agent that this version does not have, and what to use."""
+
+
+def unknown(verb: str, known: Sequence[str]) -> str:
+    """One line for a verb that is known elsewhere or mistyped; nothing for any other."""
+    if verb in INSTEAD:
+        return f"kairos-boot: {verb} is not in this version; {INSTEAD[verb]}\n"
+    near = nearest(verb, known)
+    return f"kairos-boot: unknown verb: {verb} (did you mean {near[0]}?); kairos-boot --help lists them\n" if near else ""

@@ -1,0 +1,35 @@
+"""What the command line answers to words that it does not know, and to those of Kairos."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from kairos_boot.cli.main import VERBS, run
+from kairos_boot.cli.verbs import INSTEAD
+
+
+@pytest.mark.parametrize("verb", [verb for verb in INSTEAD if verb not in VERBS])
+def test_a_verb_of_kairos_that_this_version_lacks_is_one_line_with_what_to_use(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([verb, "--some-flag"]) == 2
+    said = capsys.readouterr().err
+    assert said == f"kairos-boot: {verb} is not in this version; {INSTEAD[verb]}\n"
+
+
+def test_a_mistyped_verb_is_one_line_with_the_near_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["runstage", "boot"]) == 2
+    assert capsys.readouterr().err == "kairos-boot: unknown verb: runstage (did you mean run-stage?); kairos-boot --help lists them\n"
+
+
+def test_another_word_gets_the_overview(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["xyzzy"]) == 2
+    assert "usage: kairos-boot VERB" in capsys.readouterr().err
+
+
+def test_options_of_kairos_before_the_verb_and_its_words_are_taken(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGLEVEL", "info")
+    assert run(["--debug", "--strict-validation", "print-schema"]) == 0
+    assert '"$schema"' in capsys.readouterr().out
+    assert os.environ["LOGLEVEL"] == "debug"
+    assert run(["--debug"]) == 2
