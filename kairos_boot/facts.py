@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from kairos_boot.cloudconfig.model import Document
+    from kairos_boot.template import TemplateError
 
 
 class Facts:
@@ -26,17 +27,42 @@ class Facts:
         self.warnings: list[tuple[str, str]] = []
         """Place and text of what went wrong while rendering; the runner takes and records them."""
 
-    def render(self, text: str, where: str) -> str:
-        """*text* with its template expanded; a template that fails is a warning, and the text stays as it is (spec/engine.md 3.8)."""
+    def render(self, text: str, where: str, *, secret: bool = False, needed: bool = False) -> str:
+        """*text* with its template expanded; a template that fails is a warning, and the text stays as it is (spec/engine.md 3.8).
+
+        A value that the node does not have is a warning, too (B15). Of a *secret* text neither has a word (C5). Where the text
+        is a name, a user or a path, it is *needed*: then both are a KairosError.
+        """
         if "{{" not in text:
             return text
-        from kairos_boot.template import render
+        from kairos_boot.template import TemplateError, render
 
+        missing: list[tuple[str, int]] = []
         try:
-            return render(text, {"Values": self._gather()})
-        except KairosError as error:
-            self.warnings.append((where, f"the template was left as it is: {error.message}"))
-            return text
+            rendered = render(text, {"Values": self._gather()}, missing=missing)
+        except TemplateError as error:
+            return self.failing(text, error, where, secret=secret, needed=needed)
+        if missing:
+            names = ", ".join(f"a value in line {line}" if secret else source for source, line in missing)
+            return self.lacking(rendered, names, where, needed=needed)
+        return rendered
+
+    def failing(self, text: str, error: TemplateError, where: str, *, secret: bool, needed: bool) -> str:
+        """What stands for *text*, whose template fails: the text itself."""
+        said = error.discreet() if secret else error.message
+        if needed:
+            raise KairosError(said, where, "" if secret else error.hint)
+        hint = f"; {error.hint}" if error.hint and not secret else ""
+        self.warnings.append((where, f"the template was left as it is: {said}{hint}"))
+        return text
+
+    def lacking(self, rendered: str, names: str, where: str, *, needed: bool) -> str:
+        """What stands for a text that was *rendered* without the values *names*: just that."""
+        said, hint = f"this node does not have {names}", "give it a value with default"
+        if needed:
+            raise KairosError(said, where, hint)
+        self.warnings.append((where, f"{said}: <no value> stands for it; {hint}"))
+        return rendered
 
     def render_hostname(self, text: str) -> str:
         """A host name with its template expanded (`.MachineID`, `.Random`, `.UUID`, `.ProtectedID`). KairosError: it fails."""
@@ -44,7 +70,13 @@ class Facts:
             return text
         from kairos_boot.template import render
 
-        return render(text, self._hostname_data(), strict=True)
+        data = self._hostname_data()
+        try:
+            return render(text, data, strict=True)
+        except KairosError:
+            if "MachineID" not in data and (".MachineID" in text or ".ProtectedID" in text):
+                raise KairosError("this node has no machine id yet", hint="set the host name in a later stage, or use .UUID or .Random") from None
+            raise
 
     def document(self, data: bytes, source: str) -> Document:
         """What *data* is as a cloud-config document called *source* in messages; `broken` where it is none."""

@@ -8,8 +8,10 @@ Exit code: 0 valid (warnings of probable mistakes included), 1 errors, 2 wrong u
 
 from __future__ import annotations
 
+import re
 import sys
 
+from kairos_boot.actions.base import Invalid, Note
 from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import UsageError, parse
 from kairos_boot.cloudconfig.lint import doubts, faults
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kairos_boot.cloudconfig.model import Document, Step
+    from kairos_boot.template import TemplateError
 
 
 def run(words: list[str]) -> int:
@@ -61,12 +64,31 @@ def problems(documents: list[Document]) -> Iterator[Problem]:
 
 def of_step(step: Step) -> Iterator[Problem]:
     """What the step's modules find wrong, without a node."""
-    facts = Facts(hostname_data=lambda: dict.fromkeys(("UUID", "Random", "MachineID", "ProtectedID"), "0123456789abcdef" * 2))  # any node's
+    facts = _AnyNode()
+    facts.render(step.if_, step.where("if"))
     for key, action in planned(step, facts):
         if isinstance(action, KairosError):
             yield Problem("error", action.where or step.where(key), action.message, action.hint)
-        elif type(action).__name__ in ("Invalid", "Note"):
-            yield Problem("error" if type(action).__name__ == "Invalid" else "warning", action.where, action.message, action.hint)  # type: ignore[attr-defined]
-        while facts.warnings:
-            where, text = facts.warnings.pop(0)
-            yield Problem("warning", where, text)
+        elif isinstance(action, Invalid):
+            yield Problem("error", action.where, action.message, action.hint)
+        elif isinstance(action, Note):
+            yield Problem("warning", action.where, action.message, action.hint)
+    yield from facts.unread
+
+
+class _AnyNode(Facts):
+    """Facts of no node in particular: a template must be one, what it prints is seen when it runs."""
+
+    def __init__(self) -> None:
+        super().__init__(hostname_data=lambda: dict.fromkeys(("UUID", "Random", "MachineID", "ProtectedID"), "0123456789abcdef" * 2))
+        self.unread: list[Problem] = []
+
+    def failing(self, text: str, error: TemplateError, where: str, *, secret: bool, needed: bool) -> str:
+        """Keep what cannot be parsed; what only fails may do so for the lack of a node."""
+        if error.unread:
+            self.unread.append(Problem("error", where, error.discreet() if secret else error.message, "" if secret else error.hint))
+        return re.sub(r"{{.*?}}", "value", text, flags=re.DOTALL) if needed else text
+
+    def lacking(self, rendered: str, names: str, where: str, *, needed: bool) -> str:  # noqa: ARG002
+        """What a node has, nobody knows here."""
+        return rendered.replace("<no value>", "value")

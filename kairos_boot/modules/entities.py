@@ -5,6 +5,7 @@ from __future__ import annotations
 from kairos_boot.actions.accounts import is_name
 from kairos_boot.actions.base import Invalid, Note
 from kairos_boot.actions.entities import COLUMNS, DeleteEntity, EnsureEntity
+from kairos_boot.errors import KairosError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,9 +37,12 @@ def _plan(key: str, step: Step, facts: Facts) -> Iterator[Action]:
     for index, item in enumerate(step.ensure_entities if key == "ensure_entities" else step.delete_entities):
         where = step.where(key, index, "entity")
         try:
-            values = parse(facts.render(item.entity, where))
+            values = parse(facts.render(item.entity, where, secret=True, needed=True))
             kind = values.pop("kind", "")
             unknown = _check(kind, values, item.path)
+        except KairosError as error:
+            yield Invalid(where, error.message, error.hint or "the entity was left out")
+            continue
         except ValueError as error:
             yield Invalid(where, str(error), "an entity has a kind (user, shadow, group or gshadow) and the fields of that kind")
             continue

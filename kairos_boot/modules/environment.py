@@ -23,7 +23,7 @@ def plan(step: Step, facts: Facts) -> Iterator[Action]:
     values = {}
     for name, text in step.environment.items():
         where = step.where(KEY, name)
-        value = facts.render(text, where)
+        value = facts.render(text, where, secret=True)
         if not is_name(name):
             yield Invalid(where, f"not a variable's name: {name!r}", "use letters, digits and underscores, and no digit first")
         elif "\0" in value:

@@ -39,9 +39,11 @@ def _plan(step: Step, facts: Facts, *, deferred: bool) -> Iterator[Action]:
         except ValueError as error:
             yield Invalid(step.where(KEY, index, "content"), f"cannot decode the content of {file.path} as {file.encoding}: {error}")
             continue
-        if b"{{" in content:
-            content = facts.render(content.decode("utf-8", "surrogateescape"), step.where(KEY, index, "content")).encode("utf-8", "surrogateescape")
-        yield WriteFile(file.path, content, file.permissions, owner(file), secret=is_private(file.permissions), where=where, append=file.append)
+        secret = is_private(file.permissions)
+        if b"{{" in content:  # without a given mode the file may keep one that is private
+            text = facts.render(content.decode("utf-8", "surrogateescape"), step.where(KEY, index, "content"), secret=secret or file.permissions is None)
+            content = text.encode("utf-8", "surrogateescape")
+        yield WriteFile(file.path, content, file.permissions, owner(file), secret=secret, where=where, append=file.append)
 
 
 def owner(file: File) -> Owner:

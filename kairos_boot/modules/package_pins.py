@@ -7,6 +7,7 @@ from kairos_boot.actions.files import WriteFile
 from kairos_boot.actions.ini import SetKeys
 from kairos_boot.actions.packages import NOTHING_KNOWN, family_of
 from kairos_boot.actions.pins import APK, APT, DNF_CONF, DNF_LIST, LockDnf, LockZypper, NoPins, PinWorld, apt_preferences
+from kairos_boot.errors import KairosError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +26,11 @@ def plan(step: Step, facts: Facts) -> Iterator[Action]:
     pins = {}
     for name, text in sorted(step.package_pins.items()):
         where = step.where(KEY, name)
-        version = facts.render(text, where)
+        try:
+            version = facts.render(text, where, needed=True)
+        except KairosError as error:
+            yield Invalid(where, error.message, error.hint)
+            continue
         if not version.strip():
             yield Note(where, f"a pin of {name} without a version is left out")
         elif len(name.split()) != 1 or len(version.split()) != 1 or name.startswith("-"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kairos_boot.actions.base import Invalid
 from kairos_boot.actions.packages import NOTHING_KNOWN, Manage, family_of, unknown
+from kairos_boot.errors import KairosError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +34,11 @@ def plan(step: Step, facts: Facts) -> Iterator[Action]:
     for phase, items in (("install", asked.install), ("remove", asked.remove)):
         for index, item in enumerate(items):
             where = step.where(KEY, phase, index)
-            words = facts.render(item, where)
+            try:
+                words = facts.render(item, where, needed=True)
+            except KairosError as error:
+                yield Invalid(where, error.message, error.hint)
+                continue
             if SHELL & set(words) or not words.split():
                 yield Invalid(where, f"not a package: {words!r}", "no shell reads this; write one package an item")
             else:

@@ -101,14 +101,14 @@ def gather(host: Host) -> dict[str, object]:
     return Values(unread={
         "sysinfo": _sysinfo, "node": lambda: _node(host), "os": lambda: _os(host), "kernel": lambda: _kernel(host),
         **{name: hardware(name) for name in ("product", "board", "chassis", "bios", "cpu", "memory", "storage", "network")},
-        "Random": random_word, "ProtectedID": lambda: protected_id(machine_id(host)),
+        "Random": random_word, "ProtectedID": lambda: protected_id(machine_id(host)) or None,
     })
 
 
 def hostname_data(host: Host) -> dict[str, object]:
-    """The fields of a `hostname` template; empty texts where there is no machine id."""
-    return Values(unread={"UUID": random_uuid, "Random": random_word, "MachineID": lambda: machine_id(host),
-                          "ProtectedID": lambda: protected_id(machine_id(host))})
+    """The fields of a `hostname` template; `MachineID` and `ProtectedID` only where there is a machine id (B15)."""
+    return Values(unread={"UUID": random_uuid, "Random": random_word, "MachineID": lambda: machine_id(host) or None,
+                          "ProtectedID": lambda: protected_id(machine_id(host)) or None})
 
 
 def text(host: Host, path: str) -> str:
@@ -127,7 +127,13 @@ def present(**values: str | float | None) -> dict[str, object]:
 
 def machine_id(host: Host) -> str:
     """D-Bus' machine id, else systemd's, else nothing."""
-    return text(host, "/var/lib/dbus/machine-id") or text(host, "/etc/machine-id")
+    return _machine_id(host, "/var/lib/dbus/machine-id") or _machine_id(host, "/etc/machine-id")
+
+
+def _machine_id(host: Host, path: str) -> str:
+    """The machine id in a file; an empty file and `uninitialized` are none (machine-id(5))."""
+    found = text(host, path)
+    return found if len(found) == 32 and not found.strip("0123456789abcdefABCDEF") and found.strip("0") else ""
 
 
 def protected_id(machine: str) -> str:
@@ -171,7 +177,7 @@ def _node(host: Host) -> dict[str, object]:
 
         return hypervisor(host) or None
 
-    return Values(present(hostname=hostname(host), machineid=text(host, "/etc/machine-id")),
+    return Values(present(hostname=hostname(host), machineid=_machine_id(host, "/etc/machine-id")),
                   {"hypervisor": runs_on, "timezone": lambda: _timezone(host) or None})
 
 

@@ -20,15 +20,24 @@ class TemplateError(KairosError):
 
     *message* is the whole reason in Go's form, `template: template:2:7: executing "template" at <...>: ...`; *reason* is
     its last part alone. *line* counts from 1 inside the text, *column* in bytes from 0 as Go counts it (-1: not known);
-    *function* names the function that failed or is not defined, if it was one.
+    *function* names the function that failed or is not defined, if it was one. *unread*: it cannot even be parsed.
     """
 
-    def __init__(self, message: str, hint: str = "", *, reason: str = "", line: int = 0, column: int = -1, function: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", *, reason: str = "", line: int = 0, column: int = -1, function: str = "",
+                 unread: bool = False) -> None:
         super().__init__(message, hint=hint)
         self.reason = reason or message
         self.line = line
         self.column = column
         self.function = function
+        self.unread = unread
+
+    def discreet(self) -> str:
+        """Place and kind of the error without a word of the text, which may be a secret (C5)."""
+        place = f"line {self.line}" + (f", column {self.column + 1}" if self.column >= 0 else "")
+        if self.unread:
+            return f"the template calls an unknown function, {place}" if self.function else f"the template cannot be read, {place}"
+        return f"the template fails in {self.function}, {place}" if self.function else f"the template fails, {place}"
 
 
 def render(
@@ -37,18 +46,20 @@ def render(
     *,
     strict: bool = False,
     functions: Mapping[str, Callable[..., object]] | None = None,
+    missing: list[tuple[str, int]] | None = None,
 ) -> str:
     """Return *text* with its actions replaced, *data* being the dot; raise TemplateError.
 
     A float in *data* is a Go float64 and prints as one (2097152.0 as 2.097152e+06), an int is an int. A key that is not
     there prints `<no value>`; with *strict* it is an error, and the top of *data* is a struct instead of a map (the host
     name's facts, spec/modules.md 1.6 context B). *functions* adds functions, any arguments, to those of the language.
+    *missing* gets the source and the line of what was printed though it is not there (B15), each source once.
     """
     if "{{" not in text:
         return text
     from kairos_boot.template.interpreter import execute
 
-    return execute(text, data, strict=strict, extra=functions or {})
+    return execute(text, data, strict=strict, extra=functions or {}, missing=missing)
 
 
 def check(text: str) -> None:

@@ -14,6 +14,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+_NAMED = 20
+"""So many values that are not there are named."""
+_PRINTING = frozenset("cat html join js print printf println quote squote toJson toPrettyJson toRawJson toString urlquery".split())
+"""Functions that make text of what they are given, whether it is there or not; the others ask, or refuse it."""
 _ABSENT = object()
 """No value comes through the pipe."""
 
@@ -21,7 +25,7 @@ _ABSENT = object()
 class Run:
     """One rendering: what is known, what was written, and where it is."""
 
-    __slots__ = ("extra", "length", "meter", "node", "output", "strict", "template", "templates", "text")
+    __slots__ = ("extra", "length", "meter", "missing", "node", "output", "strict", "template", "templates", "text")
 
     def __init__(
         self, text: str, templates: dict[str, list[n.Node]], *, strict: bool, extra: Mapping[str, Callable[..., object]]
@@ -31,6 +35,7 @@ class Run:
         self.strict = strict
         self.extra = extra
         self.meter = limits.Meter()
+        self.missing: dict[str, int] = {}
         self.output: list[str] = []
         self.length = 0
         self.node: n.Node | None = None
@@ -41,6 +46,11 @@ class Run:
         self.length += len(text)
         limits.text_fits(self.length)
         self.output.append(text)
+
+    def miss(self, node: n.Node) -> None:
+        """Remember that the value of *node* is printed and is not there, the first few of them."""
+        if len(self.missing) < _NAMED:
+            self.missing.setdefault(str(node), node.position)
 
     def error(self, fault: Failure) -> TemplateError:
         """*fault* with the place that was being executed."""
@@ -73,8 +83,12 @@ class Evaluator:
     def pipe(self, dot: object, pipe: n.Pipe) -> object:
         """The value of a pipeline; nil counts as no value, as in Go."""
         value: object = _ABSENT
+        before = pipe.commands[0]
         for command in pipe.commands:
-            value = self.command(dot, command, value)
+            first = command.args[0]
+            if value is MISSING and isinstance(first, n.Identifier) and first.name in _PRINTING:
+                self.run.miss(before)
+            value, before = self.command(dot, command, value), command
             if value is None:
                 value = MISSING
         for name in pipe.variables:
@@ -213,6 +227,8 @@ class Evaluator:
             else:
                 value = self.operand(dot, argument)
                 self.run.node = argument
+                if value is MISSING and name in _PRINTING:
+                    self.run.miss(argument)
                 values.append(check_type(value, code_letter))
         if final is not _ABSENT:
             values.append(check_type(final, letter(signature, count - 1)))

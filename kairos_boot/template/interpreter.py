@@ -9,14 +9,15 @@ from kairos_boot.template.evaluation import Evaluator, Run
 from kairos_boot.template.gofmt import show
 from kairos_boot.template.parser import parse
 from kairos_boot.template.text import quote
-from kairos_boot.template.values import MISSING, Failure, truth
+from kairos_boot.template.values import MISSING, Failure, located, truth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 
-def execute(text: str, data: Mapping[str, object], *, strict: bool, extra: Mapping[str, Callable[..., object]]) -> str:
+def execute(text: str, data: Mapping[str, object], *, strict: bool, extra: Mapping[str, Callable[..., object]],
+            missing: list[tuple[str, int]] | None = None) -> str:
     """Parse *text*, run it with *data* as the dot and return what it prints; see `render`."""
     run = Run(text, parse(text, extra), strict=strict, extra=extra)
     dot = Struct(data) if strict else Facts(data)
@@ -28,6 +29,8 @@ def execute(text: str, data: Mapping[str, object], *, strict: bool, extra: Mappi
         raise run.error(fault) from None
     except RecursionError:
         raise run.error(Failure("the template is nested too deeply")) from None
+    if missing is not None:
+        missing += ((source, located(text, position)[0]) for source, position in run.missing.items())
     output = "".join(run.output)
     return output if output.isascii() else output.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
 
@@ -59,6 +62,8 @@ class _Scope(Evaluator):
                 value = self.pipe(dot, node.pipe)
                 if not node.pipe.variables:
                     run.node = node
+                    if value is MISSING:
+                        run.miss(node.pipe)
                     run.write(show(value))
                     run.meter.step(limits.worked())
             elif isinstance(node, n.Branch):

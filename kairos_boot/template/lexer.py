@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kairos_boot.template import limits
 from kairos_boot.template.text import printable, quote
 
 TYPE_CHECKING = False
@@ -66,6 +67,9 @@ def _action(text: str, position: int, out: list[Token]) -> int:
     """Append the tokens of one action; the offset behind it, or -1 after a fault."""
     depth = 0
     while True:
+        if len(out) > limits.STEPS:
+            out.append(("error", "the template has too many parts", position))
+            return -1
         if length := _right(text, position):
             if depth:
                 out.append(("error", "unclosed left paren", position))

@@ -16,10 +16,13 @@ ITEMS = 100_000
 """Items of one list that a function makes (until, untilStep, seq, splitList)."""
 
 STEPS = 1_000_000
-"""Nodes executed and work done in functions (1 for each 16 items or 32 characters handed over, and 1 for 4 units of `work`)."""
+"""Parts read, and then nodes executed and work done in functions (1 for each 16 items or 32 characters handed over, and 1 for 4 units of `work`)."""
 
 VOLUME = 64 << 20
 """Characters and items (8 for each) that functions make in the course of one rendering."""
+
+VARIABLES = 1000
+"""Variables that there are at a time."""
 
 DEPTH = 80
 """Templates, parentheses and control structures inside one another."""

@@ -45,7 +45,7 @@ class _Parser(TokenStream):
         while self.peek()[0] != "eof":
             start = self.at
             if self.next()[0] == "{{" and self.next()[:2] == ("keyword", "define"):
-                self.action_line = located(self.text, self.tokens[start][2])[0]
+                self.action = self.tokens[start][2]
                 self.define("define clause")
                 continue
             self.at = start
@@ -108,7 +108,7 @@ class _Parser(TokenStream):
             return n.Text(token[2], token[1])
         if token[0] != "{{":
             raise self.unexpected(token, "input")
-        self.action_line = located(self.text, token[2])[0]
+        self.action = token[2]
         start = self.at
         kind, word, position = self.next()
         if kind == "keyword":
@@ -213,14 +213,14 @@ class _Parser(TokenStream):
                 if following[0] == "=":
                     for name in names:
                         self.used(name)
-                self.variables.append(token[1])
+                self.declare(token[1])
                 return names, following[0] == "="
             if following[:2] != ("other", ","):
                 self.at = start
                 return names, False
             self.next()
             names.append(token[1])
-            self.variables.append(token[1])
+            self.declare(token[1])
             if context != "range" or len(names) > 1:
                 raise self.error(f"too many declarations in {context}")
             if self.peek()[0] not in {"var", "}}", ")"}:
@@ -306,6 +306,12 @@ class _Parser(TokenStream):
         if value is None:
             raise self.error("invalid syntax", hint=f"{literal} has an escape that Go does not know")
         return value
+
+    def declare(self, name: str) -> None:
+        """Make a variable. Each look at one goes through all that there are, so their number is bounded."""
+        if len(self.variables) > limits.VARIABLES:
+            raise self.error("the template has too many variables", hint=f"at most {limits.VARIABLES} at a time")
+        self.variables.append(name)
 
     def used(self, name: str) -> None:
         """Check that a variable exists."""

@@ -12,15 +12,18 @@ if TYPE_CHECKING:
 
 
 class TokenStream:
-    """Tokens with a place to read from; *action_line* is where the action being read began."""
+    """Tokens with a place to read from; *action* is where the action being read began.
 
-    __slots__ = ("action_line", "at", "text", "tokens")
+    Lines are counted when an error needs one: counting them at each action would take time quadratic in the text.
+    """
+
+    __slots__ = ("action", "at", "text", "tokens")
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.tokens = tokens(text)
         self.at = 0
-        self.action_line = 0
+        self.action = -1
 
     def next(self, *, blank: bool = False) -> Token:
         """Take a token; white space only if *blank*."""
@@ -53,8 +56,9 @@ class TokenStream:
         kind, value, position = token
         if kind == "error":
             line = located(self.text, position)[0]
-            if self.action_line not in (0, line):
-                started = f" started at template:{self.action_line}"
+            began = located(self.text, self.action)[0] if self.action >= 0 else line
+            if began != line:
+                started = f" started at template:{began}"
                 value += started if value.endswith(" action") else " in action" + started
             return syntax_error(line, value)
         shown = "EOF" if kind == "eof" else f"<{value}>" if kind in {"keyword", "nil", "."} else quote(value)

@@ -171,4 +171,4 @@ def located(text: str, position: int) -> tuple[int, int]:
 
 def syntax_error(line: int, reason: str, *, function: str = "", hint: str = "") -> TemplateError:
     """The error of a text that cannot be parsed."""
-    return TemplateError(f"template: template:{line}: {reason}", hint, reason=reason, line=line, function=function)
+    return TemplateError(f"template: template:{line}: {reason}", hint, reason=reason, line=line, function=function, unread=True)

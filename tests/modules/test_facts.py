@@ -11,6 +11,9 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from kairos_boot.errors import KairosError
 from kairos_boot.facts import Facts
 from kairos_boot.system.facts import gather, hostname_data
 
@@ -41,11 +44,10 @@ def structure(kind: int, **words: int) -> bytes:
 def test_an_empty_node_has_every_section_and_no_guess(host: Node) -> None:
     """What cannot be read has no key; the product's UUID is all zeros then."""
     found = values(host)
-    assert set(found) == {"sysinfo", "node", "os", "kernel", "product", "board", "chassis", "bios", "cpu", "memory", "Random", "ProtectedID"}
+    assert set(found) == {"sysinfo", "node", "os", "kernel", "product", "board", "chassis", "bios", "cpu", "memory", "Random"}
     assert found["product"] == {"uuid": "00000000-0000-0000-0000-000000000000"}
     assert (found["board"], found["chassis"], found["bios"], found["cpu"], found["memory"]) == ({}, {}, {}, {}, {})
     assert "machineid" not in found["node"]
-    assert found["ProtectedID"] == ""
 
 
 def test_os_and_node(host: Node) -> None:
@@ -165,7 +167,20 @@ def test_templates_read_them(host: Node) -> None:
     text = ("{{ .Values.node.hostname }} {{ .Values.cpu.threads }} {{ .Values.storage }} {{ range $k, $v := .Values.cpu }}{{ $k }},{{ end }} "
             '{{ hasKey .Values "network" }}')
     assert facts.render(text, "") == "lab 8 <no value> cache,cores,cpus,model,speed,threads,vendor, false"
-    assert facts.warnings == []
+    assert [text for _, text in facts.warnings] == ["this node does not have .Values.storage: <no value> stands for it; give it a value with default"]
+
+
+@pytest.mark.parametrize("content", ["", "uninitialized\n", "0" * 32, "3f1c\n", "not hexadecimal at all, but 32 c.\n"])
+def test_a_machine_id_that_is_not_there_yet_is_none(host: Node, content: str) -> None:
+    """The first boot's file says so (machine-id(5)): a template that prints it is told about, a host name made of it is refused (B15)."""
+    host.put("/etc/machine-id", content)
+    facts = Facts(lambda: gather(host), lambda: hostname_data(host))
+    assert facts.render("{{ .Values.node.machineid }}{{ .Values.ProtectedID }}", "f:1:2") == "<no value><no value>"
+    [(where, text)] = facts.warnings
+    assert (where, ".Values.node.machineid, .Values.ProtectedID" in text) == ("f:1:2", True)
+    for template in ("kairos-{{ trunc 4 .MachineID }}", "{{ .ProtectedID }}"):
+        with pytest.raises(KairosError, match="no machine id yet"):
+            facts.render_hostname(template)
 
 
 def test_one_field_costs_no_more_than_that_field() -> None:

@@ -153,6 +153,33 @@ def test_binary_content_survives_its_decoding() -> None:
     assert render('{{ trunc 1 "é" }}{{ trunc -1 "é" }}', {}) == "é"
 
 
+@pytest.mark.parametrize("text", [
+    "{{ CANARY }}", '{{ fail "CANARY" }}', "a\n{{ .CANARY.a.b }}{{ CANARY", "{{ if CANARY }}", '{{ "CANARY" | int64 | trunc "CANARY" }}', "{{ $CANARY }}", "{{ 1CANARY }}",
+    '{{ template "CANARY" }}', '{{ index (list 1) "CANARY" }}', '{{ semver "CANARY" }}', '{{ mustRegexMatch "(CANARY" "a" }}', "{{ `CANARY }}", '{{ "CANARY\\q" }}',
+    '{{ mustToDate "2006" "CANARY" }}', '{{ mustFromJson "CANARY" }}', '{{ define "CANARY" }}a{{ end }}{{ define "CANARY" }}b{{ end }}', "{{ (1).CANARY }}", "{{ CANARY := 1 }}",
+])
+def test_an_error_has_a_form_without_content(text: str) -> None:
+    """What is wrong in a secret text is told by place and kind alone (C5)."""
+    with pytest.raises(TemplateError) as caught:
+        render("\n" + text, {})
+    assert "CANARY" not in caught.value.discreet()
+    assert f"line {caught.value.line}" in caught.value.discreet()
+
+
+@pytest.mark.parametrize(("text", "names"), [
+    ("{{ .Values.a }}", [(".Values.a", 1)]), ("\n{{ .Values.a.b.c }}{{ .Values.x }}", [(".Values.a.b.c", 2)]), ("{{ .Values.no | quote }}", [(".Values.no", 1)]),
+    ('{{ printf "%s" .Values.no }}', [(".Values.no", 1)]), ("{{ cat .Values.no .Values.x }}", [(".Values.no", 1)]), ("{{ toString (index .Values `no`) }}", [("index .Values `no`", 1)]),
+    ("{{ $v := .Values.no }}{{ $v }}", [("$v", 1)]), ("{{ range list 1 2 }}{{ $.Values.no }}{{ end }}", [("$.Values.no", 1)]), ("{{ with dict }}{{ .a }}{{ end }}", []),
+    ('{{ .Values.no | default "d" }}{{ if .Values.no }}x{{ end }}{{ with .Values.no }}x{{ end }}{{ range .Values.no }}x{{ end }}', []),
+    ('{{ coalesce .Values.no "d" }}{{ ternary "a" "b" (empty .Values.no) }}{{ hasKey .Values.no "a" }}{{ or .Values.no "d" }}{{ not .Values.no }}', []),
+])
+def test_what_is_printed_though_it_is_not_there_is_told(text: str, names: list[tuple[str, int]]) -> None:
+    """Asking for a value is fine, printing one that is not there is not silent (B15)."""
+    missing: list[tuple[str, int]] = []
+    render(text, {"Values": {"x": "1"}}, missing=missing)
+    assert missing == names
+
+
 @pytest.mark.parametrize(("written", "meant"), [("turnc", "trunc"), ("Upper", "upper"), ("hasprefix", "hasPrefix"), ("dflt", ""), ("ragne", ""), ("repace", "replace")])
 def test_suggestion_is_the_nearest_name(written: str, meant: str) -> None:
     """Letters swapped, left out or in the wrong case are recognised; what is near nothing gets no wrong advice."""

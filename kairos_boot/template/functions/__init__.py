@@ -75,8 +75,10 @@ def suggestion(name: str) -> str:
     return did_you_mean(name, every) or "docs/reference/templates.md lists the functions"
 
 
+_families: dict[str, str] = {}
+
+
 def _family(name: str) -> str | None:
-    for family, names in FAMILIES.items():
-        if name in names and name in names.split():
-            return family
-    return None
+    if not _families:
+        _families.update((word, family) for family, names in FAMILIES.items() for word in names.split())
+    return _families.get(name)
