@@ -67,7 +67,7 @@ def run(words: list[str]) -> int:
     """Print the plan; 1 if something is known to fail."""
     given = parse(words, FLAGS, {"d": "dotnotation"})
     if "all" in given:
-        from kairos_boot.stages.catalog import BOOT_STAGES
+        from kairos_boot.cloudconfig.catalog import BOOT_STAGES
 
         stages, sources = list(BOOT_STAGES), given.words
     elif given.words:

@@ -71,7 +71,7 @@ def of_step(step: Step) -> Iterator[Problem]:
             yield Problem("error", action.where or step.where(key), action.message, action.hint)
         elif isinstance(action, Invalid):
             yield Problem("error", action.where, action.message, action.hint)
-        elif isinstance(action, Note):
+        elif type(action) is Note:  # not of one that needs a node
             yield Problem("warning", action.where, action.message, action.hint)
     yield from facts.unread
 
@@ -87,7 +87,7 @@ class _AnyNode(Facts):
         """Keep what cannot be parsed; what only fails may do so for the lack of a node."""
         if error.unread:
             self.unread.append(Problem("error", where, error.discreet() if secret else error.message, "" if secret else error.hint))
-        return re.sub(r"{{.*?}}", "value", text, flags=re.DOTALL) if needed else text
+        return re.sub(r"{{.*?(}}|$)", "value", text, flags=re.DOTALL) if needed else text
 
     def lacking(self, rendered: str, names: str, where: str, *, needed: bool) -> str:  # noqa: ARG002
         """What a node has, nobody knows here."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kairos_boot.cloudconfig.catalog import suggest
 from kairos_boot.cloudconfig.compose import compose
 from kairos_boot.cloudconfig.model import Document, Problem
 from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR, SyntaxFault
@@ -103,6 +104,9 @@ def decode_stages(decoder: Decoder, node: Node) -> dict[str, tuple[dict[str, Any
         if is_null(key):
             continue
         path = f"stages.{key.value}"
+        meant = suggest(key.value)
+        if meant:
+            decoder.warn(key, path, f"no stage is called {key.value!r}: its steps would never run", f"did you mean {meant!r}?")
         if item.kind is SCALAR and is_null(item):
             stages[key.value] = ()
             continue

@@ -7,6 +7,7 @@ by type. It cannot see the line #cloud-config either, so it knows the classic ke
 from __future__ import annotations
 
 from kairos_boot.cloudconfig import model
+from kairos_boot.cloudconfig.catalog import STAGES, SUBSTAGES
 from kairos_boot.cloudconfig.roots import NOT_HERE, SECTIONS
 from kairos_boot.cloudconfig.scalars import NO, YES
 from kairos_boot.cloudconfig.schema_classic import classic
@@ -14,10 +15,12 @@ from kairos_boot.cloudconfig.typed import ALIASES, fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     Schema = dict[str, Any]
 
+ID = "urn:kairos-boot:cloud-config"
 NULL: Schema = {"type": "null"}
 WORDS = sorted(YES | NO | {"true", "True", "TRUE", "false", "False", "FALSE"})
 TEXT: Schema = {"type": ["string", "number", "boolean", "null"]}
@@ -78,10 +81,12 @@ def json_schema() -> Schema:
     for key, text in DESCRIPTIONS.items():
         below = definitions["Step"]["properties"][key]
         definitions["Step"]["properties"][key] = {"description": text, **({"allOf": [below]} if "$ref" in below else below)}
+    definitions["Steps"] = {"description": "The steps of a stage, in their order.", "type": ["array", "null"], "items": {"anyOf": [step, NULL]}}
     keys = {
         "name": {**TEXT, "description": "The first part of the names of the document's steps; without it, its path."},
         "stages": {"description": "The steps of each stage, by the stage's name.", "type": ["object", "null"],
-                   "additionalProperties": {"type": ["array", "null"], "items": {"anyOf": [step, NULL]}}},
+                   "properties": {name: {"description": text, "allOf": [{"$ref": "#/definitions/Steps"}]} for name, text in _stages()},
+                   "additionalProperties": {"$ref": "#/definitions/Steps"}},
         "jobs": {"type": ["number", "null"], "minimum": 1, "description": "How many steps of a layer may overlap."},
         **{key: {"description": "Read by Kairos, its providers or its bundles."} for key in sorted(SECTIONS)},
         **{key: {"description": f"A key of cloud-init without a meaning here{'; ' + hint if hint else ''}."} for key, hint in NOT_HERE.items()},
@@ -89,6 +94,7 @@ def json_schema() -> Schema:
     }
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
+        "$id": ID,
         "title": "cloud-config of kairos-boot",
         "type": ["object", "null"],
         "properties": keys,
@@ -96,6 +102,14 @@ def json_schema() -> Schema:
         "additionalProperties": False,
         "definitions": dict(sorted(definitions.items())),
     }
+
+
+def _stages() -> Iterator[tuple[str, str]]:
+    """The stages that an editor offers, with their substages, and when they run."""
+    for stage in STAGES:
+        for suffix in SUBSTAGES:
+            when = {"": "", ".before": "Before it: ", ".after": "After it: "}[suffix]
+            yield stage.name + suffix, f"{when}{stage.moment} ({stage.emitter})."
 
 
 def _kind(kind: str, definitions: dict[str, Schema]) -> Schema:

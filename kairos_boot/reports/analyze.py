@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from kairos_boot.cloudconfig.catalog import BOOT_STAGES
 from kairos_boot.reports.text import count, seconds, table
-from kairos_boot.stages.catalog import BOOT_STAGES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -30,8 +30,8 @@ BELOW = {
     "__init__": set(),
 }
 """Part of the house -> the parts it may import besides itself, `errors`, `nearest` and `records`. Only modules and cloudconfig, who never reach for the OS, lack `system`."""
-MODEL_ONLY = {"modules": {"model"}, "stages": {"model"}, "reports": {"model"}}
-"""Parts that know the documents by their model alone."""
+MODEL_ONLY = {"modules": {"model"}, "stages": {"model"}, "reports": {"model", "catalog"}}
+"""Parts that know the documents by their model alone, and the names of the stages."""
 TYPES_ONLY = {("system", "loading"), ("system", "cloudconfig"), ("reports", "system")}
 """Arrows that may stand below `if TYPE_CHECKING:` against the direction: a protocol is implemented where it cannot be imported."""
 

@@ -20,7 +20,7 @@ from kairos_boot.cloudconfig.typed import fields
 SCHEMA = json_schema()
 CORPUS = Path(__file__).parents[3] / "shared/corpus"
 TYPES = {"null": type(None), "boolean": bool, "string": str, "array": list, "object": dict}
-WORDS = {"description", "title", "$schema", "definitions"}
+WORDS = {"description", "title", "$schema", "$id", "definitions"}
 
 
 def is_type(value: object, name: str) -> bool:
@@ -145,6 +145,16 @@ def test_published_documents_are_judged_alike(path: Path) -> None:
         assert not verdict
         return
     assert valid(json.loads(json.dumps(document, default=str)), SCHEMA) is verdict
+
+
+def test_the_stages_are_offered_with_their_moment() -> None:
+    """An editor completes the names that something emits, and any other name stays allowed."""
+    stages = SCHEMA["properties"]["stages"]
+    assert {"rootfs.before", "boot", "network.after", "after-install-chroot"} <= set(stages["properties"])
+    assert all(len(below["description"]) > 20 for below in stages["properties"].values())
+    assert SCHEMA["$id"]
+    assert valid({"stages": {"mine": [{"commands": ["a"]}]}}, SCHEMA)
+    assert not valid({"stages": {"boot": [{"comands": ["a"]}]}}, SCHEMA)
 
 
 def test_every_key_is_described() -> None:

@@ -1,7 +1,7 @@
 """The stages that something emits: by whom, when, and where the steps see the node (spec/agent.md 3.6, decisions D10).
 
-Stage names are free text: `run-stage` emits any name, and a name that nobody defines does nothing. This list is for people (docs,
-`plan --all`), and for telling the writer of `stages: {boott: …}` what was probably meant.
+Stage names are free text: `run-stage` emits any name, and a name that nobody defines does nothing. This list is for people (docs, the
+schema), and for telling the writer of `stages: {boott: …}` what was probably meant.
 """
 
 from __future__ import annotations
@@ -64,19 +64,18 @@ def names() -> list[str]:
     return [stage.name + suffix for stage in STAGES for suffix in SUBSTAGES]
 
 
-def find(name: str) -> Stage | None:
-    """The stage that *name* or the substage *name* belongs to; None for a name that nothing here emits."""
-    for stage in STAGES:
-        if name in (stage.name + suffix for suffix in SUBSTAGES):
-            return stage
-    return None
-
-
 def suggest(name: str) -> str:
     """The known name that *name* was probably meant to be, or nothing for a known or quite different one."""
-    if find(name) or name.startswith(PREFIXES):
+    if name in _KNOWN or name.startswith(PREFIXES):
         return ""
     from kairos_boot.nearest import nearest
 
-    close = nearest(name, names())
+    base, dot, part = name.rpartition(".")
+    if dot + part in SUBSTAGES:  # x.before is no misspelt fs.before
+        meant = suggest(base)
+        return meant and meant + dot + part
+    close = nearest(name, _KNOWN) if len(name) > 2 else []
     return close[0] if close else ""
+
+
+_KNOWN = frozenset(names())

@@ -1,0 +1,53 @@
+"""What `validate` says of documents, without a node: what would fail at every boot is an error with its place (B11, B15, X4)."""
+
+from __future__ import annotations
+
+import pytest
+
+from kairos_boot.cli.validate import problems
+from kairos_boot.cloudconfig.decode import decode
+
+MARK = "CANARY"
+
+
+def errors(text: str) -> list[str]:
+    """The errors of a document, each as one line."""
+    return [str(p) for p in problems([decode(text.encode(), "/d.yaml")]) if p.severity == "error"]
+
+
+def in_step(keys: str) -> list[str]:
+    """The errors of a step with these keys, which begin in line 3, column 5."""
+    return errors(f"stages:\n  s:\n  - {keys}\n")
+
+
+@pytest.mark.parametrize(("keys", "place"), [
+    ("commands: ['{{ CANARY']", "3:16: stages.s[0].commands[0]"), ("if: '{{ truncc 4 .x }}'", "3:9: stages.s[0].if"), ("hostname: '{{ trunc 4 .MachineID'", "3:15: stages.s[0].hostname"),
+    ("environment: {A: '{{ if }}'}", "3:22: stages.s[0].environment.A"), ("packages: {install: ['{{ nosuch }}']}", "3:26: stages.s[0].packages.install[0]"),
+    ("package_pins: {nginx: '{{ end }}'}", "3:27: stages.s[0].package_pins.nginx"),
+    ("ensure_entities: [{entity: 'kind: user\n\n    username: {{ CANARY'}]", "3:32: stages.s[0].ensure_entities[0].entity"),
+    ("files: [{path: /a, permissions: 0600, content: '{{ CANARY }}'}]", "3:52: stages.s[0].files[0].content"),
+    ("files: [{path: /a, content: '{{ \"CANARY }}', defer: true}]", "3:33: stages.s[0].files[0].content"),
+])
+def test_a_template_that_is_none_is_an_error_with_its_place(keys: str, place: str) -> None:
+    [error] = in_step(keys)
+    assert error.startswith(f"/d.yaml:{place}")
+    assert MARK not in error or keys.startswith("commands"), "a text that may be secret is not quoted (C5)"
+
+
+@pytest.mark.parametrize("keys", [
+    "commands: ['{{ trunc 4 .Values.product.uuid }} {{ .Values.x }} {{ fail \"no\" }}']", "hostname: 'n-{{ trunc 4 .MachineID }}{{ .ProtectedID }}'",
+    "ensure_entities: [{entity: 'kind: user\n\n    username: u{{ .Values.node.hostname }}'}]", "packages: {install: ['linux-{{ .Values.os.architecture | upper }}']}",
+    "package_pins: {nginx: '{{ .Values.x }}'}", "ensure_entities: [{entity: 'kind: user\n\n    username: {{ trunc 2 .Values.node.hostname }}'}]",
+])
+def test_what_only_a_node_knows_is_no_error(keys: str) -> None:
+    assert in_step(keys) == []
+
+
+def test_a_stage_that_nothing_emits_is_an_error() -> None:
+    [error] = errors("stages:\n  initramsf:\n  - commands: [a]\n")
+    assert error == "/d.yaml:2:3: stages.initramsf: no stage is called 'initramsf': its steps would never run; did you mean 'initramfs'?"
+
+
+def test_an_expression_that_is_none_is_an_error() -> None:
+    [error] = in_step("only_os: '('")
+    assert error.startswith("/d.yaml:3:14: stages.s[0].only_os: not a regular expression: missing closing )")
