@@ -9,13 +9,14 @@ if TYPE_CHECKING:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`did you mean 'X'?` for the likeliest of *known*, or nothing. Keys are written with `_`: a `-` is taken for one."""
-    close = nearest(word.replace("-", "_"), known) or nearest(word, known)
+    most = (len(word) + 2) // 3  # of a short list, so that a guess is rarely wrong
+    close = nearest(word.replace("-", "_"), known, most) or nearest(word, known, most)
     return f"did you mean {close[0]!r}?" if close else ""
 
 
-def nearest(word: str, known: Iterable[str]) -> list[str]:
-    """The names that *word* was probably meant to be, the nearest first: at most three, and none that is far away."""
-    limit = max(1, min(len(word) // 3, 8))
+def nearest(word: str, known: Iterable[str], most: int = 0) -> list[str]:
+    """The names that *word* was probably meant to be, the nearest first: at most three, none further away than *most* letters."""
+    limit = max(1, min(most or len(word) // 3, 8))
     folded = word.casefold()
     found = []
     for name in known:

@@ -180,7 +180,7 @@ def test_what_is_printed_though_it_is_not_there_is_told(text: str, names: list[t
     assert missing == names
 
 
-@pytest.mark.parametrize(("written", "meant"), [("turnc", "trunc"), ("Upper", "upper"), ("hasprefix", "hasPrefix"), ("dflt", ""), ("ragne", ""), ("repace", "replace")])
+@pytest.mark.parametrize(("written", "meant"), [("turnc", "trunc"), ("Upper", "upper"), ("hasprefix", "hasPrefix"), ("dfault", "default"), ("zzzz", ""), ("ragne", ""), ("repace", "replace")])
 def test_suggestion_is_the_nearest_name(written: str, meant: str) -> None:
     """Letters swapped, left out or in the wrong case are recognised; what is near nothing gets no wrong advice."""
     hint = functions.suggestion(written)
