@@ -31,6 +31,8 @@ install() {
     }
     # shellcheck disable=SC2086
     inst_multiple /usr/bin/python3 $closure
+    # Passwords in plain text are hashed in the stage initramfs; the interpreter opens this by its name.
+    inst_libdir_file "libcrypt.so.*"
     inst_simple /usr/bin/kairos-boot
     ln -sfn kairos-boot "$initdir/usr/bin/kairos-agent"
 

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import stat
-
+from kairos_boot.actions.homes import Home, taken
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
 from kairos_boot.system.accounts import Accounts, number, read_table
-from kairos_boot.system.passwords import field
+from kairos_boot.system.passwords import field, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kairos_boot.system.accounts import Table
     from kairos_boot.system.host import Host
 
-__all__ = ("EnsureUser", "RequireGroup", "is_name", "make_home", "number", "today")
+__all__ = ("EnsureUser", "RequireGroup", "is_name", "number", "today")
 
 DEFAULTS = "/etc/default/useradd"
-HOME_MODE = 0o755
-SYSTEM = frozenset(("/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib64", "/media", "/mnt", "/oem", "/opt", "/proc", "/root",
-                    "/run", "/sbin", "/srv", "/sys", "/system", "/tmp", "/usr", "/usr/local", "/var", "/var/lib"))
-SYSTEM_TREES = ("/bin/", "/boot/", "/dev/", "/etc/", "/lib/", "/lib64/", "/proc/", "/sbin/", "/sys/", "/usr/bin/", "/usr/lib/", "/usr/sbin/")
-"""Directories that stay the system's own, also as the home of an account."""
+LONGEST = 32
+"""Bytes of a name that useradd(8), groupadd(8) and the records of logins take."""
 
 
 @record
@@ -39,12 +34,28 @@ class EnsureUser:
     home: str = ""
     shell: str = ""
     primary_group: str = ""
-    """Empty: a group of the user's name, made if there is none."""
+    """Empty: a group of the user's name, made if there is none (see *own_group*)."""
     groups: tuple[str, ...] = ()
     """More groups; those that are missing are left out (see RequireGroup) unless *create_groups*."""
     create_groups: bool = False
     create_home: bool = True
     where: str = ""
+    plain: bool = False
+    """The password is plain text whatever it begins with (B12)."""
+    system: bool = False
+    """A low number, for a service."""
+    own_group: bool = True
+    """Else the primary group is that of /etc/default/useradd, or 100."""
+    unique: bool = False
+    """A *uid* that another account has is an error."""
+    expire: int | None = None
+    """The day, since the epoch, from which the account is closed."""
+    inactive: int | None = None
+    """Days after the end of the password's time until the account is closed."""
+    homes: tuple[str, ...] = ()
+    """Homes of other accounts of the document: whose number one gives is theirs (C8)."""
+    reserved: tuple[int, ...] = ()
+    """Numbers that other accounts of the document are given."""
 
     def __repr__(self) -> str:
         """No password."""
@@ -58,17 +69,21 @@ class EnsureUser:
         return f"ensure user {self.name}" + (f" ({known})" if known else "")
 
     def would_change(self, host: Host) -> bool | None:
-        """Whether there is no such account, or it has another password."""
-        account = read_table(host, "user").fields(self.name)
+        """Whether there is no such account, or it has another password. KairosError: there is half a line of it."""
+        users = read_table(host, "user")
+        line = users.hidden(self.name)
+        if line:
+            raise KairosError(f"line {line} of {users.path} names it and is no account to the C library", self.where, "mend the line or take it out")
+        account = users.fields(self.name)
         if account is None:
             return True
         if not self.password or self.lock:
             return False
-        line = read_table(host, "shadow").fields(self.name)
-        return line is None or account[1] != "x" or self._field(line[1]) != line[1]
+        shadow = read_table(host, "shadow").fields(self.name)
+        return shadow is None or account[1] != "x" or self._field(shadow[1]) != shadow[1]
 
     def apply(self, host: Host) -> bool:
-        """Make the account or set its password. KairosError: a number or a file is missing; nothing was changed.
+        """Make the account or set its password. KairosError: a number or a file is missing or taken; nothing was changed.
 
         A home that cannot be made does not stop the account: it is there when the error comes.
         """
@@ -80,8 +95,6 @@ class EnsureUser:
                 accounts.table("shadow")
                 if line is None:
                     return self._make(host, accounts)
-                if not self.password or self.lock:
-                    return False
                 if line[1] != "x":
                     accounts.table("user").put([self.name, "x", *line[2:]])
                 self._set_password(host, accounts.table("shadow"))
@@ -90,7 +103,9 @@ class EnsureUser:
             raise KairosError(f"user {self.name}: {error.message}", self.where, error.hint) from error
 
     def _field(self, stored: str) -> str:
-        return "!" if self.lock or not self.password else field(self.password, stored)
+        if self.lock or not self.password:
+            return "!"
+        return plain(self.password, stored) if self.plain else field(self.password, stored)
 
     def _set_password(self, host: Host, table: Table) -> None:
         line = table.fields(self.name) or [self.name, *[""] * 8]
@@ -99,43 +114,65 @@ class EnsureUser:
             table.put([self.name, password, today(host), *line[3:]])
 
     def _make(self, host: Host, accounts: Accounts) -> bool:
-        users, defaults = accounts.table("user"), self._useradd(host)
-        home = self.home or f"{defaults['HOME'].rstrip('/')}/{self.name}"
-        gid = self._primary(accounts)
-        uid = self.uid if self.uid is not None else _owner(host, home, users)
-        if uid is None:
-            uid = users.free_number()
+        """Everything is looked up before the first write (C9); the passwd line comes last."""
+        users, defaults = accounts.table("user"), usual(host)
+        path = self.home or f"{defaults['HOME'].rstrip('/')}/{self.name}"
+        home = Home(host, path, self.uid)
+        uids, gids = taken(host, defaults["HOME"], self.homes)
+        uid = self._uid(users, home, uids)
+        if self.create_home:
+            home.check(uid)
+        gid = self._gid(accounts, home, gids, defaults["GROUP"])
         for group in self.groups:
             if self.create_groups or accounts.table("group").fields(group):
-                accounts.ensure_group(group, (self.name,))
+                accounts.ensure_group(group, (self.name,), avoid=gids)
         self._set_password(host, accounts.table("shadow"))
-        users.put([self.name, "x", str(uid), str(gid), self.gecos or "Created by entities", home, self.shell or defaults["SHELL"]])
+        self._set_days(accounts.table("shadow"))
+        users.put([self.name, "x", str(uid), str(gid), self.gecos or "Created by entities", path, self.shell or defaults["SHELL"]])
         failure = ""
         if self.create_home:
             try:
                 # Before the account: cut here, the next run finds the home and takes its number.
-                make_home(host, home, uid, gid, users.numbers() - {uid})
+                home.make(uid, gid, users.numbers() - {uid})
             except (OSError, KairosError) as error:
-                failure = f"it was made, but its home {home} was not: {reason(error) if isinstance(error, OSError) else error}"
+                failure = f"it was made, but its home {path} was not: {reason(error) if isinstance(error, OSError) else error.message}"
         accounts.save()
         if failure:
             raise KairosError(failure)
         return True
 
-    def _primary(self, accounts: Accounts) -> int:
-        if self.primary_group and not self.create_groups and not accounts.table("group").fields(self.primary_group):
-            raise KairosError(f"its primary group does not exist: {self.primary_group}", hint="make it first, with ensure_entities in an earlier step")
-        return accounts.ensure_group(self.primary_group or self.name, (self.name,))
+    def _uid(self, users: Table, home: Home, avoid: set[int]) -> int:
+        if self.uid is not None:
+            other = users.bearer(self.uid)
+            if other and self.unique:
+                raise KairosError(f"its number {self.uid} is that of {other}, so it was not made", hint="give another uid, or none")
+            return self.uid
+        owner = home.owner(users)
+        return owner if owner is not None else users.free_number(avoid | set(self.reserved), system=self.system)
 
-    @staticmethod
-    def _useradd(host: Host) -> dict[str, str]:
-        found = {"HOME": "/home", "SHELL": "/bin/sh"}
-        for line in (host.read(DEFAULTS) or b"").decode("utf-8", "replace").splitlines():
-            name, _, value = line.strip().removeprefix("export ").partition("=")
-            value = value.strip().strip("\"'")
-            if name in found and value.startswith("/") and ":" not in value:
-                found[name] = value
-        return found
+    def _gid(self, accounts: Accounts, home: Home, avoid: set[int], default: str) -> int:
+        groups = accounts.table("group")
+        if self.primary_group:
+            if not self.create_groups and not groups.fields(self.primary_group):
+                raise KairosError(f"its primary group does not exist: {self.primary_group}", hint="make it first, with ensure_entities in an earlier step")
+            return accounts.ensure_group(self.primary_group, (self.name,), avoid=avoid)
+        if not self.own_group:
+            name = groups.bearer(int(default)) if number(default) is not None else default
+            found = groups.fields(name) if name else None
+            if found is None or number(found[2]) is None:
+                raise KairosError(f"there is no group {default}, which {DEFAULTS} or its default gives to users without a group of their own",
+                                  hint="give primary_group")
+            return int(found[2])
+        if groups.fields(self.name) is None:
+            gid = home.group(groups)
+            return accounts.ensure_group(self.name, (self.name,), gid if gid is not None else groups.free_number(avoid, system=self.system))
+        return accounts.ensure_group(self.name, (self.name,), avoid=avoid)
+
+    def _set_days(self, shadow: Table) -> None:
+        line = shadow.fields(self.name)
+        assert line is not None
+        shadow.put([*line[:6], line[6] if self.inactive is None else str(self.inactive) if self.inactive >= 0 else "",
+                    line[7] if self.expire is None else str(self.expire), line[8]])
 
 
 @record
@@ -162,8 +199,24 @@ class RequireGroup:
         return False
 
 
+def usual(host: Host) -> dict[str, str]:
+    """The defaults of useradd(8) for an account that is not told more: base of homes, shell, and the group of those without their own."""
+    found = {"HOME": "/home", "SHELL": "/bin/sh", "GROUP": "100"}
+    for line in (host.read(DEFAULTS) or b"").decode("utf-8", "replace").splitlines():
+        name, _, value = line.strip().removeprefix("export ").partition("=")
+        value = value.strip().strip("\"'")
+        if name in found and value and ":" not in value and (name == "GROUP" or value.startswith("/")):
+            found[name] = value
+    return found
+
+
 def is_name(text: str) -> bool:
     """Whether *text* can be the name of a user or group: one word that no account file and no tool takes for something else."""
+    return is_entry(text) and not text.isdecimal() and len(text.encode("utf-8", "surrogateescape")) <= LONGEST
+
+
+def is_entry(text: str) -> bool:
+    """Whether *text* can stand as a name in an account file, also one that nobody should bear."""
     odd = any(c in ":,/\\\"'" or c.isspace() or not c.isprintable() for c in text)
     return bool(text) and not odd and text[0] not in "-+~#" and text not in (".", "..")
 
@@ -171,39 +224,3 @@ def is_name(text: str) -> bool:
 def today(host: Host) -> str:
     """The day of a password's change: days since the epoch, never 0, which would ask for a new password at once."""
     return str(int(host.clock() // 86400) or 1)
-
-
-def _owner(host: Host, home: str, users: Table) -> int | None:
-    """The number that owns an existing home, if it is nobody's now: so files of an earlier installation stay their owner's."""
-    try:
-        now = os.stat(host.real(home))
-    except OSError:
-        return None
-    taken = now.st_uid in users.numbers() or number(str(now.st_uid)) is None
-    return None if now.st_uid == 0 or taken or not stat.S_ISDIR(now.st_mode) or _is_system(home) else now.st_uid
-
-
-def _is_system(path: str) -> bool:
-    path = os.path.normpath(f"/{path.lstrip('/')}")  # normpath keeps two slashes at the start
-    return path in SYSTEM or f"{path}/".startswith(SYSTEM_TREES)
-
-
-def make_home(host: Host, home: str, uid: int, gid: int, others: set[int]) -> bool:
-    """Make the directory, or give an existing one to the account; the system's and those of *others* stay theirs.
-
-    True if something changed. OSError: it cannot be made. KairosError: a user leads it elsewhere (C12).
-    """
-    if _is_system(home):
-        return False
-    with host.place(home, owner=uid) as place:
-        if _is_system(place.path.removeprefix("" if host.root == "/" else host.root)):
-            return False
-        now = place.status
-        if now is None:
-            place.make_parents(HOME_MODE, None, None)
-            place.make_directory(HOME_MODE, uid, gid)
-            return True
-        if not place.is_directory or (now.st_uid, now.st_gid) == (uid, gid) or (now.st_uid != 0 and now.st_uid in others):
-            return False  # /dev/null and the like, or somebody else's
-        place.own(uid, gid, None)
-    return True

@@ -164,8 +164,10 @@ def run_initramfs(boot: Boot) -> None:
     from kairos_boot.boot.chroot import inside
     from kairos_boot.stages.runner import modules_of
     from kairos_boot.system.host import Host
+    from kairos_boot.system.passwords import library
 
     directories = [path for path in ("/system/oem", "/oem", f"{SYSROOT}/usr/local/cloud-config") if os.path.isdir(path)]
+    library()
     try:
         modules_of(boot.sources(boot.host, directories)(), "initramfs")
     except KairosError as error:

@@ -109,6 +109,9 @@ class User:
     no_log_init: bool = False
     lock_passwd: bool = False
     create_groups: bool = False
+    plain_text_passwd: str = ""
+    expiredate: str = ""
+    inactive: str = ""
 
 
 @record

@@ -15,7 +15,7 @@ from kairos_boot.system.atomic import replace_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from kairos_boot.system.host import Host
     from kairos_boot.system.place import Place
@@ -26,6 +26,8 @@ LOCK, LOCK_LIMIT = "/etc/.pwd.lock", 15.0
 """The lock of lckpwdf(3), and the seconds it waits."""
 FIRST_ID, LAST_ID = 1000, 60000
 """Numbers that new accounts and groups get (spec/modules.md 3.4)."""
+FIRST_SYSTEM_ID, LAST_SYSTEM_ID = 101, 999
+"""Those of accounts of services, given from the highest down as useradd(8) does."""
 WRITE_ORDER = ("gshadow", "group", "shadow", "user")
 """An account comes to be with its passwd line, when everything that belongs to it is there; it goes in reverse order."""
 
@@ -124,13 +126,23 @@ class Table:
         """The numbers (uid, gid) that are taken."""
         return {value for _, fields in self.entries() if (value := number(fields[2])) is not None}
 
-    def free_number(self) -> int:
-        """The lowest number from 1000 on that is free. KairosError: none is."""
+    def free_number(self, avoid: Collection[int] = (), *, system: bool = False) -> int:
+        """The lowest number from 1000 on (of a *system* entry the highest up to 999) that is neither taken nor in *avoid*. KairosError: none is."""
         taken = self.numbers()
-        for value in range(FIRST_ID, LAST_ID + 1):
-            if value not in taken:
+        numbers = range(LAST_SYSTEM_ID, FIRST_SYSTEM_ID - 1, -1) if system else range(FIRST_ID, LAST_ID + 1)
+        for value in numbers:
+            if value not in taken and value not in avoid:
                 return value
-        raise KairosError(f"no number between {FIRST_ID} and {LAST_ID} is free in {self.path}")
+        raise KairosError(f"no number between {min(numbers)} and {max(numbers)} is free in {self.path}")
+
+    def bearer(self, value: int) -> str:
+        """The name of the first entry with the number *value*, or nothing."""
+        return next((fields[0] for _, fields in self.entries() if number(fields[2]) == value), "")
+
+    def hidden(self, name: str) -> int:
+        """The number (from 1) of a line of *name* that the C library does not take for an entry as it stands; 0 where there is none."""
+        whole = {index for index, fields in self.entries() if fields[0] == name and (self.kind != "user" or (number(fields[2]) is not None and number(fields[3]) is not None))}
+        return next((index + 1 for index, line in enumerate(self.lines) if index not in whole and ":" in line and line.split(":", 1)[0].strip() == name), 0)
 
     def content(self) -> bytes:
         """The whole file."""
@@ -202,13 +214,17 @@ class Accounts:
         """Whether `save` has something to write."""
         return any(table.changed for table in self._tables.values())
 
-    def ensure_group(self, name: str, members: Iterable[str] = (), gid: int | None = None, password: str = "", path: str = "") -> int:
-        """Make the group, or add *members* to it, and return its number; an existing one keeps it unless *gid* is given."""
+    def ensure_group(self, name: str, members: Iterable[str] = (), gid: int | None = None, password: str = "", path: str = "",
+                     avoid: Collection[int] = ()) -> int:
+        """Make the group, or add *members* to it, and return its number; an existing one keeps it unless *gid* is given.
+
+        A new number is none of *avoid*.
+        """
         table = self.table("group", path)
         fields = table.fields(name) or [name, "x", "", ""]
         if gid is None:
             gid = number(fields[2])
-        fields[1:4] = [password or fields[1], str(table.free_number() if gid is None else gid), merged(fields[3], members)]
+        fields[1:4] = [password or fields[1], str(table.free_number(avoid) if gid is None else gid), merged(fields[3], members)]
         table.put(fields)
         if table.path == FILES["group"][0] and fields[1] == "x":
             self._follow_group(fields)

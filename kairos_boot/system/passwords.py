@@ -1,7 +1,4 @@
-"""Password fields of shadow: SHA-crypt as published ("Unix crypt using SHA-256 and SHA-512", U. Drepper, version 0.6).
-
-Python has no `crypt` since 3.13, and an initrd has no libcrypt; other methods are only ever verified, by the node's libcrypt.
-"""
+"""Password fields of shadow, made and verified by the node's libcrypt, the library that logins ask, too."""
 
 from __future__ import annotations
 
@@ -12,16 +9,18 @@ from kairos_boot.errors import KairosError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Protocol
 
-    class _Hash(Protocol):
-        def update(self, data: bytes, /) -> None: ...
-        def digest(self) -> bytes: ...
+    Crypt = Callable[[bytes, bytes], bytes | None]
 
 ALPHABET = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-ROUNDS, MIN_ROUNDS, MAX_ROUNDS = 5000, 1000, 999_999_999
-PATIENCE = 2_000_000
-"""Rounds up to which a stored password is verified (seconds); one with more counts as another."""
+LIBRARIES = ("libcrypt.so.1", "libcrypt.so.2", None)
+"""Where crypt_r(3) is: in a library of its own, or in a C library such as musl's."""
+STATE = 1 << 18
+"""Bytes for the work space of crypt_r(3), more than any libcrypt asks for."""
+ROUNDS, COST = 2_000_000, 14
+"""Up to so many rounds of SHA-crypt, or this cost of bcrypt, a stored password is verified (seconds); one with more counts as another."""
+
+_loaded: list[Crypt | None] = []
 
 
 def is_field(text: str) -> bool:
@@ -31,97 +30,65 @@ def is_field(text: str) -> bool:
 
 def field(given: str, stored: str) -> str:
     """What the password field becomes: *given* as it stands, or its hash; the *stored* one stays if it fits already (C7)."""
-    if is_field(given):
-        return given
-    return stored if verify(given, stored) else hashed(given)
+    return given if is_field(given) else plain(given, stored)
+
+
+def plain(password: str, stored: str) -> str:
+    """What the field becomes for a *password* that is plain text whatever it begins with (B12); the *stored* one stays if it fits."""
+    return stored if verify(password, stored) else hashed(password)
 
 
 def hashed(password: str) -> str:
-    """sha512-crypt with 5000 rounds and a fresh salt of 16 characters."""
+    """SHA-512-crypt, which every libcrypt knows, with a fresh salt. KairosError: there is no libcrypt, or the password is too long."""
+    crypt = library()
+    if crypt is None:
+        raise KairosError("no libcrypt to hash the password with", hint="give its hash, as `openssl passwd -6` prints it")
     salt = "".join(ALPHABET[byte & 63] for byte in os.urandom(16))
-    return f"$6${salt}${sha_crypt(_bytes(password), salt.encode(), ROUNDS, 512)}"
+    result = crypt(_bytes(password), f"$6${salt}".encode())
+    if result is None or not result.startswith(b"$6$"):
+        raise KairosError("the password cannot be hashed", hint="it must have less than 512 bytes and no NUL character")
+    return result.decode("ascii")
 
 
 def verify(password: str, stored: str) -> bool:
     """Whether *stored* is a hash of *password*."""
+    if not stored.startswith("$") or not _is_cheap(stored):
+        return False
+    crypt = library()
+    result = crypt(_bytes(password), _bytes(stored)) if crypt else None
+    return result is not None and not result.startswith(b"*") and result == _bytes(stored)
+
+
+def library() -> Crypt | None:
+    """crypt_r(3), None where there is none. What runs in a chroot asks before it goes there: it must not load the library of another system."""
+    if not _loaded:
+        _loaded.append(_load())
+    return _loaded[0]
+
+
+def _load() -> Crypt | None:
+    import ctypes
+
+    for name in LIBRARIES:
+        try:
+            function = ctypes.CDLL(name).crypt_r
+        except (OSError, AttributeError):
+            continue
+        function.restype, function.argtypes = ctypes.c_char_p, (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p)
+        return lambda key, setting: None if b"\0" in key else function(key, setting, ctypes.create_string_buffer(STATE))
+    return None
+
+
+def _is_cheap(stored: str) -> bool:
+    """Whether verifying takes no longer than a boot can wait."""
     parts = stored.split("$")
-    if parts[0] or len(parts) < 4:
+    if len(parts) < 4:
         return False
-    if parts[1] not in ("5", "6"):
-        return _verify_by_library(_bytes(password), stored)
-    rounds = ROUNDS
-    if parts[2].startswith("rounds=") and parts[2][7:].isdecimal():
-        rounds = min(max(int(parts.pop(2)[7:]), MIN_ROUNDS), MAX_ROUNDS)
-    if len(parts) != 4 or rounds > PATIENCE:
-        return False
-    return sha_crypt(_bytes(password), _bytes(parts[2]), rounds, 512 if parts[1] == "6" else 256) == parts[3]
+    if parts[1] in ("5", "6") and parts[2].startswith("rounds="):
+        rounds = parts[2][7:]
+        return rounds.isdecimal() and len(rounds) < 10 and int(rounds) <= ROUNDS
+    return not parts[1].startswith("2") or (parts[2].isdecimal() and int(parts[2]) <= COST)
 
 
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
-
-
-def _method(bits: int) -> Callable[[bytes], _Hash]:
-    """The hash function; the interpreter's own first, since OpenSSL's costs 3 ms."""
-    for name in (f"_sha{bits}", "_sha2", "hashlib"):
-        try:
-            method: Callable[[bytes], _Hash] = getattr(__import__(name), f"sha{bits}")
-        except ImportError:
-            continue
-        return method
-    raise KairosError(f"this Python has no SHA-{bits}")
-
-
-_METHODS = {bits: _method(bits) for bits in (256, 512)}
-"""Found when this is imported: a stage in a chroot must not open the library of another system."""
-
-
-def sha_crypt(key: bytes, salt: bytes, rounds: int, bits: int) -> str:
-    """The last part of a `$5$` (256 bits) or `$6$` (512 bits) field; the salt counts up to 16 bytes."""
-    new, salt = _METHODS[bits], salt[:16]
-    first = _stretch(new(key + salt + key).digest(), len(key))
-    mix = new(key + salt + first)
-    alternate = new(key + salt + key).digest()
-    count = len(key)
-    while count:
-        mix.update(alternate if count & 1 else key)
-        count >>= 1
-    digest = mix.digest()
-    p = _stretch(new(key * len(key)).digest(), len(key))
-    s = _stretch(new(salt * (16 + digest[0])).digest(), len(salt))
-    for turn in range(rounds):
-        odd = turn & 1
-        digest = new((p if odd else digest) + (s if turn % 3 else b"") + (p if turn % 7 else b"") + (digest if odd else p)).digest()
-    return _encode(digest, bits)
-
-
-def _stretch(block: bytes, length: int) -> bytes:
-    return (block * (length // len(block) + 1))[:length]
-
-
-def _encode(digest: bytes, bits: int) -> str:
-    """Three bytes to four characters, the bytes taken from the three thirds of the digest in turn."""
-    third = bits // 24
-    a, b, c = 0, third, 2 * third
-    text = ""
-    for _ in range(third):
-        text += _characters(digest[a], digest[b], digest[c], 4)
-        a, b, c = (b + 1, c + 1, a + 1) if bits == 512 else (c + 1, a + 1, b + 1)
-    return text + (_characters(0, 0, digest[63], 2) if bits == 512 else _characters(0, digest[31], digest[30], 3))
-
-
-def _characters(high: int, middle: int, low: int, count: int) -> str:
-    value = high << 16 | middle << 8 | low
-    return "".join(ALPHABET[value >> 6 * place & 63] for place in range(count))
-
-
-def _verify_by_library(password: bytes, stored: str) -> bool:
-    import ctypes
-
-    try:
-        crypt = ctypes.CDLL("libcrypt.so.1").crypt
-    except OSError:
-        return False
-    crypt.restype, crypt.argtypes = ctypes.c_char_p, (ctypes.c_char_p, ctypes.c_char_p)
-    result: bytes | None = crypt(password, _bytes(stored))
-    return result is not None and not result.startswith(b"*") and result == _bytes(stored)

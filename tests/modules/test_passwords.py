@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from kairos_boot.system.passwords import field, hashed, is_field, sha_crypt, verify
+from kairos_boot.errors import KairosError
+from kairos_boot.system.passwords import field, hashed, is_field, plain, verify
 
 LONG = "a very much longer text to encrypt.  This one even stretches over morethan one line."
 VECTORS = [  # of the specification's own test program: bits, salt, rounds, password, result
@@ -28,7 +29,7 @@ VECTORS = [  # of the specification's own test program: bits, salt, rounds, pass
 @pytest.mark.parametrize(("bits", "salt", "rounds", "password", "result"), VECTORS)
 def test_the_published_vectors(bits: int, salt: str, rounds: int, password: str, result: str) -> None:
     """Salts of any length, more and fewer rounds, short and long passwords."""
-    assert sha_crypt(password.encode(), salt.encode(), rounds, bits) == result
+    assert verify(password, f"${6 if bits == 512 else 5}$rounds={rounds}${salt[:16]}${result}")
 
 
 @pytest.mark.parametrize("password", ["", "a", "x" * 63, "y" * 64, "z" * 65, "pässwörd", "with:colon", "\udcff"])
@@ -49,8 +50,8 @@ def test_what_is_no_hash_of_it_fits_no_password(stored: str) -> None:
 
 def test_a_stored_hash_with_its_own_rounds_is_kept() -> None:
     """Whoever hashed it chose the rounds: the password fits, so it stays (C7)."""
-    stored = f"$6$rounds=2000$salty${sha_crypt(b'tangerine', b'salty', 2000, 512)}"
-    assert field("tangerine", stored) == stored
+    stored = f"$6$rounds=5000$saltstring${VECTORS[0][4]}"
+    assert field("Hello world!", stored) == stored
     assert field("apricot", stored) != stored
 
 
@@ -61,12 +62,30 @@ def test_hashes_and_marks_are_kept_as_they_stand(given: str) -> None:
     assert field(given, "$6$other$hash") == given
 
 
-def test_hashing_opens_no_library() -> None:
-    """A stage in a chroot hashes with what the interpreter brought along: no file is imported for it."""
-    code = ("import sys, os; from kairos_boot.actions import accounts; from kairos_boot.system.passwords import hashed, verify\n"
-            "before = set(sys.modules)\nassert verify('x', hashed('x'))\n"
+def test_hashing_opens_no_library_once_it_was_asked_for() -> None:
+    """A stage in a chroot hashes with what was loaded before: neither a module nor a library of another system."""
+    code = ("import sys, os; from kairos_boot.actions import accounts; from kairos_boot.system.passwords import hashed, library, verify\n"
+            "library()\nbefore, opened = set(sys.modules), []\nsys.addaudithook(lambda event, args: opened.append(args) if event in ('ctypes.dlopen', 'open') else None)\n"
+            "assert verify('x', hashed('x'))\nassert not opened, opened\n"
             "new = {name for name in set(sys.modules) - before if getattr(sys.modules[name], '__file__', None)}\nassert not new, new")
     subprocess.run([sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {os.getcwd()!r})\n{code}"], check=True)
+
+
+@pytest.mark.parametrize("password", ["!Summer2024", "$ecret", "*", "$6$salt$hash", ""])
+def test_a_plain_text_is_hashed_whatever_it_begins_with(password: str) -> None:
+    """B12: a mark of shadow in a password is a character like any other, and the hash stays in the next run."""
+    stored = plain(password, "!")
+    assert stored.startswith("$6$")
+    assert stored != password
+    assert plain(password, stored) == stored
+
+
+@pytest.mark.parametrize("password", ["x" * 512, "a\0b"])
+def test_what_libcrypt_cannot_hash_is_an_error(password: str) -> None:
+    """Never a shortened password, and never the password in the message (C5)."""
+    with pytest.raises(KairosError) as caught:
+        hashed(password)
+    assert password not in str(caught.value)
 
 
 def test_a_plain_star_word_is_a_password() -> None:

@@ -328,3 +328,152 @@ def test_a_plan_does_not_call_a_missing_group_satisfied(node: Node) -> None:
     """An earlier step of the plan may make it, so only the run can tell."""
     assert RequireGroup("ada", "wheel").would_change(node) is False
     assert RequireGroup("ada", "nowhere").would_change(node) is None
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("base", ["/home", "/srv/homes"])
+def test_numbers_of_homes_are_their_owners(node: Node, step: MakeStep, base: str) -> None:
+    """C8: a name that sorts before another takes neither its number nor its group's, whether the home lies in the base or is listed."""
+    os.makedirs(f"{node.root}{base}/bob")
+    os.chown(f"{node.root}{base}/bob", 1000, 1001)
+    node.do(users, step(users={"ada": account(), "bob": {"passwd": "!", "homedir": f"{base}/bob"}, "cyd": account()}))
+    assert lookup_user(node, "bob") == (1000, 1001)
+    assert [lookup_user(node, name) for name in ("ada", "cyd")] == [(1001, 1000), (1002, 1002)]
+
+
+@pytest.mark.root
+def test_a_home_of_nobody_listed_keeps_its_number(node: Node, step: MakeStep) -> None:
+    """C8: whoever was left out of the document finds nobody else in his files when he comes back."""
+    os.makedirs(f"{node.root}/home/gone")
+    os.chown(f"{node.root}/home/gone", 1000, 1000)
+    node.do(users, step(users={"ada": account()}))
+    assert lookup_user(node, "ada") == (1001, 1001)
+    node.do(users, step(users={"gone": account()}))
+    assert lookup_user(node, "gone") == (1000, 1000)
+
+
+def test_a_given_number_is_nobody_elses(node: Node, step: MakeStep) -> None:
+    """C8: what a later name is given is not handed out before."""
+    node.do(users, step(users={"ada": account(), "bob": account(uid="1000")}))
+    assert (lookup_user(node, "ada")[0], lookup_user(node, "bob")[0]) == (1001, 1000)
+
+
+def test_a_number_that_is_taken(node: Node, step: MakeStep) -> None:
+    """C8: allowed and said in native `users`; B12: an error in classic ones, and nothing of that account is made."""
+    before = {path: node.text(path) for path in ("/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow")}
+    [failure] = node.do(users, step(users={"ada": account(uid="1200", groups=("wheel",), create_groups=True)}, classic=True))
+    assert "1200 is that of keeper" in str(failure)
+    assert {path: node.text(path) for path in before} == before
+    note, action = users.plan(step(users={"ada": account(uid="1200")}), Facts(read=node.read))
+    assert "1200 is that of keeper" in note.describe()
+    assert "users.ada.uid" in note.describe()
+    assert action.apply(node)
+    assert lookup_user(node, "ada")[0] == 1200
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("home", ["//etc/ssl", "/etc//ssl/", "/etc/../etc/ssl", "/srv/link", "/link/ssl", "/home/../srv/link/."])
+def test_what_leads_to_the_system_is_never_given_away(node: Node, step: MakeStep, home: str) -> None:
+    """Decided by where the path leads, not by its text: doubled slashes, dots and links of root."""
+    for path in ("/etc/ssl", "/srv", "/home"):
+        os.makedirs(f"{node.root}{path}", exist_ok=True)
+    os.symlink("/etc/ssl", f"{node.root}/srv/link")
+    os.symlink("/etc", f"{node.root}/link")
+    assert node.do(users, step(users={"svc": {"homedir": home, "uid": "800"}})) == [True]
+    assert os.stat(f"{node.root}/etc/ssl").st_uid == 0
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("target", ["/etc", "/home/victim", "/nowhere"])
+def test_a_link_in_place_of_a_home_is_left_alone_and_said(node: Node, step: MakeStep, target: str) -> None:
+    """Its owner planted it: neither is what it names given away, nor does its owner's number become the new account's."""
+    os.makedirs(f"{node.root}/home/victim")
+    os.chown(f"{node.root}/home/victim", 1500, 1500)
+    os.symlink(target, f"{node.root}/home/bob")
+    os.chown(f"{node.root}/home/bob", 1600, 1600, follow_symlinks=False)
+    before = node.text("/etc/passwd")
+    [failure] = node.do(users, step(users={"bob": {"passwd": "!"}}))
+    assert "its home cannot be made" in str(failure)
+    assert "/home/bob is a link of user 1600" in str(failure)
+    assert os.readlink(f"{node.root}/home/bob") == target
+    assert (os.stat(f"{node.root}/etc").st_uid, os.stat(f"{node.root}/home/victim").st_uid) == (0, 1500)
+    assert node.text("/etc/passwd") == before  # with that home its maker could enter as bob
+    assert not node.exists("/nowhere")
+
+
+@pytest.mark.root
+def test_a_link_to_another_accounts_directory_is_no_home(node: Node, step: MakeStep) -> None:
+    """Not even where link and directory are the same user's: who owns the home owns the account."""
+    os.makedirs(f"{node.root}/home/keeper/trap")
+    os.chown(f"{node.root}/home/keeper/trap", 1200, 1200)
+    os.symlink("keeper/trap", f"{node.root}/home/bob")
+    os.chown(f"{node.root}/home/bob", 1200, 1200, follow_symlinks=False)
+    [failure] = node.do(users, step(users={"bob": {"passwd": "!"}}))
+    assert "/home/bob is a link of user 1200" in str(failure)
+
+
+@pytest.mark.parametrize("text", ["zed:x:1700", "zed:x", "zed:x:many:1:::", "zed:x:1700:1700:a:b:c:d", " zed:x:1700:1700::/:/bin/sh"])
+def test_a_line_that_is_no_account_to_the_c_library_is_an_error(node: Node, step: MakeStep, text: str) -> None:
+    """It is neither taken for the account nor joined by a second one."""
+    node.put("/etc/passwd", PASSWD + text + "\n")
+    [failure] = node.do(users, step(users={"zed": account()}))
+    assert "line 4 of /etc/passwd" in str(failure)
+    assert node.text("/etc/passwd") == PASSWD + text + "\n"
+    assert "zed" not in node.text("/etc/shadow")
+
+
+@pytest.mark.parametrize("name", ["12", "0", "n" * 33, "n" * 300, "é" * 17])
+def test_names_that_tools_refuse_are_refused(node: Node, step: MakeStep, name: str) -> None:
+    """Digits are a number to chown(1) and id(1); more than 32 bytes are too long for useradd(8). Of groups alike."""
+    failures = node.do(users, step(users={name: account(), "ada": account(groups=(name,), create_groups=True)}))
+    assert sorted(str(failure).split(":")[-2].strip() for failure in failures) == ["not a group name", "not a user name"]
+    assert node.text("/etc/passwd") == PASSWD
+
+
+def test_accounts_of_services(node: Node, step: MakeStep) -> None:
+    """B12: a low number, the highest that is free, and no home; of a native document the key has no effect."""
+    node.do(users, step(users={"one": {"system": True}, "two": {"system": True, "homedir": "/srv/two"}}, classic=True))
+    assert (lookup_user(node, "one"), lookup_user(node, "two")) == ((999, 999), (998, 998))
+    assert not node.exists("/home/one")
+    assert not node.exists("/srv/two")
+
+
+def test_users_without_a_group_of_their_own(node: Node, step: MakeStep) -> None:
+    """B12: the group of /etc/default/useradd by number or name, else 100; where there is none the account is not made."""
+    wanted = step(users={"ada": account(no_user_group=True)}, classic=True)
+    [failure] = node.do(users, wanted)
+    assert "there is no group 100" in str(failure)
+    assert node.text("/etc/passwd") == PASSWD
+    for text, gid in (("GROUP=50\n", 50), ("GROUP=wheel\n", 10)):
+        node.put("/etc/passwd", PASSWD)
+        node.put("/etc/default/useradd", text)
+        assert node.do(users, wanted) == [True]
+        assert lookup_user(node, "ada") == (1000, gid)
+        assert "ada" not in node.text("/etc/group")
+
+
+def test_last_days(node: Node, step: MakeStep) -> None:
+    """B12: expiredate and inactive of a new account; -1 is never, and an existing account keeps its own."""
+    node.do(users, step(users={"ada": account(expiredate="2032-09-01", inactive="5"), "bob": account(expiredate="1970-01-11", inactive="-1"), "keeper": {"expiredate": "2032-09-01"}}))
+    assert line(node, "/etc/shadow", "ada") == f"ada:$6$s$h:{DAY}::::5:22889:"
+    assert line(node, "/etc/shadow", "bob") == f"bob:$6$s$h:{DAY}:::::10:"
+    assert line(node, "/etc/shadow", "keeper").endswith(":30:25000:")
+
+
+@pytest.mark.parametrize("keys", [{"expiredate": "soon"}, {"expiredate": "2032-13-01"}, {"inactive": "five"}, {"inactive": "\u0665"}, {"plain_text_passwd": "a\nb"}])
+def test_days_that_are_none_are_refused(node: Node, step: MakeStep, keys: dict[str, Any]) -> None:
+    """With the place of the value, and nothing of the password."""
+    [failure] = node.do(users, step(users={"ada": account(**keys)}))
+    assert f"users.ada.{next(iter(keys))}" in str(failure)
+    assert "a\nb" not in str(failure)
+    assert node.text("/etc/passwd") == PASSWD
+
+
+@pytest.mark.parametrize("password", ["!Summer2024", "$ecret", "*", "$6$a:b", "tangerine"])
+def test_a_plain_text_password_is_hashed_whatever_it_begins_with(node: Node, step: MakeStep, password: str) -> None:
+    """B12: in a new account and in an existing one, and not again in the second run."""
+    wanted = step(users={"ada": {"no_create_home": True, "plain_text_passwd": password}, "keeper": {"plain_text_passwd": password}})
+    assert node.do(users, wanted) == [True, True]
+    assert all(verify(password, line(node, "/etc/shadow", name).split(":")[1]) for name in ("ada", "keeper"))
+    assert node.do(users, wanted) == [False, False]
+    assert all(password not in action.describe() + repr(action) for action in users.plan(wanted, Facts()))
