@@ -69,13 +69,14 @@ class EnsureUser:
         return f"ensure user {self.name}" + (f" ({known})" if known else "")
 
     def would_change(self, host: Host) -> bool | None:
-        """Whether there is no such account, or it has another password. KairosError: there is half a line of it."""
+        """Whether there is no such account, or it has another password. KairosError: there is half a line of it, or it cannot be made."""
         users = read_table(host, "user")
         line = users.hidden(self.name)
         if line:
             raise KairosError(f"line {line} of {users.path} names it and is no account to the C library", self.where, "mend the line or take it out")
         account = users.fields(self.name)
         if account is None:
+            self._look(host, users, set())
             return True
         if not self.password or self.lock:
             return False
@@ -116,30 +117,34 @@ class EnsureUser:
     def _make(self, host: Host, accounts: Accounts) -> bool:
         """Everything is looked up before the first write (C9); the passwd line comes last."""
         users, defaults = accounts.table("user"), usual(host)
-        path = self.home or f"{defaults['HOME'].rstrip('/')}/{self.name}"
-        home = Home(host, path, self.uid)
         uids, gids = taken(host, defaults["HOME"], self.homes)
-        uid = self._uid(users, home, uids)
-        if self.create_home:
-            home.check(uid)
+        home, uid = self._look(host, users, uids)
         gid = self._gid(accounts, home, gids, defaults["GROUP"])
         for group in self.groups:
             if self.create_groups or accounts.table("group").fields(group):
                 accounts.ensure_group(group, (self.name,), avoid=gids)
         self._set_password(host, accounts.table("shadow"))
         self._set_days(accounts.table("shadow"))
-        users.put([self.name, "x", str(uid), str(gid), self.gecos or "Created by entities", path, self.shell or defaults["SHELL"]])
+        users.put([self.name, "x", str(uid), str(gid), self.gecos or "Created by entities", home.path, self.shell or defaults["SHELL"]])
         failure = ""
         if self.create_home:
             try:
                 # Before the account: cut here, the next run finds the home and takes its number.
                 home.make(uid, gid, users.numbers() - {uid})
             except (OSError, KairosError) as error:
-                failure = f"it was made, but its home {path} was not: {reason(error) if isinstance(error, OSError) else error.message}"
+                failure = f"it was made, but its home {home.path} was not: {reason(error) if isinstance(error, OSError) else error.message}"
         accounts.save()
         if failure:
             raise KairosError(failure)
         return True
+
+    def _look(self, host: Host, users: Table, avoid: set[int]) -> tuple[Home, int]:
+        """The new account's home and number. KairosError: it cannot have them."""
+        home = Home(host, self.home or f"{usual(host)['HOME'].rstrip('/')}/{self.name}", self.uid)
+        uid = self._uid(users, home, avoid)
+        if self.create_home:
+            home.check(uid)
+        return home, uid
 
     def _uid(self, users: Table, home: Home, avoid: set[int]) -> int:
         if self.uid is not None:
