@@ -42,7 +42,7 @@ class AuthorizedKeys:
     def describe(self) -> str:
         """The user, and where the keys are from; no key."""
         if self.url:
-            from kairos_boot.system.urls import shown
+            from kairos_boot.shown import shown
 
             return f"add the ssh keys of {shown(self.url)} for user {self.user}"
         return f"add {len(self.lines)} ssh key{'s' if len(self.lines) != 1 else ''} for user {self.user}"
@@ -73,8 +73,8 @@ class AuthorizedKeys:
             return False
 
     def _fetch(self) -> tuple[str, ...]:
+        from kairos_boot.shown import shown
         from kairos_boot.system.http import fetch
-        from kairos_boot.system.urls import shown
 
         text = fetch(self.url, limit=LIMIT, timeout=self.timeout, tries=self.tries).decode("utf-8", "replace")
         found = tuple(line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))

@@ -7,7 +7,7 @@ import stat
 from kairos_boot.actions.files import FILE_MODE, ROOT, Owner
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
-from kairos_boot.system.urls import shown
+from kairos_boot.shown import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import os
 
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
+from kairos_boot.shown import masked, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class CheckOut:
 
     def describe(self) -> str:
         """Repository, branch and path; a URL's password is no part of it."""
-        return f"check out {self.branch or 'the default branch'} of {self.url} into {self.path}"
+        return f"check out {self.branch or 'the default branch'} of {shown(self.url)} into {self.path}"
 
     def would_change(self, host: Host) -> bool | None:
         """Whether there is no repository yet; else only the remote tells."""
@@ -141,7 +142,7 @@ class _Git:
         token = "" if wanted.access.password else wanted.access.username
         for secret in filter(None, (wanted.access.password, wanted.access.private_key, token if wanted.url.startswith("http") else "")):
             said = said.replace(secret, "(secret)")
-        raise KairosError(f"git {words[0]} of {wanted.url} into {wanted.path}: {result.explain(wanted.timeout)}" + (f"\n{said}" if said else ""), wanted.where)
+        raise KairosError(f"git {words[0]} of {shown(wanted.url)} into {wanted.path}: {result.explain(wanted.timeout)}" + (f"\n{masked(said)}" if said else ""), wanted.where)
 
     def update(self) -> bool:
         """Compare with the remote, fetch and reset where something differs."""
@@ -184,7 +185,7 @@ class _Git:
             name = next((line.split()[1].removeprefix("refs/heads/") for line in lines if line.startswith("ref: ")), "")
             commit = next((line.split()[0] for line in lines if line.endswith("\tHEAD") and not line.startswith("ref: ")), "")
             if not name or not commit:
-                raise KairosError(f"{wanted.url} has no default branch", wanted.where, "name one with `branch`")
+                raise KairosError(f"{shown(wanted.url)} has no default branch", wanted.where, "name one with `branch`")
             return name, commit, "heads"
         found = {}
         for line in self("ls-remote", "origin", f"refs/heads/{wanted.branch}", f"refs/tags/{wanted.branch}", f"refs/tags/{wanted.branch}^{{}}").splitlines():
@@ -194,7 +195,7 @@ class _Git:
             name = f"refs/{kind}/{wanted.branch}"
             if name in found:
                 return wanted.branch, found.get(name + "^{}", found[name]), kind
-        raise KairosError(f"{wanted.url} has no branch {wanted.branch!r}", wanted.where)
+        raise KairosError(f"{shown(wanted.url)} has no branch {wanted.branch!r}", wanted.where)
 
     def _is_at(self, branch: str, commit: str, kind: str) -> bool:
         if self("rev-parse", "--verify", "-q", "HEAD", check=False) != commit:

@@ -6,6 +6,7 @@ import os
 
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
+from kairos_boot.shown import masked, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class UnpackImage:
 
     def describe(self) -> str:
         """Source and target."""
-        return f"unpack {self.source}{f' for {self.platform}' if self.platform else ''} over {self.target}"
+        return f"unpack {shown(self.source)}{f' for {self.platform}' if self.platform else ''} over {self.target}"
 
     def would_change(self, host: Host) -> bool | None:
         """Whether there is no target yet; else only unpacking tells."""
@@ -50,7 +51,7 @@ class UnpackImage:
             source, is_image = resolve(host, self.source)
             host.place(self.target).close()  # before anything is fetched
         except OSError as error:
-            raise KairosError(f"cannot unpack {self.source} over {self.target}: {reason(error)}", self.where) from error
+            raise KairosError(f"cannot unpack {shown(self.source)} over {self.target}: {reason(error)}", self.where) from error
         directory = f"{_room(host)}/kairos-boot-image.{os.getpid()}"
         try:
             digest = self._digest(host, source) if source.startswith("docker://") else ""
@@ -64,7 +65,7 @@ class UnpackImage:
                 shutil.rmtree(host.path(directory))
             _mark(host, self, digest)
         except OSError as error:
-            raise KairosError(f"cannot unpack {self.source} over {self.target}: {reason(error)}", self.where) from error
+            raise KairosError(f"cannot unpack {shown(self.source)} over {self.target}: {reason(error)}", self.where) from error
         except KairosError as error:
             raise KairosError(error.message, self.where, error.hint) from error
         return changed
@@ -87,7 +88,7 @@ class UnpackImage:
                 return result.output
             if attempt == self.retries:
                 break
-        raise KairosError(f"skopeo {words[0]} of {self.source}: {result.explain(self.timeout)}\n{result.output.strip()}".rstrip())
+        raise KairosError(f"skopeo {words[0]} of {shown(self.source)}: {result.explain(self.timeout)}\n{masked(result.output.strip())}".rstrip())
 
     def _digest(self, host: Host, source: str) -> str:
         """What stands for the image as the registry has it now, platform and all."""
@@ -105,7 +106,7 @@ class UnpackImage:
         with open(f"{image}/manifest.json", encoding="utf-8") as file:
             manifest = json.load(file)
         if not isinstance(manifest.get("layers"), list):
-            raise KairosError(f"{self.source} has a manifest without layers, of schema version {manifest.get('schemaVersion')}")
+            raise KairosError(f"{shown(self.source)} has a manifest without layers, of schema version {manifest.get('schemaVersion')}")
         return [f"{image}/{layer['digest'].partition(':')[2]}" for layer in manifest["layers"]]
 
 

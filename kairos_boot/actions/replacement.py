@@ -7,9 +7,9 @@ import stat
 
 from kairos_boot.actions.files import DIRECTORY_MODE
 from kairos_boot.errors import KairosError, reason
+from kairos_boot.shown import shown
 from kairos_boot.system.atomic import beside, create_file, finish_file, keep_attributes, sync_place
 from kairos_boot.system.http import TransferError
-from kairos_boot.system.urls import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kairos_boot.errors import KairosError
 from kairos_boot.records import NOTHING, record
+from kairos_boot.shown import masked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,9 +38,10 @@ class Run:
         if self.title or self.secret:
             return self.title or "a command with secrets"
         if self.argv:
-            return " ".join(self.argv)
+            return masked(" ".join(self.argv))
         lines = self.shell.strip().splitlines()
-        return lines[0] if len(lines) == 1 else f"{lines[0]} … ({len(lines)} lines)" if lines else ""
+        first = masked(lines[0]) if lines else ""
+        return f"{first} … ({len(lines)} lines)" if len(lines) > 1 else first
 
     def would_change(self, host: Host) -> bool | None:  # noqa: ARG002
         """Only running it tells."""
@@ -58,5 +60,5 @@ class Run:
             if attempt == self.retries:
                 break
         tries = f" ({self.retries + 1} tries)" if self.retries else ""
-        said = "" if self.secret or not result.output.strip() else f"\n{result.output.strip()}"
+        said = "" if self.secret or not result.output.strip() else f"\n{masked(result.output.strip())}"
         raise KairosError(f"{self._shown()}: {result.explain(self.timeout)}{tries}{said}", self.where)

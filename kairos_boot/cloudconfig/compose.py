@@ -86,7 +86,8 @@ def _alias(event: Any, anchors: dict[str, Node], open_nodes: list[Node]) -> Node
     line, column = event.start_mark.line + 1, event.start_mark.column + 1
     target = anchors.get(event.anchor)
     if target is None:
-        raise SyntaxFault(f"the alias *{event.anchor} names no anchor before it", line, column, f"write &{event.anchor} at the value that is meant, further up")
+        raise SyntaxFault("the alias names no anchor before it", line, column,  # its name may be a password without quotes (C5)
+                          "write & and the same name at the value that is meant, further up; put a text that begins with * in quotes")
     if any(node is target for node in open_nodes):
         return Node(LOOP, event.anchor, line, column, alias=True)
     return target.at(line, column)

@@ -12,6 +12,7 @@ import stat
 
 from kairos_boot.cloudconfig.model import Document, Problem
 from kairos_boot.errors import KairosError
+from kairos_boot.shown import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,15 +104,15 @@ def _no_file(argument: str, error: OSError, reader: Reader, parse: Callable[[byt
         try:
             body = reader.fetch(argument)
         except KairosError as fault:
-            yield _unreadable(argument, fault.message, fault.hint)
+            yield _unreadable(shown(argument), fault.message, fault.hint)
         else:
-            yield parse(body, argument)
+            yield parse(body, shown(argument))
     elif parse is _dots and "=" in argument:
         yield parse(argument.encode("utf-8", "surrogateescape"), STDIN)
     elif argument not in missing_ok or not isinstance(error, (FileNotFoundError, NotADirectoryError)):
         missing = isinstance(error, (FileNotFoundError, NotADirectoryError)) or error.errno == errno.ENAMETOOLONG
         hint = "only http and https URLs are fetched" if "://" in argument else "a source is a directory, a file, a URL, or - for standard input"
-        yield _unreadable(argument, "no such file or directory" if missing else reason(error), hint if missing else "")
+        yield _unreadable(shown(argument) if "://" in argument else argument, "no such file or directory" if missing else reason(error), hint if missing else "")
 
 
 def walk(path: str, reader: Reader) -> Iterator[str | Document]:
@@ -206,7 +207,7 @@ def config_uri(text: str, values: Callable[[], Mapping[str, object]]) -> tuple[s
     try:
         return render_uri(uri, values), []
     except KairosError as error:
-        return "", [Problem("error", f"{CMDLINE}: {uri}", error.message, error.hint or "the URI was left out")]
+        return "", [Problem("error", f"{CMDLINE}: {shown(uri)}", error.message, error.hint or "the URI was left out")]
 
 
 def render_uri(uri: str, values: Callable[[], Mapping[str, object]]) -> str:

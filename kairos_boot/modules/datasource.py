@@ -7,6 +7,7 @@ from kairos_boot.actions.datasource import CONFIG, PROVIDERS, Answer, FindUserDa
 from kairos_boot.actions.datasource_found import LIMIT, NETWORK_BUDGET
 from kairos_boot.actions.files import MakeDirectory, Owner, WriteFile
 from kairos_boot.errors import KairosError
+from kairos_boot.shown import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def plan(step: Step, facts: Facts) -> Iterator[Action]:
         if name in PROVIDERS:
             known.append(name)
         else:
-            yield Note(step.where(KEY, "providers", index), f"no such provider: {name!r}; it is left out", _suggestion(name))
+            yield Note(step.where(KEY, "providers", index), f"no such provider: {shown(name)!r}; it is left out", _suggestion(name))
     if source.path and not source.path.startswith("/"):
         yield Invalid(step.where(KEY, "path"), f"not an absolute path: {source.path!r}", "begin it with /")
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kairos_boot.actions.base import Invalid
 from kairos_boot.actions.git import Access, CheckOut, is_key_type
+from kairos_boot.shown import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ def plan(step: Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
     if not git.path.startswith("/"):
         yield Invalid(step.where(KEY, "path"), f"not an absolute path: {git.path!r}", "begin it with /")
     elif url.startswith("-") or url.split() != [url]:
-        yield Invalid(step.where(KEY, "url"), f"not the URL of a repository: {url!r}")
+        yield Invalid(step.where(KEY, "url"), f"not the URL of a repository: {shown(url)!r}")
+    elif url.startswith("http") and "@" in url and "@" not in shown(url).partition("?")[0] and "@" in url.partition("?")[0]:
+        yield Invalid(step.where(KEY, "url"), "the login in the address has a character that ends a login", "write %2F for / in it, or give it in auth")
     elif git.branch.startswith("-") or len(git.branch.split()) > 1 or set(git.branch) & set("~^:?*[\\"):
         yield Invalid(step.where(KEY, "branch"), f"not the name of a branch: {git.branch!r}")
     elif public and not any(map(is_key_type, public.split()[:2])):

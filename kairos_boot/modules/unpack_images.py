@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kairos_boot.actions.base import Invalid, Note
 from kairos_boot.actions.images import UnpackImage
+from kairos_boot.shown import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def plan(step: Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
         elif not item.target.startswith("/"):
             yield Invalid(step.where(KEY, index, "target"), f"not an absolute path: {item.target!r}", "begin it with /")
         elif item.source.split() != [item.source] or item.source.startswith("-"):
-            yield Invalid(step.where(KEY, index, "source"), f"not the name of an image: {item.source!r}", "write it like registry.example/tools:1")
+            yield Invalid(step.where(KEY, index, "source"), f"not the name of an image: {shown(item.source)!r}", "write it like registry.example/tools:1")
         elif not 2 <= len(platform) <= 3 or not all(platform):
             yield Invalid(step.where(KEY, index, "platform"), f"not a platform: {item.platform!r}", "write it like linux/arm64")
         else:

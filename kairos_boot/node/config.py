@@ -10,7 +10,7 @@ from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR, SyntaxFault
 from kairos_boot.errors import KairosError
 from kairos_boot.loading.sources import clean, walk
 from kairos_boot.node.settings import Reader, Setting, empty, merge, word
-from kairos_boot.system.urls import shown
+from kairos_boot.shown import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kairos_boot.errors import KairosError
 from kairos_boot.records import record
+from kairos_boot.shown import masked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -154,5 +155,5 @@ def _command(step: Step, host: Host, facts: Facts) -> Decision:
 
 def _short(text: str) -> str:
     """*text* on one line, cut where it gets long."""
-    line = " ".join(text.split())
+    line = masked(" ".join(text.split()))
     return line if len(line) <= SHOWN else f"{line[:SHOWN]}…"

@@ -12,7 +12,8 @@ import time
 
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import NOTHING, record
-from kairos_boot.system.urls import absolute, basic, origin, proxy_for, shown
+from kairos_boot.shown import shown
+from kairos_boot.system.urls import absolute, basic, origin, proxy_for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

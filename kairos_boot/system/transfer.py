@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from kairos_boot.errors import KairosError
+from kairos_boot.shown import shown
 from kairos_boot.system.http import TIMEOUT, TRIES, Clock, DiskError, Exchange, TransferError, tried
-from kairos_boot.system.urls import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,21 +1,11 @@
-"""Addresses: what of them people may see, where they lead, and which proxy the environment names for them."""
+"""Addresses: where they lead, and which proxy the environment names for them."""
 
 from __future__ import annotations
 
 import os
 
 from kairos_boot.errors import KairosError
-
-
-def shown(url: str) -> str:
-    """*url* for people: without user, password and query, which may be secret (C5)."""
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        return url.partition("?")[0]
-    host, slash, path = rest.partition("/")
-    if "@" in path and not host.endswith("]") and ":" in host and not host.rpartition(":")[2].isdecimal():
-        host, slash, path = rest.rpartition("@")[2].partition("/")  # a password with a bare slash in it
-    return f"{scheme}://{host.rpartition('@')[2].partition('?')[0]}{slash}{path.partition('?')[0].partition('#')[0]}"
+from kairos_boot.shown import shown
 
 
 def absolute(base: str, location: str) -> str:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kairos_boot.errors import KairosError
+from kairos_boot.shown import shown
 from kairos_boot.system.http import PAUSES, fetch, request
-from kairos_boot.system.urls import shown
 from tests.modules.web import Reply, Web, closed_port, stopwatch
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 TOP = Path(__file__).parents[2] / "kairos_boot"
-ALWAYS = {"errors", "nearest", "records"}
+ALWAYS = {"errors", "nearest", "records", "shown"}
 BELOW = {
     "cli": {"reports", "lifecycle", "boot", "node", "stages", "modules", "actions", "loading", "cloudconfig", "template", "system", "facts"},
     "reports": {"stages", "cloudconfig"},
@@ -26,10 +26,11 @@ BELOW = {
     "errors": set(),
     "nearest": set(),
     "records": set(),
+    "shown": set(),
     "__main__": {"cli"},
     "__init__": set(),
 }
-"""Part of the house -> the parts it may import besides itself, `errors`, `nearest` and `records`. Only modules and cloudconfig, who never reach for the OS, lack `system`."""
+"""Part of the house -> the parts it may import besides itself, `errors`, `nearest`, `records` and `shown`. Only modules and cloudconfig, who never reach for the OS, lack `system`."""
 MODEL_ONLY = {"modules": {"model"}, "stages": {"model"}, "reports": {"model", "catalog"}}
 """Parts that know the documents by their model alone, and the names of the stages."""
 TYPES_ONLY = {("system", "loading"), ("system", "cloudconfig"), ("reports", "system")}

@@ -1,0 +1,139 @@
+"""What people may see: addresses without logins, commands without passwords (C5), foreign text without control characters (E6).
+
+The rules for commands are also those for the kernel command line and for logs that others wrote. They rather hide too much.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from re import Match
+
+LEFT_OUT = "(left out)"
+SIGNS = ("://", "@", "pass", "pw", "psk", "token", "secret", "key", "credential", "authorization", "cookie", "-u", "user", "stages", "from-literal",
+         "cryptsetup", "sudo")
+"""A text without any of these, in small letters, is shown as it stands, and no rule need be compiled."""
+
+_NAME = r"(?:passw(?:or)?d|passphrase|(?<![a-z])(?:pass|pwd|pw|psk)(?![a-z])|psk(?![a-z])|token|secret|credential|keys?(?![a-z]))"
+"""What a key is called whose value is secret: also `api_key`, `K3S_TOKEN`, `encrypted_pw`; not `keymap`."""
+_SIMPLE = r"""(?:"(?:\\.|[^"\\\n])*(?:"|$)|'[^'\n]*(?:'|$)|\\"(?:[^"\\\n]|\\[^"\n])*(?:\\"|$)|\$\([^()\n]*\)|[^\s"'\\]|\\[^"\n])"""
+VALUE = rf"""(?!["']?\(left out\)){_SIMPLE}(?:(?!\\?["'](?:[\s,;)}}\]:]|$)){_SIMPLE})*"""
+"""A word with its quotes; a quote that is not closed reaches to the end of the line. One that ends the word is that of a text around it."""
+WORD = rf"(?!\(left out\)){_SIMPLE}+"
+"""The same on a kernel command line, around which there is nothing."""
+
+RULES = (
+    rf"((?<![a-z0-9+.\-])--?[a-z0-9\-]{{0,64}}{_NAME}(?![a-z0-9\-]*-(?:file|path|dir|stdin)\b)[a-z0-9\-]{{0,64}}\s+)(?!-)VALUE",
+    rf"({_NAME}[\w.\-\[\]]{{0,64}}[\"']?\s?=)VALUE",
+    r"(--from-literal[= ][\w.\-]{1,64}=)VALUE",
+    rf"(\\?[\"'][\w.\- ]{{0,64}}{_NAME}[\w.\- ]{{0,64}}\\?[\"']\s?:\s?)VALUE",
+    r"((?<![\w\-])(?:-u|--user|--proxy-user)[\s=]?[\s]{0,8}[\"']?(?!\d+:\d+\b)[\w.\\][^\s\"':]{0,64}:)VALUE",
+    r"((?:authorization|cookie|x-[\w\-]{0,32}(?:token|key|secret|auth)[\w\-]{0,32})[\"']?\s?[:=](?!\s?\(left out\))\s?)[^\"'\n]+",
+    r"((?<![\w.+@/:\-])[\w.+\-]{1,64}:)(?!\(left out\))(?![/\\])[^\s\"']{1,256}(?=@(?!sha\d+:))",
+    r"(\b(?:sshpass|useradd|usermod|mysql\w*|mariadb\w*|login)\b[^\n;|&]{0,200}?\s-p\s?)VALUE",
+    r"(\b(?:mkpasswd|openssl\s+passwd)\b(?:\s+-[\w\-]+)*\s+)(?!-)VALUE",
+    r"(\b(?:echo|printf)\b)(?! \(left out\))[^|\n]{1,512}(?=\|[^\n]{0,200}(?:passwd|cryptsetup|password-stdin|sudo\s+-S))",
+    r"(\b(?:chpasswd|passwd|cryptsetup)\b[^\n]{0,200}<<<\s*)VALUE",
+)
+"""Each keeps its group and hides the rest of what it finds; letters of any case."""
+OF_COMMANDS = (
+    rf"({_NAME}[\w.\-]{{0,64}}\s?:\s?)(?!//)VALUE",
+    r"((?<!\S)[\"']?[\w.\-]{0,64}(?:password|passphrase|psk|token|secret)\s+)VALUE",
+)
+"""Only where a text is known to be a command: messages have such words before a colon, too."""
+OF_CMDLINES = (r"\"stages[.\[](?:\\.|[^\"\\\n])*(?:\"|$)()", r"(stages[.\[][^\s=]{0,512}=)VALUE")
+"""Configuration in dot notation: all of it, since any of its words may be one."""
+_compiled: dict[str, list[Callable[[str], str]]] = {}
+
+
+def shown(url: str) -> str:
+    """*url* for people: without user, password and query, which may be secret (C5).
+
+    A password may have a bare slash in it. Where an `@` in the path could also end such a password, all before it is left out.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        scheme, rest = "", url
+    before, at, after = rest.rpartition("@")
+    host, slash, _ = before.partition("/")
+    if not at or before.endswith("/") or after.startswith(("sha256:", "sha512:")):
+        login = before.rpartition("@")[0] if at and not before.endswith("/") else ""
+        rest = rest[len(login) + 1:] if login else rest
+    elif not slash and (separator or ":" in before):
+        rest = after
+    elif slash and ":" in host and not host.endswith("]"):
+        name, _, port = host.rpartition(":")
+        rest = f"{name}:{LEFT_OUT}@{after}" if port.isdecimal() else f"{LEFT_OUT}@{after}" if "@" in host else after
+    elif "@" in host:
+        rest = rest.partition("@")[2]
+    return f"{scheme}{separator}{rest.partition('?')[0].partition('#')[0]}"
+
+
+def masked(text: str) -> str:
+    """*text* of a command, or what a program said, without what looks like a login."""
+    return _without(text, "command", (*RULES, *OF_COMMANDS))
+
+
+def masked_log(text: str) -> str:
+    """Lines that anybody wrote, the kernel command line among them, without what looks like a login or is configuration."""
+    if "ommand line: " in text:
+        parts = (line.partition("ommand line: ") for line in text.split("\n"))
+        text = "\n".join(head + sign + (masked_cmdline(rest) if sign else "") for head, sign, rest in parts)
+    return _without(text, "log", (*RULES, *OF_CMDLINES))
+
+
+def masked_cmdline(text: str) -> str:
+    """A kernel command line without logins, configuration, and what follows a quote that is not closed."""
+    return _without(_open_quote(text), "cmdline", (*OF_CMDLINES, *RULES))
+
+
+def _without(text: str, name: str, rules: tuple[str, ...]) -> str:
+    small = text.lower()
+    if not any(sign in small for sign in SIGNS):
+        return text
+    if name not in _compiled:
+        _compiled[name] = _compile(rules, WORD if name == "cmdline" else VALUE)
+    for rule in _compiled[name]:
+        text = rule(text)
+    return text
+
+
+def _compile(rules: tuple[str, ...], value: str) -> list[Callable[[str], str]]:
+    import re  # costly; only for who has something to hide
+
+    def hide(found: Match[str]) -> str:
+        return f"{found[1] or ''}{' ' if found[1].endswith(('echo', 'printf')) else ''}{LEFT_OUT}"
+
+    def address(found: Match[str]) -> str:
+        seen = shown(found[0])
+        if "@" in found[0] and "@" not in seen:
+            seen = seen.replace("://", f"://{LEFT_OUT}@", 1)
+        return f"{seen}?…" if "?" in found[0] else seen
+
+    addresses = re.compile(r"(?<![a-z0-9+.\-])[a-z][a-z0-9+.\-]{0,32}://[^\s\"'`<>\\]+", re.IGNORECASE)
+    compiled = [re.compile(rule.replace("VALUE", value), re.IGNORECASE | re.MULTILINE) for rule in rules]
+    return [lambda text: addresses.sub(address, text), *(lambda text, rule=rule: rule.sub(hide, text) for rule in compiled)]
+
+
+def _open_quote(line: str) -> str:
+    """*line* up to a quote that is not closed."""
+    opened, quote = -1, ""
+    for at, letter in enumerate(line):
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "\"'":
+            opened, quote = at, letter
+    return f"{line[:opened + 1]}{LEFT_OUT}" if quote else line
+
+
+def plain(text: str) -> str:
+    """Foreign *text* with control characters written as escapes, so that it does nothing to a terminal; line breaks and tabs stay."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode() for char in text)
+
+
+def one_line(text: str) -> str:
+    """A foreign name, or the like, that must not begin a new line."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
