@@ -245,3 +245,17 @@ def test_insecure_and_the_users_name_over_ssh(machine: Node, step: MakeStep, rem
     log = (tmp_path / "ssh.log").read_text()
     assert "StrictHostKeyChecking=no" in log
     assert "-l o'brien" in log
+
+
+@pytest.mark.parametrize("url", ["http://bob:MARK/rest@127.0.0.1:1/r.git", "https://bob:MA/RK@127.0.0.1/r.git"])
+def test_a_login_with_a_slash_is_refused_and_not_shown(machine: Node, step: MakeStep, path: Path, url: str) -> None:
+    """Where it ends nobody can tell: git would take its first part for the server (C5)."""
+    [error] = machine.do(git, step(git={"url": url, "path": str(path)}))
+    assert "stages.s[0].git.url: the login" in str(error)
+    assert "MA" not in str(error)
+
+
+def test_a_token_in_the_query_is_not_shown(machine: Node, step: MakeStep, path: Path) -> None:
+    [error] = machine.do(git, step(git={"url": "http://127.0.0.1:1/r.git?access_token=MARK", "path": str(path), "branch": "main"}))
+    assert "127.0.0.1:1/r.git" in str(error)
+    assert "MARK" not in str(error)

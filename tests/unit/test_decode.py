@@ -235,7 +235,7 @@ def test_anchors_are_the_latest_before_the_alias() -> None:
 def test_an_alias_without_an_anchor() -> None:
     [error] = errors("stages:\n  s: [*nope]\n")
     assert error.startswith("2:7: ")
-    assert "*nope" in error
+    assert "nope" not in error  # it may be a password without quotes (C5)
 
 
 def test_a_value_that_contains_itself() -> None:

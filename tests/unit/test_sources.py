@@ -73,7 +73,7 @@ def test_root_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     reader = Reader(Path("/"), step("c").encode(), {"http://h/x.yaml?a=b#c": step("d").encode()})
     assert names(load(["./d/", "./d/../d/01.yaml", "-", "http://h/x.yaml?a=b#c"], reader)) == [
-        "d/01.yaml:a", "R:b", "./d/../d/01.yaml:a", "<STDIN>:c", "http://h/x.yaml?a=b#c:d"]
+        "d/01.yaml:a", "R:b", "./d/../d/01.yaml:a", "<STDIN>:c", "http://h/x.yaml:d"]  # a query may be a token
     assert names(load(["."], reader)) == ["d/01.yaml:a", "R:b"]
 
 
