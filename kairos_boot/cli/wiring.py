@@ -121,8 +121,8 @@ def origin(sources: Sources) -> dict[str, object]:
 
     A unit is told from a login by its control group: a shell of somebody may have inherited any variable.
     """
+    from kairos_boot.shown import shown
     from kairos_boot.system.family import depth
-    from kairos_boot.system.urls import shown
 
     own = (sources.host.read("/proc/self/cgroup") or b"").decode("utf-8", "replace").strip().rpartition("/")
     unit = own[2] if own[2].endswith(".service") and "/user.slice" not in own[0] and "INVOCATION_ID" in os.environ else ""
