@@ -6,7 +6,6 @@ from kairos_boot.errors import KairosError
 from kairos_boot.records import record
 
 CLOUD_CONFIG_LINE = b"#cloud-config"
-GZIP = b"\x1f\x8b"
 CLOUD_CONFIG, SCRIPT = "text/cloud-config", "text/x-shellscript"
 HEADERS = (b"content-type:", b"mime-version:", b"from ", b"from:")
 """How a message of several parts begins."""
@@ -45,20 +44,14 @@ def read(raw: bytes, limit: int) -> UserData:
 
 def unpack(raw: bytes, limit: int) -> bytes:
     """Without gzip, where it is packed. KairosError: it is damaged or too large."""
-    if not raw.startswith(GZIP):
-        return raw
-    import zlib
+    from kairos_boot.gunzip import MAGIC, gunzip
 
-    packed = zlib.decompressobj(wbits=31)
+    if not raw.startswith(MAGIC):
+        return raw
     try:
-        content = packed.decompress(raw, limit + 1)
-    except zlib.error:
-        raise KairosError("the gzip data is damaged") from None
-    if len(content) > limit:
-        raise KairosError(f"unpacked it is larger than {limit} bytes")
-    if not packed.eof:
-        raise KairosError("the gzip data ends too early")
-    return content
+        return gunzip(raw, limit)
+    except ValueError as error:
+        raise KairosError(str(error)) from None
 
 
 def _parts(content: bytes, limit: int) -> UserData:

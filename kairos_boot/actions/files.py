@@ -66,6 +66,8 @@ class WriteFile:
     """Add the content unless the file already contains it (B12)."""
     make_parents: bool = True
     """Whether a missing directory is made, else it is an error."""
+    own_parents: bool = False
+    """Whether missing directories belong to an owner that is given by name, too (B12)."""
 
     def describe(self) -> str:
         """The path, size and mode; never the content."""
@@ -153,8 +155,8 @@ class WriteFile:
         mode = self.parent_mode
         if mode is None:
             mode = DIRECTORY_MODE if self.mode is None else self.mode | 0o100  # a directory that its owner cannot enter is of no use
-        numeric = self.owner.given and not isinstance(self.owner.user, str)
-        place.make_parents(mode, *((user, group) if numeric else (None, None)))
+        theirs = self.owner.given and (self.own_parents or not isinstance(self.owner.user, str))
+        place.make_parents(mode, *((user, group) if theirs else (None, None)))
 
 
 @record

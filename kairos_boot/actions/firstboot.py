@@ -7,6 +7,7 @@ import os
 from kairos_boot.actions.dotenv import parse
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import NOTHING, record
+from kairos_boot.system.scratch import PRIVATE, Scratch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,19 +64,11 @@ class FirstBoot:
         if HASH not in self.options:
             self._call(host, argv, stdin, {})
             return
-        directory = f"/run/kairos-boot-firstboot.{os.getpid()}"
-        here = host.path(directory)
-        os.makedirs(os.path.dirname(here), exist_ok=True)
-        os.mkdir(here, 0o700)
-        try:
-            fd = os.open(f"{here}/{CREDENTIAL}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400)
+        with Scratch(host, "firstboot", PRIVATE) as scratch:
+            fd = os.open(f"{scratch.here}/{CREDENTIAL}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400)
             with open(fd, "wb") as file:
                 file.write(self.options[HASH].encode())
-            self._call(host, argv, stdin, {"CREDENTIALS_DIRECTORY": directory})
-        finally:
-            for name in os.listdir(here):
-                os.unlink(f"{here}/{name}")
-            os.rmdir(here)
+            self._call(host, argv, stdin, {"CREDENTIALS_DIRECTORY": scratch.path})
 
     def _call(self, host: Host, argv: tuple[str, ...], stdin: bytes, env: Mapping[str, str]) -> None:
         try:

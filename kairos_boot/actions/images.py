@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+import tarfile
 
 from kairos_boot.errors import KairosError, reason
+from kairos_boot.gunzip import MAGIC, blocks
 from kairos_boot.records import record
 from kairos_boot.shown import masked, shown
+from kairos_boot.system.layers import UNREADABLE, unpack
+from kairos_boot.system.scratch import Scratch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from tarfile import TarInfo
+    from typing import IO
 
     from kairos_boot.system.host import Host
 
@@ -37,7 +43,7 @@ class UnpackImage:
         return f"unpack {shown(self.source)}{f' for {self.platform}' if self.platform else ''} over {self.target}"
 
     def would_change(self, host: Host) -> bool | None:
-        """Whether there is no target yet; else only unpacking tells."""
+        """Whether there is no target yet; else only unpacking tells. KairosError: a user leads root elsewhere (C12)."""
         if self.source.startswith("/"):
             host.place(self.source).close()
         with host.place(self.target) as place:
@@ -45,38 +51,34 @@ class UnpackImage:
 
     def apply(self, host: Host) -> bool:
         """Fetch, unpack, and remove what was fetched. KairosError: with skopeo's words, or what is wrong with the image."""
-        import shutil
-
         try:
-            source, is_image = resolve(host, self.source)
-            host.place(self.target).close()  # before anything is fetched
-        except OSError as error:
-            raise KairosError(f"cannot unpack {shown(self.source)} over {self.target}: {reason(error)}", self.where) from error
-        directory = f"{_room(host)}/kairos-boot-image.{os.getpid()}"
-        try:
-            digest = self._digest(host, source) if source.startswith("docker://") else ""
-            if digest and _marked(host, self) == digest:
-                return False
-            os.makedirs(host.path(directory), 0o700)
-            try:
-                layers = self._fetch(host, source, directory) if is_image else [_as_tar(host.path(source), host.path(directory))]
-                changed = self._unpack(host, layers)
-            finally:
-                shutil.rmtree(host.path(directory))
-            _mark(host, self, digest)
+            return self._apply(host)
         except OSError as error:
             raise KairosError(f"cannot unpack {shown(self.source)} over {self.target}: {reason(error)}", self.where) from error
         except KairosError as error:
             raise KairosError(error.message, self.where, error.hint) from error
+
+    def _apply(self, host: Host) -> bool:
+        for path in filter(lambda path: path.startswith("/"), (self.source, self.target)):
+            host.place(path).close()  # what cannot be is told before anything is fetched
+        source = registry(self.source)
+        digest = self._digest(host, source) if source.startswith("docker://") else ""
+        if digest and _marked(host, self) == digest:
+            return False
+        with Scratch(host, f"image-{_key(self).removeprefix(MARK)}") as scratch:
+            if source.startswith("/"):
+                source = local(host, source, scratch)
+            layers = [source] if source.startswith("/") else self._fetch(host, source, scratch)
+            with host.place(self.target) as place:
+                new = not place.is_directory
+                place.make_directory(0o755, None, None)
+                fd = place.open(os.O_DIRECTORY)
+            try:
+                changed = unpack(layers, fd) or new
+            finally:
+                os.close(fd)
+        _mark(host, self, digest)
         return changed
-
-    def _unpack(self, host: Host, layers: list[str]) -> bool:
-        from kairos_boot.system.layers import unpack
-
-        with host.place(self.target) as place:
-            new = not place.is_directory
-            place.make_directory(0o755, None, None)
-            return unpack(layers, place.path) or new
 
     def _skopeo(self, host: Host, *words: str) -> str:
         for attempt in range(self.retries + 1):
@@ -96,60 +98,99 @@ class UnpackImage:
 
         return sha256(self._skopeo(host, "inspect", "--raw", source).encode()).hexdigest()
 
-    def _fetch(self, host: Host, source: str, directory: str) -> list[str]:
+    def _fetch(self, host: Host, source: str, scratch: Scratch) -> list[str]:
         """Copy the image, its layers as plain tar files, and return these, the lowest first."""
         import json
 
         platform = zip(("--override-os", "--override-arch", "--override-variant"), self.platform.split("/") if self.platform else (), strict=False)
-        self._skopeo(host, *(word for pair in platform for word in pair), "copy", "--quiet", "--dest-decompress", source, f"dir:{directory}/image")
-        image = host.path(f"{directory}/image")
-        with open(f"{image}/manifest.json", encoding="utf-8") as file:
-            manifest = json.load(file)
-        if not isinstance(manifest.get("layers"), list):
-            raise KairosError(f"{shown(self.source)} has a manifest without layers, of schema version {manifest.get('schemaVersion')}")
-        return [f"{image}/{layer['digest'].partition(':')[2]}" for layer in manifest["layers"]]
+        self._skopeo(host, *(word for pair in platform for word in pair), "copy", "--quiet", "--dest-decompress", source, f"dir:{scratch.path}/image")
+        image = f"{scratch.here}/image"
+        try:
+            with open(f"{image}/manifest.json", encoding="utf-8") as file:
+                manifest = json.load(file)
+            return [f"{image}/{os.path.basename(layer['digest'].partition(':')[2])}" for layer in manifest["layers"]]
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise KairosError(f"{shown(self.source)} has a manifest that names no layers") from error
 
 
-def resolve(host: Host, source: str) -> tuple[str, bool]:
-    """What skopeo is asked for, or the path of a plain tree or tar file; and whether it is an image."""
-    if source.startswith(TRANSPORTS):
-        return source, True
-    if not source.startswith("/"):
-        name, at, digest = source.partition("@")
-        if at:  # a tag says nothing beside a digest, and skopeo refuses both
-            place, slash, last = name.rpartition("/")
-            name = f"{place}{slash}{last.partition(':')[0]}"
-        return f"docker://{name}{at}{digest}", True
-    host.place(source).close()  # a user who leads root to another source would have it copied (C12)
-    if host.is_directory(source):
-        kinds = (("oci-layout", "oci:"), ("version", "dir:"))
-        kind = next((transport for name, transport in kinds if host.exists(f"{source}/{name}")), "")
-    else:
-        kind = _archive(host, source)
-    return kind + source, bool(kind)
+def registry(source: str) -> str:
+    """What skopeo is asked for; a path stays one."""
+    if source.startswith(("/", *TRANSPORTS)):
+        return source
+    name, at, digest = source.partition("@")
+    if at:  # a tag says nothing beside a digest, and skopeo refuses both
+        place, slash, last = name.rpartition("/")
+        name = f"{place}{slash}{last.partition(':')[0]}"
+    return f"docker://{name}{at}{digest}"
 
 
-def _archive(host: Host, path: str) -> str:
-    """The transport that reads this tar file, or nothing if it is a plain one. KairosError: there is none."""
-    import tarfile
+def local(host: Host, source: str, scratch: Scratch) -> str:
+    """What is at the path *source*, read to its end: an image for skopeo, else the path of a plain tar file."""
+    with host.place(source) as place:
+        if place.status is None:
+            raise KairosError(f"cannot read {source}: No such file or directory")
+        if place.is_directory:
+            kinds = (("oci-layout", "oci:"), ("version", "dir:"))
+            kind = next((transport for name, transport in kinds if host.exists(f"{source}/{name}")), "")
+            return kind + source if kind else _as_tar(place.path, scratch.here)
+        if not place.is_file:
+            raise KairosError(f"cannot read {source}: it is neither a directory nor a regular file")
+        with open(place.open(), "rb") as file:
+            packed = _unpacked(file)
+            path, here = (f"{scratch.path}/plain.tar", f"{scratch.here}/plain.tar") if packed else (source, place.path)
+            if packed:
+                _keep(packed, here, source)
+    kind = _archive(here, source)
+    return kind + path if kind else here
 
+
+def _unpacked(file: IO[bytes]) -> Iterator[bytes] | None:
+    """The content of a compressed file; None: it is not compressed."""
+    start = file.read(6)
+    file.seek(0)
+    if start.startswith(MAGIC):
+        return blocks(file.read)
+    if start.startswith(b"BZh"):
+        import bz2
+
+        return _reads(bz2.BZ2File(file))
+    if start.startswith(b"\xfd7zXZ\0"):
+        import lzma
+
+        return _reads(lzma.LZMAFile(file))
+    return None
+
+
+def _reads(file: IO[bytes]) -> Iterator[bytes]:
+    while block := file.read(1 << 18):
+        yield block
+
+
+def _keep(packed: Iterator[bytes], path: str, source: str) -> None:
+    """Write what is unpacked to a file. KairosError: it is damaged, or ends too early."""
+    with open(path, "xb") as plain:
+        while True:
+            try:
+                block = next(packed, b"")
+            except Exception as error:  # zlib, bz2 and lzma raise errors of many kinds, OSError among them
+                raise KairosError(f"{source} cannot be read: {error}", hint="copy it again: it is damaged or cut off") from error
+            if not block:
+                return
+            plain.write(block)
+
+
+def _archive(path: str, source: str) -> str:
+    """The transport that reads this tar file, or nothing if it is a plain one. KairosError: it is none."""
     try:
-        with tarfile.open(host.path(path)) as tar:
+        with tarfile.open(path, "r:", errors="surrogateescape") as tar:
             names = {member.name.removeprefix("./") for member in tar}
-    except OSError as error:
-        raise KairosError(f"cannot read {path}: {reason(error)}") from error
-    except tarfile.TarError as error:
-        raise KairosError(f"{path} is no tar file: {error}") from error
+    except UNREADABLE as error:
+        raise KairosError(f"{source} cannot be read: no tar file, or a damaged one ({error})") from error
     return "oci-archive:" if "oci-layout" in names else "docker-archive:" if "manifest.json" in names else ""
 
 
 def _as_tar(path: str, directory: str) -> str:
-    """A plain tar file as it is; a tree as a tar file, extended attributes included."""
-    import tarfile
-
-    if not os.path.isdir(path):
-        return path
-
+    """A tree as a tar file, extended attributes included."""
     def attributes(member: TarInfo) -> TarInfo:
         file = os.path.join(path, member.name)
         member.pax_headers = {XATTR + name: os.getxattr(file, name, follow_symlinks=False).decode("utf-8", "surrogateescape")
@@ -162,12 +203,6 @@ def _as_tar(path: str, directory: str) -> str:
     return f"{directory}/tree.tar"
 
 
-def _room(host: Host) -> str:
-    """Where large files are put for a while: not in memory, if persistent storage is mounted (G7)."""
-    named = os.environ.get("TMPDIR", "")
-    return named or ("/usr/local/tmp" if os.path.ismount(host.path("/usr/local")) else "/tmp")
-
-
 def _key(image: UnpackImage) -> str:
     from hashlib import sha256
 
@@ -176,7 +211,12 @@ def _key(image: UnpackImage) -> str:
 
 def _marked(host: Host, image: UnpackImage) -> str:
     try:
-        return os.getxattr(host.real(image.target), _key(image)).decode("ascii", "replace")
+        with host.place(image.target) as place:
+            fd = place.open()
+        try:
+            return os.getxattr(fd, _key(image)).decode("ascii", "replace")
+        finally:
+            os.close(fd)
     except OSError:
         return ""
 
@@ -184,6 +224,11 @@ def _marked(host: Host, image: UnpackImage) -> str:
 def _mark(host: Host, image: UnpackImage, digest: str) -> None:
     if digest and _marked(host, image) != digest:
         try:
-            os.setxattr(host.real(image.target), _key(image), digest.encode())
+            with host.place(image.target) as place:
+                fd = place.open()
+            try:
+                os.setxattr(fd, _key(image), digest.encode())
+            finally:
+                os.close(fd)
         except OSError:
             pass  # a file system without attributes: the image is fetched at each run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kairos_boot.actions.base import Invalid
-from kairos_boot.actions.files import Owner, WriteFile, is_private
+from kairos_boot.actions.files import DIRECTORY_MODE, Owner, WriteFile, is_private
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ def _plan(step: Step, facts: Facts, *, deferred: bool) -> Iterator[Action]:
         if not file.path.startswith("/"):
             yield Invalid(step.where(KEY, index, "path"), f"not an absolute path: {file.path!r}", "begin it with /")
             continue
+        if file.path.endswith("/"):
+            yield Invalid(step.where(KEY, index, "path"), f"a file's path does not end in a slash: {file.path!r}", "name the file, or use `directories`")
+            continue
         try:
             content = decode(file.content, file.encoding)
         except ValueError as error:
@@ -43,7 +46,8 @@ def _plan(step: Step, facts: Facts, *, deferred: bool) -> Iterator[Action]:
         if b"{{" in content:  # without a given mode the file may keep one that is private
             text = facts.render(content.decode("utf-8", "surrogateescape"), step.where(KEY, index, "content"), secret=secret or file.permissions is None)
             content = text.encode("utf-8", "surrogateescape")
-        yield WriteFile(file.path, content, file.permissions, owner(file), secret=secret, where=where, append=file.append)
+        yield WriteFile(file.path, content, file.permissions, owner(file), secret=secret, where=where, append=file.append,
+                        parent_mode=DIRECTORY_MODE if step.classic else None, own_parents=file.defer)
 
 
 def owner(file: File) -> Owner:
@@ -62,10 +66,7 @@ def decode(content: str, encoding: str) -> bytes:
 
         raw = a2b_base64(raw.replace(b"\n", b"").replace(b"\r", b""), strict_mode=True)
     if encoding in ("gz", "gzip", "gz+base64", "gzip+base64", "gz+b64", "gzip+b64"):
-        import zlib
+        from kairos_boot.gunzip import gunzip
 
-        try:
-            raw = zlib.decompress(raw, wbits=31)
-        except zlib.error as error:
-            raise ValueError(str(error)) from error
+        raw = gunzip(raw)
     return raw

@@ -36,8 +36,8 @@ def replace_file(place: Place, content: bytes, mode: int, user: int, group: int)
     sync_place(place)
 
 
-def beside(name: str, ending: str = "new") -> str:
-    """The name of the temporary file for what is to be called *name*."""
+def beside(name: str, ending: str = "kairos-new") -> str:
+    """The name of the temporary file for what is to be called *name*: one that is nobody else's, and always the same."""
     return f".{os.fsdecode(os.fsencode(name)[:200])}.{ending}"
 
 

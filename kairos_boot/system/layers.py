@@ -13,34 +13,79 @@ import stat
 import tarfile
 
 from kairos_boot.errors import KairosError
+from kairos_boot.system.atomic import beside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import IO
 
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
+UNREADABLE = (tarfile.TarError, ValueError, OverflowError, EOFError, RecursionError, MemoryError)
+"""What the archive's reader raises when there is something wrong with an archive."""
+NOBODY, LAST_TIME = 0xFFFFFFFF, 1 << 62
 XATTR = "SCHILY.xattr."
 """What GNU and BSD tar put before the name of an extended attribute."""
 
 
-def unpack(layers: Sequence[str], directory: str) -> bool:
-    """Lay the tar files *layers*, the lowest first, over *directory*; True if something changed. KairosError: a tar file is none."""
-    tree = _Tree(directory)
-    for number in reversed(range(len(layers))):
+def unpack(layers: Sequence[str], directory: int) -> bool:
+    """Lay the tar files *layers*, the lowest first, over the open *directory*; True if something changed.
+
+    All of them are read before the first is laid down (C9). KairosError: one cannot be read.
+    """
+    for number, layer in enumerate(layers, 1):
         try:
-            with tarfile.open(layers[number], errors="surrogateescape") as tar:
+            with _open(layer) as tar:
+                _check(tar)
+        except UNREADABLE as error:
+            raise KairosError(f"{_which(number, layers)} cannot be read: {error}") from error
+        except KairosError as error:
+            raise KairosError(f"{_which(number, layers)} cannot be used: {error.message}") from error
+    tree = _Tree(directory)
+    try:
+        for number in reversed(range(len(layers))):
+            with _open(layers[number]) as tar:
                 tree.add(tar, number)
-        except tarfile.TarError as error:
-            raise KairosError(f"layer {number + 1} of {len(layers)} cannot be read: {error}") from error
-    tree.finish()
+        tree.finish()
+    except UNREADABLE as error:
+        raise KairosError(f"the image cannot be unpacked: {error}") from error
+    finally:
+        tree.close()
     return tree.changed
 
 
-class _Tree:
-    """The target, and what upper layers said about each path."""
+def _which(number: int, layers: Sequence[str]) -> str:
+    return "the archive" if len(layers) == 1 else f"layer {number} of {len(layers)}"
 
-    def __init__(self, root: str) -> None:
+
+def _open(layer: str) -> tarfile.TarFile:
+    return tarfile.open(layer, "r:", errors="surrogateescape")
+
+
+def _check(tar: tarfile.TarFile) -> None:
+    """Read every header to the end. ValueError: a number that no file can have. KairosError: a path or a link that leads out of it."""
+    links = []
+    for member in tar:
+        _normal(member.name)
+        if "\0" in member.name + member.linkname + "".join(member.pax_headers):
+            raise ValueError("a name holds a NUL character")
+        if not (0 <= member.uid < NOBODY and 0 <= member.gid < NOBODY and abs(member.mtime) < LAST_TIME and 0 <= member.size < LAST_TIME):
+            raise ValueError(f"the owner, time or size of {member.name!r} is out of range")
+        if member.ischr() or member.isblk():
+            os.makedev(member.devmajor, member.devminor)
+        if member.islnk():
+            links.append(member)
+    for member in links:
+        _linked(tar, member)
+
+
+class _Tree:
+    """The target, and what upper layers said about each path.
+
+    Each path is used below the descriptor of its directory, so that a directory swapped for a link meanwhile leads nowhere.
+    """
+
+    def __init__(self, root: int) -> None:
         self.root = root
         self.changed = False
         self.given: dict[str, tuple[bool, int]] = {"": (True, -1)}
@@ -48,6 +93,13 @@ class _Tree:
         self.gone: set[str] = set()
         self.opaque: set[str] = set()
         self.directories: dict[str, tarfile.TarInfo] = {}
+        self._parents: dict[str, int] = {}
+
+    def close(self) -> None:
+        """Let go of the directories."""
+        for fd in self._parents.values():
+            os.close(fd)
+        self._parents = {}
 
     def add(self, tar: tarfile.TarFile, number: int) -> None:
         gone, opaque = set(), set()
@@ -76,40 +128,73 @@ class _Tree:
     def _put(self, tar: tarfile.TarFile, member: tarfile.TarInfo, name: str, number: int) -> None:
         if not member.isdir() and self.given.get(name, (False, 0))[0]:
             return  # an upper layer has files below it
-        self._directory(name.rpartition("/")[0])
+        path = self._path(name)
         self.given[name] = (member.isdir(), number)
-        path = f"{self.root}/{name}"
         if member.isdir():
             self._directory(name)
             self.directories[name] = member
         elif member.issym():
             self._symlink(member, path)
         elif member.islnk() and self.given.get(_normal(member.linkname)) == (False, number):
-            self._link(f"{self.root}/{_normal(member.linkname)}", path)
+            self._link(self._path(_normal(member.linkname)), path)
         elif member.isreg() or member.islnk():
             self._file(tar, member, path)
         elif member.ischr() or member.isblk() or member.isfifo():
             self._node(member, path)
 
-    def _directory(self, name: str) -> None:
-        """Make sure that a path below the root is a directory, and each above it."""
-        path = self.root
-        for part in filter(None, name.split("/")):
-            path += f"/{part}"
-            self.given.setdefault(path[len(self.root) + 1:], (True, -1))
-            now = _lstat(path)
-            if now is None or not stat.S_ISDIR(now.st_mode):
-                if now is not None:
-                    os.unlink(path)
-                os.mkdir(path, 0o755)
-                self.changed = True
+    def _path(self, name: str) -> str:
+        """Where a path below the root lies, its directories made; good until the next but one is asked for."""
+        parent, _, base = name.rpartition("/")
+        return f"/proc/self/fd/{self._directory(parent)}/{base}"
 
-    def _clear(self, path: str) -> None:
-        """Make way for something that is no directory."""
+    def _directory(self, name: str) -> int:
+        """Make sure that a path below the root is a directory, and each above it; its descriptor."""
+        if name in self._parents:
+            return self._parents[name]
+        fd = os.dup(self.root)
+        try:
+            above = ""
+            for part in filter(None, name.split("/")):
+                above = f"{above}/{part}".lstrip("/")
+                self.given.setdefault(above, (True, -1))
+                fd = self._below(fd, part)
+        except BaseException:
+            os.close(fd)
+            raise
+        if len(self._parents) > 1:
+            os.close(self._parents.pop(next(iter(self._parents))))
+        self._parents[name] = fd
+        return fd
+
+    def _below(self, directory: int, name: str) -> int:
+        """Go down one directory, made if it is none; the one above is closed."""
+        now = _lstat(f"/proc/self/fd/{directory}/{name}")
+        if now is None or not stat.S_ISDIR(now.st_mode):
+            if now is not None:
+                os.unlink(name, dir_fd=directory)
+            os.mkdir(name, 0o755, dir_fd=directory)
+            self.changed = True
+        fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+        os.close(directory)
+        return fd
+
+    def _replace(self, path: str, make: Callable[[str], None]) -> None:
+        """Make something beside *path* and put it in its place; nothing is left of it if that fails."""
         self.changed = True
         now = _lstat(path)
         if now is not None and stat.S_ISDIR(now.st_mode):
             shutil.rmtree(path)
+        head, _, base = path.rpartition("/")
+        temporary = f"{head}/{beside(base)}"
+        if _lstat(temporary) is not None:
+            os.unlink(temporary)
+        try:
+            make(temporary)
+            os.rename(temporary, path)
+        except BaseException:
+            if _lstat(temporary) is not None:
+                os.unlink(temporary)
+            raise
 
     def _file(self, tar: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
         source = _linked(tar, member) if member.islnk() else member
@@ -117,31 +202,29 @@ class _Tree:
         like = now is not None and stat.S_ISREG(now.st_mode) and now.st_size == source.size and _same(now, source) and _same_attributes(path, source)
         if like and _equal(tar, source, path):
             return
-        self._clear(path)
-        temporary = _beside(path)
-        with open(temporary, "xb") as new, _content(tar, source) as stored:
-            shutil.copyfileobj(stored, new)
-        self._complete(temporary, source)
-        os.rename(temporary, path)
+
+        def make(new: str) -> None:
+            with open(new, "xb") as file, _content(tar, source) as stored:
+                shutil.copyfileobj(stored, file)
+            self._complete(new, source)
+
+        self._replace(path, make)
 
     def _symlink(self, member: tarfile.TarInfo, path: str) -> None:
         now = _lstat(path)
         if now is not None and stat.S_ISLNK(now.st_mode) and os.readlink(path) == member.linkname and (now.st_uid, now.st_gid) == (member.uid, member.gid):
             return
-        self._clear(path)
-        temporary = _beside(path)
-        os.symlink(member.linkname, temporary)
-        os.lchown(temporary, member.uid, member.gid)
-        os.rename(temporary, path)
+
+        def make(new: str) -> None:
+            os.symlink(member.linkname, new)
+            os.lchown(new, member.uid, member.gid)
+
+        self._replace(path, make)
 
     def _link(self, target: str, path: str) -> None:
         now = _lstat(path)
-        if now is not None and os.path.samestat(now, os.lstat(target)):
-            return
-        self._clear(path)
-        temporary = _beside(path)
-        os.link(target, temporary, follow_symlinks=False)
-        os.rename(temporary, path)
+        if now is None or not os.path.samestat(now, os.lstat(target)):
+            self._replace(path, lambda new: os.link(target, new, follow_symlinks=False))
 
     def _node(self, member: tarfile.TarInfo, path: str) -> None:
         kind = stat.S_IFIFO if member.isfifo() else stat.S_IFCHR if member.ischr() else stat.S_IFBLK
@@ -149,23 +232,24 @@ class _Tree:
         now = _lstat(path)
         if now is not None and stat.S_IFMT(now.st_mode) == kind and now.st_rdev == device and _same(now, member, times=False):
             return
-        self._clear(path)
-        temporary = _beside(path)
-        os.mknod(temporary, kind | 0o600, device)
-        self._complete(temporary, member)
-        os.rename(temporary, path)
+
+        def make(new: str) -> None:
+            os.mknod(new, kind | 0o600, device)
+            self._complete(new, member)
+
+        self._replace(path, make)
 
     def _complete(self, path: str, member: tarfile.TarInfo) -> None:
         os.chown(path, member.uid, member.gid)
         os.chmod(path, member.mode & 0o7777)
         for name, value in _attributes(member):
-            os.setxattr(path, name, value)
+            os.setxattr(path, name, value, follow_symlinks=False)
         os.utime(path, (member.mtime, member.mtime))
 
     def finish(self) -> None:
         """Give directories their modes, owners and times, the deepest first: writing below changed them."""
         for name in sorted(self.directories, key=lambda name: name.count("/"), reverse=True):
-            path, member = f"{self.root}/{name}", self.directories[name]
+            path, member = self._path(name), self.directories[name]
             now = os.lstat(path)
             if not _same(now, member, times=False) or not _same_attributes(path, member):
                 self.changed = True
@@ -202,17 +286,9 @@ def _attributes(member: tarfile.TarInfo) -> list[tuple[str, bytes]]:
 
 def _same_attributes(path: str, member: tarfile.TarInfo) -> bool:
     try:
-        return all(os.getxattr(path, name) == value for name, value in _attributes(member))
+        return all(os.getxattr(path, name, follow_symlinks=False) == value for name, value in _attributes(member))
     except OSError:
         return False
-
-
-def _beside(path: str) -> str:
-    """A name for what is to be renamed to *path*; what an interrupted run left there goes."""
-    name = f"{os.path.dirname(path)}/.{os.path.basename(path)[:200]}.{os.getpid()}.new"
-    if _lstat(name) is not None:
-        os.unlink(name)
-    return name
 
 
 def _linked(tar: tarfile.TarFile, member: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -167,9 +167,9 @@ def test_a_write_that_fails_changes_nothing(node: Node, step: MakeStep) -> None:
         node.put(path, content)
     node.put("/etc/.pwd.lock")
     before = sorted(os.listdir(f"{node.root}/etc"))
-    os.mkdir(f"{node.root}/etc/.gshadow.new")  # where the new file would be prepared
+    os.mkdir(f"{node.root}/etc/.gshadow.kairos-new")  # where the new file would be prepared
     with pytest.raises(KairosError, match="gshadow"):
         next(iter(users.plan(step(users={"ada": {"no_create_home": True}}), Facts()))).apply(node)
-    os.rmdir(f"{node.root}/etc/.gshadow.new")
+    os.rmdir(f"{node.root}/etc/.gshadow.kairos-new")
     assert sorted(os.listdir(f"{node.root}/etc")) == before
     assert {path: node.text(path) for path in TREE} == TREE

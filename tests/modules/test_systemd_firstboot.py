@@ -53,7 +53,7 @@ def test_passwords_are_in_no_argument_and_no_text(host: Node, step: MakeStep, re
     assert [call.argv[1:] for call in recorder.calls] == [("--root-password-file=/dev/stdin",), ("--prompt-root-password",)]
     assert recorder.calls[0].stdin == b"hunter2\n"
     assert "CREDENTIALS_DIRECTORY" in recorder.calls[1].env
-    assert os.listdir(host.root + "/run") == []
+    assert os.listdir(host.root + "/run/kairos-boot") == []
 
 
 @needs_tool

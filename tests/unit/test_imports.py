@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 TOP = Path(__file__).parents[2] / "kairos_boot"
-ALWAYS = {"errors", "nearest", "records", "shown"}
+ALWAYS = {"errors", "gunzip", "nearest", "records", "shown"}
 BELOW = {
     "cli": {"reports", "lifecycle", "boot", "node", "stages", "modules", "actions", "loading", "cloudconfig", "template", "system", "facts"},
     "reports": {"stages", "cloudconfig"},
@@ -24,6 +24,7 @@ BELOW = {
     "system": set(),
     "facts": {"cloudconfig", "template"},
     "errors": set(),
+    "gunzip": set(),
     "nearest": set(),
     "records": set(),
     "shown": set(),

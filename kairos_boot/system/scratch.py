@@ -1,0 +1,94 @@
+"""Room for what is needed for a while, in a directory that root alone enters; what a cut run left there goes first (C13, G7)."""
+
+from __future__ import annotations
+
+import os
+import stat
+from _thread import LockType, allocate_lock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kairos_boot.system.host import Host
+    from kairos_boot.system.place import Place
+
+NAME = ".kairos-boot"
+PRIVATE = "/run/kairos-boot"
+"""For what is small: it is memory."""
+_busy: dict[str, LockType] = {}
+"""Steps that overlap and do the same wait for each other."""
+
+
+class Scratch:
+    """An empty directory for the work called *name*: `path` is where the node's programs find it, `here` where it lies for us.
+
+    It is in *room*, or where there is room for large files.
+    """
+
+    def __init__(self, host: Host, name: str, room: str = "") -> None:
+        self.host, self.name = host, name
+        self.path = f"{room or f'{_room(host)}/{NAME}'}/{name}"
+        self.here = ""
+        self._lock = _busy.setdefault(name, allocate_lock())
+
+    def __enter__(self) -> Scratch:
+        """Make it. OSError: it cannot be."""
+        self._lock.acquire()
+        try:
+            _make_private(self.host, os.path.dirname(self.path))
+            with self.host.place(self.path) as place:
+                self.here = place.path
+                _remove(place)
+                os.mkdir(self.name, 0o700, dir_fd=place.directory)
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove it with all that is in it."""
+        try:
+            with self.host.place(self.path) as place:
+                _remove(place)
+        finally:
+            self._lock.release()
+
+
+def _room(host: Host) -> str:
+    """Not in memory, if persistent storage is mounted (G7)."""
+    named = os.environ.get("TMPDIR", "")
+    return named if named.startswith("/") else "/usr/local/tmp" if os.path.ismount(host.path("/usr/local")) else "/tmp"
+
+
+def _make_private(host: Host, path: str) -> None:
+    """Make the directory at *path* ours and 0700. In /tmp anybody may have taken its name: what is not ours is moved out of the way."""
+    with host.place(path, follow=False) as place:
+        now = place.status
+        if now is not None and not (stat.S_ISDIR(now.st_mode) and now.st_uid == os.geteuid()):
+            number = 0
+            while _exists(aside := f"{NAME}.of-user-{now.st_uid}.{number}", place.directory):
+                number += 1
+            os.rename(place.name, aside, src_dir_fd=place.directory, dst_dir_fd=place.directory)
+            place.status = None
+        place.make_parents(0o755, None, None)
+        place.make_directory(0o700, os.geteuid(), os.getegid())
+        place.own(None, None, 0o700)
+
+
+def _exists(name: str, directory: int) -> bool:
+    try:
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _remove(place: Place) -> None:
+    if place.status is None:
+        return
+    if place.is_directory:
+        import shutil
+
+        shutil.rmtree(place.name, dir_fd=place.directory)
+    else:
+        os.unlink(place.name, dir_fd=place.directory)
+    place.status = None
