@@ -104,9 +104,10 @@ class Builder:
         line = fstab.Line(fstab.device(part), place, fstype, ("rw", *fstab.waiting(self.cmdline.oem_seconds)))
         return self.do(root.Part(Mount(part.node, f"{self.sysroot}{place}", fstype, ("rw",)), "/oem", place, root.VOLUME, line))
 
-    def _find(self, what: str, where: str, find: Callable[[list[Partition]], Partition | None], seconds: float) -> Partition | None:
+    def _find(self, what: str, where: str, find: Callable[[list[Partition]], Partition | None], seconds: float, *, anywhere: bool = False) -> Partition | None:
+        """The partition *what*, waited for; unless it may be *anywhere*, its disk is there and waiting for others is in vain."""
         try:
-            part = self.devices.wait(find, seconds, self.disk.disk)
+            part = self.devices.wait(find, seconds, "" if anywhere else self.disk.disk)
         except KairosError as error:
             self.report.missing(what, where, error)
             return None
@@ -129,11 +130,9 @@ class Builder:
         found = {volume.spec: self._volume(volume.spec, volume.path, seconds) for volume in layout.volumes}
         wanted = parts.all(found, seconds)
         mounted = [part for part in self.parts if part.where != root.BASE]
-        if memory and parts.store and not parts.held and not any(root.holds(part.place, parts.store) for part in mounted):
-            parts.problems.append((parts.store, f"no volume holds {parts.store}: persistent directories are kept in memory until the node is switched off"))
-        plan = order.arrange(wanted, parts.store, mounted, self._in_image, memory=memory)
+        plan = order.arrange(wanted, parts.store, mounted, self._in_image, memory=memory, told=parts.held)
         for where, text in (*parts.problems, *plan.problems):
-            self.report.missing("the layout", where, KairosError(text))
+            self.report.missing("the layout", where, KairosError(text, hint=order.REMEDY))
         for _, text in plan.warnings:
             self.report.warn(text)
         for _, text in plan.notes:
@@ -168,7 +167,8 @@ class Builder:
         return device is None
 
     def _volume(self, spec: str, where: str, seconds: float) -> Partition | None:
-        return self._find(spec, where, lambda parts: find_spec(parts, self.disk.disk, spec), seconds)
+        ours = spec.partition("=")[2].startswith("COS_")
+        return self._find(spec, where, lambda parts: find_spec(parts, self.disk.disk, spec), seconds, anywhere=not ours)
 
     def _in_step(self, parts: Sequence[Part], store: str) -> list[Part]:
         """Bring the persistent directories of *parts* in step with the image, and return what is to be mounted, each bound from where its
@@ -236,6 +236,9 @@ class Builder:
     def do(self, part: Part, *, shown: bool = True) -> bool:
         """Make one mount and remember it. FatalError: the node cannot boot without it."""
         if part.where != root.BASE and not self._make(part):
+            return False
+        if part.needless:
+            self.report.log(6, part.needless, kind="part")
             return False
         if isinstance(part.action, Bind) and not os.path.isdir(part.action.source):
             self.report.missing(part.what, part.where, KairosError(f"{part.where} is not persistent: its directory could not be made"))

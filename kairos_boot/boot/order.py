@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from kairos_boot.boot.root import Part
 
+REMEDY = "change RW_PATHS, VOLUMES or PERSISTENT_STATE_PATHS of /run/cos/cos-layout.env in a step of stage rootfs"
+
 
 @record
 class Plan:
@@ -31,12 +33,13 @@ class Plan:
     problems: tuple[tuple[str, str], ...] = ()
 
 
-def arrange(parts: Iterable[Part], store: str, mounted: Sequence[Part], is_directory: Callable[[str], bool], *, memory: bool) -> Plan:
+def arrange(parts: Iterable[Part], store: str, mounted: Sequence[Part], is_directory: Callable[[str], bool], *, memory: bool, told: bool = False) -> Plan:
     """The plan of *parts*. *store* is where the persistent directories lie, *mounted* what is mounted below the root already, and
-    *memory* whether the layers are kept there. *is_directory* looks into the image.
+    *memory* whether the layers are kept there. *is_directory* looks into the image. *told* is whether it is known already that a volume
+    for the store is missing.
     """
     order = _Order(store, mounted, is_directory, memory=memory)
-    order.add(order.winners(order.harmless(list(parts))))
+    order.add(order.winners(order.harmless(list(parts), told=told)))
     first = tuple(part for part in order.done if holds(part.place, store))
     return Plan(first, tuple(part for part in order.done if part not in first), tuple(order.notes), tuple(order.warnings), tuple(order.problems))
 
@@ -44,18 +47,36 @@ def arrange(parts: Iterable[Part], store: str, mounted: Sequence[Part], is_direc
 class _Order:
     def __init__(self, store: str, mounted: Sequence[Part], is_directory: Callable[[str], bool], *, memory: bool) -> None:
         self.store, self.mounted, self.is_directory, self.memory = store, mounted, is_directory, memory
+        self.kept = True
+        """Whether the store outlives the boot."""
         self.done: list[Part] = []
+        self.stacked: set[str] = set()
+        """Places of layers that lie on a layer: the kernel stacks no third one."""
         self.notes: list[tuple[str, str]] = []
         self.warnings: list[tuple[str, str]] = []
         self.problems: list[tuple[str, str]] = []
 
-    def harmless(self, parts: list[Part]) -> list[Part]:
-        """Without what would hide the store of the persistent directories, or be part of it."""
+    def harmless(self, parts: list[Part], *, told: bool) -> list[Part]:
+        """Without what would hide the store of the persistent directories, or be part of it; without them, if it cannot be written."""
         if not self.store:
             return parts
-        holders = [part.place for part in (*parts, *self.mounted) if part.kind == VOLUME and holds(part.place, self.store)]
-        holder = max(holders, key=len, default="")
-        return [part for part in parts if not self._hides(part, holder)]
+        others = [part for part in parts if part.kind != PERSISTENT]
+        trial = _Order("", self.mounted, self.is_directory, memory=self.memory)
+        trial.add(trial.winners(others))
+        volumes = [part for part in (*self.mounted, *trial.done) if part.kind == VOLUME and holds(part.place, self.store)]
+        holder = max(volumes, key=lambda part: len(part.place), default=None) or trial.above(self.store)
+        if holder is None or holder.kind == READ_ONLY:
+            self.problems.append((self.store, f"nothing is persistent: {self.store}, where it would be kept, is read-only"))
+            return others
+        self.kept = holder.kind == VOLUME or (holder.kind == LAYER and not self.memory)
+        if not self.kept and not told:
+            self.problems.append((self.store, f"nothing is persistent: no volume holds {self.store}, so what is written there is kept in memory"))
+        return [part for part in parts if not self._hides(part, holder.place if holder.kind == VOLUME else "")]
+
+    def above(self, place: str) -> Part | None:
+        """The deepest mount that holds *place*."""
+        found = (part for part in (*self.mounted, *self.done) if holds(part.place, place) and not part.needless)
+        return max(found, key=lambda part: len(part.place), default=None)
 
     def _hides(self, part: Part, holder: str) -> bool:
         inside = part.place != self.store and holds(self.store, part.place)
@@ -80,30 +101,34 @@ class _Order:
         return [part for part in parts if taken[part.place] is part]
 
     def add(self, parts: list[Part]) -> None:
-        """Parents first; what its parent makes needless or impossible is left out."""
+        """Parents first; of what its parent makes needless only the directory is made, what it makes impossible is left out."""
         for part in sorted(parts, key=lambda part: parents_first(part.place)):
-            above = max((p for p in (*self.mounted, *self.done) if holds(p.place, part.place)), key=lambda p: len(p.place), default=None)
+            above = self.above(part.place)
             if above is None and not self.is_directory(part.place):
                 told = self.problems if part.kind in (READ_ONLY, VOLUME) else self.warnings
                 told.append((part.where, f"{part.where} is no directory of the image, which is read-only: it is left out"))
             elif part.kind == LAYER and above is not None and self._ephemeral(above):
-                self.notes.append((part.where, f"{_named(part)} is left out: {above.where} is writable with all below it"))
+                self.done.append(replace(part, needless=f"{_named(part)} is left out: {above.where} is writable with all below it"))
+            elif part.kind == PERSISTENT and above is not None and above.kind == VOLUME and not self.kept:
+                self.done.append(replace(part, needless=f"{_named(part)} is left out: {_named(above)} is more lasting"))
             else:
                 self.done.append(self._below(part, above))
 
     def _ephemeral(self, part: Part) -> bool:
         """Whether a layer inside *part* changes nothing; a disk that holds layers has a store for each."""
-        return part.kind == MEMORY or (part.kind == LAYER and self.memory)
+        return (self.memory and part.kind in (MEMORY, LAYER)) or part.place in self.stacked
 
     def _below(self, part: Part, above: Part | None) -> Part:
-        if above is None or above.kind in (MEMORY, LAYER):
+        if above is None:
             return part
+        if part.kind == above.kind == LAYER:
+            self.stacked.add(part.place)
         behind = ""
         if part.kind == PERSISTENT and above.kind == PERSISTENT:
             behind = f"{self.store}/{above.name}.bind{part.place[len(above.place):]}"
         elif part.kind == PERSISTENT and above.kind == VOLUME:
             behind = part.place
-        below: Part = replace(part, fatal=False, behind=behind)  # the root works without what lies in a file system of its own
+        below: Part = replace(part, fatal=False, behind=behind)  # what lies in another mount is not the image's, and the root works without it
         return below
 
 

@@ -43,6 +43,8 @@ class Part:
     """The name of a persistent directory's store and manifest."""
     behind: str = ""
     """What its place is part of without it and is persistent, too: a path of the node."""
+    needless: str = ""
+    """Why its directory is all that is needed."""
     instead: Part | None = None
     """What is mounted where this fails."""
 

@@ -32,7 +32,9 @@ def make_file_system(path: str, label: str, source: str = "", mib: int = 16) -> 
 class Node:
     """The parts of a boot. Attached loop devices go with `close`."""
 
-    def __init__(self, home: str, *, persistent: bool = True, oem: bool = True, env: str = "", tree: dict[str, str] | None = None) -> None:
+    def __init__(self, home: str, *, persistent: bool = True, oem: bool = True, env: str = "", tree: dict[str, str] | None = None,
+                 furnish: Callable[[str], None] | None = None) -> None:
+        self.furnish = furnish
         self.home, self.sysroot, self.run = home, f"{home}/sysroot", f"{home}/ram"
         os.makedirs(self.run)
         self.env = env
@@ -55,6 +57,8 @@ class Node:
             os.makedirs(os.path.dirname(f"{folder}/{path}"), exist_ok=True)
             with open(f"{folder}/{path}", "w", encoding="utf-8") as file:
                 file.write(text)
+        if self.furnish:
+            self.furnish(folder)
         return make_file_system(f"{self.home}/{name}", "COS_ACTIVE", folder)
 
     def boot(self) -> None:

@@ -249,3 +249,76 @@ finally:
     node.close()
 """)
     assert told == [True, "/dev/disk/by-label/COS_ACTIVE / auto rw 0 0"]
+
+
+def test_a_persistent_partition_that_cannot_be_mounted_is_stood_in_for_like_a_missing_one(unshared: Callable[..., Any]) -> None:
+    """Host keys and homes can be written in such a boot, and what failed is told once (D3)."""
+    told = unshared(SHIPPED + """
+node = Node(home, env=ENV)
+try:
+    with open(node.home + "/vda-COS_PERSISTENT", "r+b") as file:
+        file.write(bytes(1 << 20))
+    builder = node.lay()
+    tell({"failed": builder.report.failed, "results": node.results(), "home": node.put("/home/x", "x"), "keys": node.put("/etc/ssh/key", "x")})
+finally:
+    node.close()
+""")
+    assert told["failed"] == 1
+    assert (told["home"], told["keys"]) == (True, True)
+
+
+def test_a_users_link_on_the_persistent_partition_leads_no_mount_astray(unshared: Callable[..., Any]) -> None:
+    """Links of the image are followed; one below a mount may be anybody's (C12)."""
+    told = unshared(SHIPPED + """
+node = Node(home, env=ENV.replace("/srv", "/srv /usr/local/scratch"))
+try:
+    mounts.mount(node.partitions_[1].node, "/mnt", "ext4")
+    os.symlink("/etc/ssh", "/mnt/scratch")
+    mounts.unmount("/mnt")
+    before = len(mounts.mounted())
+    builder = node.lay()
+    tell({"missing": [(r["where"], r["error"]) for r in node.records if r.get("result") == "missing"],
+          "strays": [m.target for m in mounts.mounted() if m.target == "/etc/ssh" or m.target.endswith("scratch")]})
+finally:
+    node.close()
+""")
+    assert [where for where, _ in told["missing"]] == ["/usr/local/scratch"]
+    assert "leads elsewhere" in told["missing"][0][1]
+    assert told["strays"] == []
+
+
+def test_a_directory_made_for_a_mount_in_a_users_home_is_the_users(unshared: Callable[..., Any]) -> None:
+    told = unshared(SHIPPED + """
+node = Node(home, env=ENV.replace("/srv", "/srv /home/ada/cache"))
+try:
+    node.lay()
+    os.chown(node.sysroot + "/home/ada", 1000, 1000)
+    mounts.unmount(node.sysroot + "/home/ada/cache")
+    os.rmdir(node.sysroot + "/home/ada/cache")
+    node.leave()
+    node.boot(); node.lay()
+    made = os.stat(node.sysroot + "/home/ada/cache")
+    tell([made.st_uid, made.st_gid])
+finally:
+    node.close()
+""")
+    assert told == [1000, 1000]
+
+
+def test_a_volume_on_another_disk_is_waited_for_as_long_as_its_disk_may_take(unshared: Callable[..., Any]) -> None:
+    """That all partitions of the boot disk are there says nothing of other disks (D2)."""
+    told = unshared(SHIPPED + """
+node = Node(home, env=ENV.replace(":/usr/local", ":/usr/local LABEL=DATA:/srv"))
+waits = {}
+def wait(find, limit, disk=""):
+    found = find(node.partitions_)
+    waits[found.label if found else "DATA"] = [limit, disk]
+    return found
+node.wait = wait
+try:
+    node.lay()
+    tell(waits)
+finally:
+    node.close()
+""")
+    assert told == {"COS_OEM": [30, "vda"], "COS_PERSISTENT": [30, "vda"], "DATA": [30, ""]}

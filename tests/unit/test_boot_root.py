@@ -35,18 +35,18 @@ def plan(links: Mapping[str, str] | None = None, missing: Collection[str] = (), 
 
     parts = Parts(Layout(**{"rw_paths": ("/etc",), "volumes": (VOLUME,), **layout}), locate, "/sysroot")  # type: ignore[arg-type]
     wanted = parts.all({VOLUME.spec: PERSISTENT if found else None, "LABEL=d": DATA}, 30)
-    made = order.arrange(wanted, parts.store, [OEM], lambda place: place not in missing, memory=memory)
+    made = order.arrange(wanted, parts.store, [OEM], lambda place: place not in missing, memory=memory, told=parts.held)
     return order.Plan(made.first, made.rest, made.notes, made.warnings, (*parts.problems, *made.problems))
 
 
 def names(made: order.Plan) -> list[str]:
     """Kind and place of every mount but /tmp, in order."""
-    return [f"{type(p.action).__name__} {p.place}" for p in (*made.first, *made.rest) if p.place != "/tmp"]
+    return [f"{type(p.action).__name__} {p.place}" for p in (*made.first, *made.rest) if p.place != "/tmp" and not p.needless]
 
 
 def told(made: order.Plan) -> list[str]:
     """The paths that something is said of."""
-    return [path for path, _ in (*made.notes, *made.warnings, *made.problems)]
+    return [path for path, _ in (*made.notes, *made.warnings, *made.problems)] + [p.where for p in (*made.first, *made.rest) if p.needless]
 
 
 def test_parents_come_first_whatever_their_kind() -> None:
@@ -85,7 +85,7 @@ def test_a_volume_at_the_place_of_oem_is_left_out_so_fstab_has_one_line() -> Non
 def test_a_layer_inside_a_layer_changes_nothing_unless_a_disk_holds_their_stores() -> None:
     """The kernel refuses the third of them."""
     assert names(plan(rw_paths=("/var", "/var/lib", "/var/lib/x"))) == ["Overlay /var", "Mount /usr/local"]
-    assert names(plan(rw_paths=("/var", "/var/lib"), memory=False)) == ["Overlay /var", "Overlay /var/lib", "Mount /usr/local"]
+    assert names(plan(rw_paths=("/var", "/var/lib", "/var/lib/x"), memory=False)) == ["Overlay /var", "Overlay /var/lib", "Mount /usr/local"]
 
 
 @pytest.mark.parametrize("path", ["/", "/run/x", "/proc", "/loop", "/leads-to-root", "/leads-to-dev/x"])
@@ -136,6 +136,16 @@ def test_the_same_layer_stands_by_for_a_persistent_partition_that_cannot_be_moun
     [part] = plan(state_paths=("/home",)).first
     assert part.instead
     assert isinstance(part.instead.action, Overlay)
+
+
+@pytest.mark.parametrize(("more", "mounts"), [
+    ({"volumes": (), "rw_paths": ("/home", "/etc")}, ["Overlay /etc", "Overlay /home"]),  # the store would be in the read-only image
+    ({"volumes": (Volume("LABEL=d", "/usr/local"),)}, ["Mount /usr/local", "Overlay /etc"]),  # or on a read-only volume
+    ({"volumes": (), "rw_paths": ("/usr/local",)}, ["Overlay /usr/local", "Bind /home"]),  # or in memory
+])
+def test_a_layout_without_a_place_for_what_is_persistent_is_told_once_and_all_else_is_done(more: dict[str, object], mounts: list[str]) -> None:
+    made = plan(state_paths=("/home",), **more)  # type: ignore[arg-type]
+    assert (names(made), [path for path, _ in made.problems]) == (mounts, ["/usr/local/.state"])
 
 
 def test_another_missing_volume_has_no_stand_in() -> None:
