@@ -12,7 +12,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kairos-boot
 VENV := $(CACHE)/venv
 BIN := $(VENV)/bin
 CONFORMANCE ?= ../shared/conformance/run
-PACKAGES := gcc libc6-dev libblkid-dev pkg-config python3-dev python3-venv python3-yaml python3-pyudev python3-pystemd python3-pyroute2 \
+PACKAGES := gcc libc6-dev libblkid-dev pkg-config python3-dev python3-venv python3-yaml python3-pyudev python3-pystemd \
 	qemu-system-x86 qemu-utils ovmf mmdebstrap debian-archive-keyring grub-common grub-pc-bin grub-efi-amd64-bin mtools dosfstools \
 	e2fsprogs fdisk zstd cpio openssh-client systemd systemd-container dbus iproute2 util-linux file ca-certificates git groff-base skopeo
 

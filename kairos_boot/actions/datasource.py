@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import stat
 
-from kairos_boot.actions.datasource_found import LIMIT, NETWORK_BUDGET, REQUEST_LIMIT, Budget, Found, Session
+from kairos_boot.actions.datasource_found import BUDGET, LIMIT, REQUEST_LIMIT, AbsentError, Budget, Found, Session
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from queue import SimpleQueue
+    from _queue import SimpleQueue
+    from collections.abc import Callable, Iterable, Sequence
 
+    from kairos_boot.actions.files import WriteFile
     from kairos_boot.system.host import Host
 
 CONFIG = "/run/config"
@@ -23,19 +24,27 @@ FILE = "file"
 WEB = ("aws", "openstack", "vultr", "digitalocean", "metaldata")
 CLOUDS = ("gcp", "azure", "packet", "scaleway", "hetzner")
 PROVIDERS = (*DEVICES, FILE, *WEB, *CLOUDS, "maas", "vmware")
-SERVICE = "169.254.169.254"
+SERVICE, ANYWHERE = "169.254.169.254", "2000::1"
+"""Where nearly every service is; an address of the public network of IPv6."""
+NEEDS_NO_ROUTE = ("vmware", "maas")
+"""The first is no network at all, the second has a server of its own, if any."""
 ROUTE_LIMIT = 5.0
 """Seconds of the budget that a link which is being configured may take to bring a route."""
 INITRD = "/etc/initrd-release"
+TO_RUN, RAN = 0o600, 0o700
 
 
 class Answer:
     """What a search came to, for who plans what follows from it."""
 
-    __slots__ = ("base", "earlier", "found", "has_hosts", "in_initrd", "notes")
+    __slots__ = ("base", "earlier", "faults", "found", "has_hosts", "in_initrd", "nobody", "notes")
 
     def __init__(self) -> None:
         self.found: Found | None = None
+        self.nobody = ""
+        """Why nothing was found; nothing if something was."""
+        self.faults: list[str] = []
+        """Providers that are there and answer wrongly, each with its reason."""
         self.base = CONFIG
         """Where user data goes."""
         self.earlier = ""
@@ -54,7 +63,7 @@ class FindUserData:
     providers: tuple[str, ...]
     answer: Answer
     path: str = ""
-    budget: float = NETWORK_BUDGET
+    budget: float = BUDGET
     retries: int = 0
     where: str = ""
 
@@ -68,13 +77,17 @@ class FindUserData:
         return None
 
     def apply(self, host: Host) -> bool:
-        """Ask; the node stays as it is. KairosError: nobody has anything."""
-        reasons: dict[str, str] = {}
-        found = self._find(host, reasons)
-        if not found:
-            said = _together([(name, reasons[name]) for name in self.providers if name in reasons])
-            raise KairosError(f"no metadata/userdata found{f' ({said})' if said else ''}", self.where)
+        """Ask; the node stays as it is. That nobody has anything is no failure, one who answers wrongly is (B14)."""
+        reasons: dict[str, KairosError] = {}
+        found = self._find(host, Budget(self.budget), reasons)
         answer = self.answer
+        asked = self.providers if not found or not found.userdata else self.providers[:self.providers.index(found.provider)]
+        wrong = [name for name in asked if name in reasons and not isinstance(reasons[name], AbsentError)]
+        answer.faults = [_together([(name, reasons[name].message)]) for name in wrong]
+        if not found:
+            absent = _together([(name, reasons[name].message) for name in self.providers if name in reasons and name not in wrong])
+            answer.nobody = f"no metadata/userdata found{f' ({absent})' if absent else ''}"
+            return False
         answer.found = found
         answer.base = CONFIG if not self.path or _is_file(host, self.path) else self.path.rstrip("/") or "/"
         answer.in_initrd = host.root == "/" and host.exists(INITRD)
@@ -82,10 +95,10 @@ class FindUserData:
         answer.earlier = (host.read(f"{CONFIG}/hostname") or b"").decode("utf-8", "replace").strip()
         return False
 
-    def _find(self, host: Host, reasons: dict[str, str]) -> Found | None:
+    def _find(self, host: Host, budget: Budget, reasons: dict[str, KairosError]) -> Found | None:
         finds = []
         for name in [name for name in self.providers if name in DEVICES]:
-            found = self._device(host, name, reasons)
+            found = self._device(host, name, budget, reasons)
             if found.userdata:
                 return found
             finds.append(found)
@@ -96,67 +109,66 @@ class FindUserData:
             if file.userdata:
                 others = others[:others.index(FILE) + 1]  # nobody behind it can win
         networked = [name for name in others if name != FILE]
-        asked = {found.provider: found for found in self._network(host, networked, reasons)} if networked else {}
+        asked = {found.provider: found for found in self._network(host, networked, budget, reasons)} if networked else {}
         finds += [asked.get(name, file) for name in others]
         return next((found for found in finds if found.userdata), None) or next((found for found in finds if found), None)
 
     @staticmethod
-    def _device(host: Host, name: str, reasons: dict[str, str]) -> Found:
+    def _device(host: Host, name: str, budget: Budget, reasons: dict[str, KairosError]) -> Found:
         from kairos_boot.actions.datasource_discs import MEDIA, look
 
         try:
-            return look(MEDIA[name], name, host)
+            return look(MEDIA[name], name, host, budget)
         except KairosError as error:
-            reasons[name] = error.message
+            reasons[name] = error
             return Found(name)
 
-    def _file(self, host: Host, found: Found, reasons: dict[str, str]) -> None:
+    def _file(self, host: Host, found: Found, reasons: dict[str, KairosError]) -> None:
         if not self.path:
-            reasons[FILE] = "needs the key path"
+            reasons[FILE] = KairosError("needs the key path")
             return
         try:
             content = host.read(self.path) if _is_file(host, self.path) else None
         except OSError as error:
-            reasons[FILE] = reason(error)
+            reasons[FILE] = KairosError(f"{self.path}: {reason(error)}")
             return
         if not content:
-            reasons[FILE] = f"no such file: {self.path}" if content is None else f"{self.path} is empty"
+            reasons[FILE] = AbsentError(f"no such file: {self.path}" if content is None else f"{self.path} is empty")
         elif len(content) > LIMIT:
-            reasons[FILE] = f"{self.path} is larger than {LIMIT} bytes"
+            reasons[FILE] = KairosError(f"{self.path} is larger than {LIMIT} bytes")
         else:
             found.userdata = content
 
-    def _network(self, host: Host, names: Sequence[str], reasons: dict[str, str]) -> list[Found]:
+    def _network(self, host: Host, names: Sequence[str], budget: Budget, reasons: dict[str, KairosError]) -> Iterable[Found]:
         """Ask all at once and wait until the order of the list has decided, or the time is up."""
-        from queue import Empty, SimpleQueue
-        from threading import Thread
+        from _queue import Empty, SimpleQueue  # `queue` and `threading` cost more than what they would add
+        from _thread import start_new_thread
 
-        from kairos_boot.system.netlink import wait_for_route
-
-        budget = Budget(self.budget)
-        if host.online and any(name != "vmware" for name in names):
-            wait_for_route(SERVICE, min(ROUTE_LIMIT, budget.left()))
         session = Session(host, budget, self.retries)
+        session.has_route = _has_network(host, names, budget)
+        if not session.has_route:  # nothing of HTTP is loaded where nobody can be asked
+            reasons.update({name: AbsentError("no network") for name in names if name not in NEEDS_NO_ROUTE})
+            names = [name for name in names if name in NEEDS_NO_ROUTE]
         finds = {name: Found(name) for name in names}
-        done: SimpleQueue[tuple[str, str]] = SimpleQueue()
+        done: SimpleQueue[tuple[str, KairosError | None]] = SimpleQueue()
         for name, found in finds.items():
-            # A daemon: looking a name up can take longer than any limit of ours, and must not hold up the end of the program.
-            Thread(target=_ask, args=(name, found, session, done), name=name, daemon=True).start()
+            # Nothing waits for these threads: looking a name up can take longer than any limit of ours.
+            start_new_thread(_ask, (name, found, session, done))
         pending = list(names)
         while pending and not _decided(names, pending, finds):
             left = budget.left()
             try:
-                name, text = done.get(timeout=None if left == float("inf") else left)
+                name, error = done.get(timeout=None if left == float("inf") else left)
             except Empty:
                 break
             pending.remove(name)
-            if text:
-                reasons[name] = text
+            if error:
+                reasons[name] = error
         copies = [found.copy() for found in finds.values()]
         if not budget.left():
             for copy in copies:
                 if copy.provider in pending:
-                    reasons[copy.provider] = f"no answer within the {self.budget:g} s of all providers"
+                    reasons[copy.provider] = AbsentError(f"no answer within the {self.budget:g} s of all providers")
                     copy.notes += ["not all that it was asked came in time"] if copy else []
         return copies
 
@@ -189,7 +201,10 @@ class ReportReady:
 
 @record
 class RunUserScript:
-    """Keep the script that came as user data at *path*, for root alone, and run it; one that is there already has run."""
+    """Keep the script that came as user data at *path*, for root alone, and run it; one that has run to its end is left alone.
+
+    The mode of the file tells: it may be executed when it has. A run that failed or was cut off is repeated.
+    """
 
     path: str
     content: bytes
@@ -202,19 +217,23 @@ class RunUserScript:
         return f"keep the script of the user data as {self.path} ({len(self.content)} bytes) and run it once"
 
     def would_change(self, host: Host) -> bool | None:
-        """Whether it is new."""
-        return host.read(self.path) != self.content
+        """Whether it has not run."""
+        return self._file(RAN).would_change(host)
+
+    def _file(self, mode: int) -> WriteFile:
+        from kairos_boot.actions.files import Owner, WriteFile
+
+        return WriteFile(self.path, self.content, mode, Owner(0, 0), 0o755, secret=True, where=self.where)
 
     def apply(self, host: Host) -> bool:
         """Keep it, then run it, through its interpreter since /run may be mounted noexec. KairosError: either fails."""
-        from kairos_boot.actions.files import Owner, WriteFile
         from kairos_boot.actions.run import Run
 
-        new = self.would_change(host)
-        changed = WriteFile(self.path, self.content, 0o700, Owner(0, 0), 0o755, secret=True, where=self.where).apply(host)
-        if new:
-            Run((*self.interpreter, self.path), timeout=self.timeout, where=self.where, title="the script of the user data").apply(host)
-        return changed
+        if not self.would_change(host):
+            return False
+        self._file(TO_RUN).apply(host)
+        Run((*self.interpreter, self.path), timeout=self.timeout, where=self.where, title="the script of the user data").apply(host)
+        return self._file(RAN).apply(host)
 
 
 def _together(reasons: Sequence[tuple[str, str]]) -> str:
@@ -235,20 +254,30 @@ def _decided(names: Sequence[str], pending: Sequence[str], finds: dict[str, Foun
     return False
 
 
-def _ask(name: str, found: Found, session: Session, done: SimpleQueue[tuple[str, str]]) -> None:
+def _has_network(host: Host, names: Sequence[str], budget: Budget) -> bool:
+    """Whether anybody can be reached, a link that is being configured waited for; a root directory elsewhere is asked for nothing."""
+    if not host.online or all(name in NEEDS_NO_ROUTE for name in names):
+        return True
+    from kairos_boot.system.netlink import has_route, wait_for_route
+
+    return wait_for_route(SERVICE, min(ROUTE_LIMIT, budget.left())) or has_route(ANYWHERE)
+
+
+def _ask(name: str, found: Found, session: Session, done: SimpleQueue[tuple[str, KairosError | None]]) -> None:
     """Ask one provider, and say when it is done and why it gave nothing."""
-    text = ""
+    error: KairosError | None = None
     try:
         _provider(name)(found, session)
         if not found:
-            text = "nothing"
-    except KairosError as error:
-        text = error.message
-    except Exception as error:  # noqa: BLE001 - a defect of ours costs this provider only
-        text = f"internal error: {type(error).__name__}: {error}"
-    if text and found:
-        found.notes.append(text)
-    done.put((name, text))
+            error = AbsentError("nothing")
+    except KairosError as caught:
+        error = caught
+    except Exception as caught:  # noqa: BLE001 - a defect of ours costs this provider only
+        error = KairosError(f"internal error: {type(caught).__name__}: {caught}")
+    if error and found:
+        (found.notes if isinstance(error, AbsentError) else found.faults).append(error.message)
+        error = None
+    done.put((name, error))
 
 
 def _provider(name: str) -> Callable[[Found, Session], None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kairos_boot.actions.datasource_found import AbsentError, UnknownError
 from kairos_boot.actions.datasource_web import LINK_LOCAL, METADATA
 from kairos_boot.errors import KairosError
 
@@ -58,7 +59,7 @@ def azure(found: Found, session: Session) -> None:
         found.userdata = a2b_base64(b"".join(found.userdata.split()), strict_mode=True)
     except ValueError:
         found.userdata = b""
-        found.notes.append("the user data is not base64")
+        found.faults.append("the user data is not base64")
     found.take_keys([session.optional(found, value("compute/publicKeys/0/keyData"), "", AZURE_HEADERS)])
     for name in AZURE_FILES:
         session.optional(found, value(name), name.replace("/", "_"), AZURE_HEADERS)
@@ -75,11 +76,13 @@ def _azure_ready(session: Session) -> None:
 
 
 def packet(found: Found, session: Session) -> None:
-    """Packet: one JSON document of a public server."""
-    document = _document(session.get(PACKET + "metadata", public=True))
-    if document.get("error"):
-        raise KairosError("it does not know this node")
-    found.take_hostname(_required(document, "hostname").encode())
+    """Packet: one JSON document of a public server, which any node reaches: whatever it says to others, they are not there."""
+    try:
+        document = _document(session.get(PACKET + "metadata", public=True))
+        name = _required(document, "hostname")
+    except KairosError as error:
+        raise AbsentError(error.message) from None
+    found.take_hostname(name.encode())
     session.userdata(found, PACKET + "userdata", public=True)
     if found.userdata.startswith(b"#!ipxe"):
         found.userdata = b""
@@ -101,11 +104,9 @@ def scaleway(found: Found, session: Session) -> None:
 
 def hetzner(found: Found, session: Session) -> None:
     """Hetzner: one YAML document; servers without it still give one value an address (spec/modules.md 12)."""
-    from kairos_boot.system.http import StatusError
-
     try:
         document = _document(session.get(HETZNER + "metadata"))
-    except StatusError:
+    except UnknownError:
         _old_hetzner(found, session)
         return
     found.take_hostname(_required(document, "hostname").encode())

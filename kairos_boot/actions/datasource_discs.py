@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 
-from kairos_boot.actions.datasource_found import LIMIT, Found
+from kairos_boot.actions.datasource_found import LIMIT, AbsentError, Found
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
 
@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from kairos_boot.actions.datasource_found import Budget
     from kairos_boot.system.host import Host
 
 PRIVATE_DIRECTORY = "/run/kairos-boot"
@@ -40,38 +41,45 @@ MEDIA = {
 }
 
 
-def look(medium: Medium, provider: str, host: Host) -> Found:
-    """What the first device that carries *medium* with user data has, else the first with metadata. KairosError: there is neither."""
-    best, notes, seen = Found(provider), [], False
-    for node, fstypes in _devices(medium, host):
-        seen, found = True, Found(provider)
+def look(medium: Medium, provider: str, host: Host, budget: Budget) -> Found:
+    """What the first device that carries *medium* with user data has, else the first with metadata.
+
+    AbsentError: there is no medium. KairosError: there is one, and it cannot be used.
+    """
+    best, faults, seen = Found(provider), [], "no medium"
+    for node, fstypes, ours in _devices(medium, host):
+        if not budget.left():
+            seen = "the time for all providers is over"
+            break
+        seen, found = "nothing on it", Found(provider)
         try:
             _read_device(medium, found, host, node, fstypes)
         except KairosError as error:
-            found.notes.append(error.message)
+            found.faults.append(error.message)
         except OSError as error:
-            found.notes.append(f"it cannot be read: {reason(error)}")
-        notes += [f"{node}: {note}" for note in found.notes]
+            found.faults.append(f"it cannot be read: {reason(error)}")
+        if ours or found:  # any other disc in a drive is nobody's fault
+            faults += [f"{node}: {fault}" for fault in found.faults]
         if found and not best:
             best = found
         if found.userdata:
             best = found
             break
     if not best:
-        raise KairosError("; ".join(notes) or ("nothing on it" if seen else "no medium"))
-    best.notes = notes
+        raise KairosError("; ".join(faults)) if faults else AbsentError(seen)
+    best.faults = faults
     return best
 
 
-def _devices(medium: Medium, host: Host) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The devices to look at and their file systems: those that bear the label, then every other optical disc."""
+def _devices(medium: Medium, host: Host) -> Iterator[tuple[str, tuple[str, ...], bool]]:
+    """The devices to look at, their file systems, whether they bear the label: those that do, then every other optical disc."""
     from kairos_boot.system.blkid import probe
 
     try:
         names = sorted(name for name in os.listdir(host.path("/sys/class/block")) if not name.startswith(NEVER))
     except OSError:
         return
-    discs: list[tuple[str, tuple[str, ...]]] = []
+    discs: list[tuple[str, tuple[str, ...], bool]] = []
     for name in names:
         node = f"/dev/{name.replace('!', '/')}"
         optical = name.startswith("sr") and name[2:].isdecimal()
@@ -79,12 +87,13 @@ def _devices(medium: Medium, host: Host) -> Iterator[tuple[str, tuple[str, ...]]
             content = probe(host.path(node))
         except KairosError:
             if optical and _has_medium(host.path(node)):
-                discs.append((node, UNKNOWN))
+                discs.append((node, UNKNOWN, False))
             continue
-        if content.label.lower() == medium.label and content.fstype:
-            yield node, (content.fstype,)
+        labels = (content.label.lower(), content.boot_label.lower())  # some tools name a FAT file system in its first sector only
+        if medium.label in labels and content.fstype:
+            yield node, (content.fstype,), True
         elif optical and content.fstype:
-            discs.append((node, (content.fstype,)))
+            discs.append((node, (content.fstype,), False))
     yield from discs
 
 
@@ -131,7 +140,7 @@ def _read_tree(medium: Medium, found: Found, directory: str) -> None:
         try:
             _take_metadata(found, text)
         except KairosError as error:
-            found.notes.append(f"{medium.metadata}: {error.message}")
+            found.faults.append(f"{medium.metadata}: {error.message}")
 
 
 def _take_metadata(found: Found, text: bytes) -> None:

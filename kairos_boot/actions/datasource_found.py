@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from kairos_boot.system.host import Host
 
-NETWORK_BUDGET = 10.0
-"""Seconds that all network providers of a step may take together, waiting for a route included; the step's `timeout` overrides it."""
+BUDGET = 10.0
+"""Seconds that the search of a step may take, media and waiting for a route included; the step's `timeout` overrides it."""
 REQUEST_LIMIT = 2.0
 """Seconds that one request may take."""
 LIMIT = 16 * 1024 * 1024
@@ -26,10 +26,22 @@ METADATA_LIMIT = 256 * 1024
 KEY_TYPES = ("ssh-", "ecdsa-", "sk-")
 
 
+class AbsentError(KairosError):
+    """The provider is not here, which is no failure (B14). Any other error means that it is, and answers wrongly."""
+
+
+class UnknownError(AbsentError):
+    """Somebody answers who knows no such address: his *status* is below 500."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class Found:
     """What one provider gave so far. A network provider fills it while others are asked, so each part counts as soon as it is there."""
 
-    __slots__ = ("files", "hostname", "keys", "notes", "provider", "ready", "userdata")
+    __slots__ = ("faults", "files", "hostname", "keys", "notes", "provider", "ready", "userdata")
 
     def __init__(self, provider: str) -> None:
         self.provider = provider
@@ -39,7 +51,9 @@ class Found:
         self.files: dict[str, bytes] = {}
         """What is kept below /run/config, by name."""
         self.notes: list[str] = []
-        """What went wrong beside a find."""
+        """What is worth a warning beside a find."""
+        self.faults: list[str] = []
+        """What the provider answers wrongly, which fails the step although the rest is used."""
         self.ready: Callable[[Session], None] | None = None
         """Tells the provider that the node is set up."""
 
@@ -64,12 +78,12 @@ class Found:
         """What is there now, untouched by what still comes."""
         copy = Found(self.provider)
         copy.userdata, copy.hostname, copy.keys, copy.ready = self.userdata, self.hostname, self.keys, self.ready
-        copy.files, copy.notes = dict(self.files), list(self.notes)
+        copy.files, copy.notes, copy.faults = dict(self.files), list(self.notes), list(self.faults)
         return copy
 
 
 class Budget:
-    """The time that all network providers have together; 0 s is no limit."""
+    """The time that a search has; 0 s is no limit."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds if seconds else 0.0
@@ -84,23 +98,35 @@ class Session:
 
     def __init__(self, host: Host, budget: Budget, retries: int = 0) -> None:
         self.host, self.budget, self.retries = host, budget, retries
+        self.has_route = True
+        """Whether the node is in a network."""
         self._known: set[str] = set()
 
     def limit(self, longest: float = REQUEST_LIMIT) -> float:
-        """Seconds that one request may take now. KairosError: the time is up."""
+        """Seconds that one request may take now. AbsentError: the time is up."""
         left = min(longest, self.budget.left())
         if left <= 0:
-            raise KairosError("the time for all providers is over")
+            raise AbsentError("the time for all providers is over")
         return left
 
     def get(self, url: str, headers: Mapping[str, str] = NOTHING, *, size: int = METADATA_LIMIT, longest: float = REQUEST_LIMIT,
             method: str = "GET", body: bytes = b"", public: bool = False, privileged: bool = False) -> bytes:
-        """The body at *url*; unless it is *public*, asked without a proxy. KairosError: as system.http.request."""
-        from kairos_boot.system.http import Manner, request
+        """The body at *url*; unless it is *public*, asked without a proxy. KairosError: as system.http.request.
+
+        AbsentError: nobody gives an answer, or one who knows no such address (a status below 500).
+        """
+        from kairos_boot.system.http import Manner, SilentError, StatusError, request
 
         self._resolve(url)
-        return request(url, limit=size, timeout=self.limit(longest), tries=1 + self.retries, headers=headers,
-                       manner=Manner(method, body, not public, privileged))[1]
+        try:
+            return request(url, limit=size, timeout=self.limit(longest), tries=1 + self.retries, headers=headers,
+                           manner=Manner(method, body, not public, privileged))[1]
+        except SilentError as error:
+            raise AbsentError(error.message) from None
+        except StatusError as error:
+            if error.status >= 500:
+                raise
+            raise UnknownError(error.message, error.status) from None
 
     def _resolve(self, url: str) -> None:
         """Look up the name in *url* once. KairosError: it takes longer than a request may, which the C library cannot be told."""
@@ -126,16 +152,14 @@ class Session:
         try:
             self._known.add(done.get(timeout=self.limit()))
         except Empty:
-            raise KairosError(f"no answer to the name {name} within {REQUEST_LIMIT:g} s") from None
+            raise AbsentError(f"no answer to the name {name} within {REQUEST_LIMIT:g} s") from None
 
     def find(self, url: str, headers: Mapping[str, str] = NOTHING, *, size: int = METADATA_LIMIT, public: bool = False,
              privileged: bool = False) -> bytes:
         """Like `get`; nothing where the server says that there is no such thing. KairosError: the server does not answer."""
-        from kairos_boot.system.http import StatusError
-
         try:
             return self.get(url, headers, size=size, public=public, privileged=privileged)
-        except StatusError as error:
+        except UnknownError as error:
             if error.status in (404, 410):
                 return b""
             raise
@@ -145,7 +169,7 @@ class Session:
         try:
             found.userdata = self.find(url, headers, size=LIMIT, public=public, privileged=privileged)
         except KairosError as error:
-            found.notes.append(f"the user data could not be fetched: {error.message}")
+            found.faults.append(f"the user data could not be fetched: {error.message}")
 
     def optional(self, found: Found, url: str, name: str, headers: Mapping[str, str] = NOTHING) -> str:
         """Fetch what a service may lack, keep it as *name* (if given) and return its text."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+from kairos_boot.actions.datasource_found import AbsentError
 from kairos_boot.errors import KairosError
 from kairos_boot.records import record
 
@@ -17,6 +18,10 @@ PRESEED = "cloud-config-url="
 PRESEED_LIMIT = 30.0
 """Seconds that the document of the kernel command line may take."""
 VERSION = "2012-03-01"
+
+
+class NotToldError(AbsentError):
+    """Nothing says that this node is one of MAAS."""
 
 
 @record
@@ -44,11 +49,16 @@ class Service:
 
 
 def maas(found: Found, session: Session) -> None:
-    """Ask the service that this node is told of."""
-    service = _service(session)
-    base = f"{service.url.rstrip('/')}/{VERSION}/"
-    hostname = session.get(base + "meta-data/local-hostname", service.headers())
-    instance = session.get(base + "meta-data/instance-id", service.headers())
+    """Ask the service that this node is told of: on a network it must answer."""
+    try:
+        service = _service(session)
+        base = f"{service.url.rstrip('/')}/{VERSION}/"
+        hostname = session.get(base + "meta-data/local-hostname", service.headers())
+        instance = session.get(base + "meta-data/instance-id", service.headers())
+    except NotToldError:
+        raise
+    except AbsentError as error:
+        raise (KairosError if session.has_route else AbsentError)(error.message) from None
     found.take_hostname(hostname)
     found.files["instance_id"] = instance
     session.userdata(found, base + "user-data", service.headers())
@@ -56,13 +66,13 @@ def maas(found: Found, session: Session) -> None:
 
 
 def _service(session: Session) -> Service:
-    """What the file says, else the document of the kernel command line. KairosError: neither, or it is incomplete."""
+    """What the file says, else the document of the kernel command line. NotToldError: neither. KairosError: it is incomplete."""
     raw = session.host.read(CONFIGURATION)
     if raw is None:
         words = (session.host.read("/proc/cmdline") or b"").decode("utf-8", "replace").split()
         address = next((word.removeprefix(PRESEED) for word in reversed(words) if word.startswith(PRESEED)), "")
         if not address:
-            raise KairosError(f"neither {CONFIGURATION} nor {PRESEED}… on the kernel command line")
+            raise NotToldError(f"neither {CONFIGURATION} nor {PRESEED}… on the kernel command line")
         raw = session.get(address, longest=PRESEED_LIMIT)
     from kairos_boot.system.plainyaml import load
 

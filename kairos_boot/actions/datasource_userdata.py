@@ -7,6 +7,7 @@ from kairos_boot.records import record
 
 CLOUD_CONFIG_LINE = b"#cloud-config"
 CLOUD_CONFIG, SCRIPT = "text/cloud-config", "text/x-shellscript"
+MARK = b"\xef\xbb\xbf"
 HEADERS = (b"content-type:", b"mime-version:", b"from ", b"from:")
 """How a message of several parts begins."""
 
@@ -38,8 +39,14 @@ def read(raw: bytes, limit: int) -> UserData:
     """*raw* unpacked, and the part of it that counts. KairosError: it cannot be unpacked, or is larger than *limit* bytes."""
     content = unpack(raw, limit)
     if not content[:64].lstrip().lower().startswith(HEADERS):
-        return UserData(content)
+        return UserData(_plain(content))
     return _parts(content, limit)
+
+
+def _plain(content: bytes) -> bytes:
+    """A script without the byte order mark and the Windows line ends of its editor, which the interpreter would read (B12)."""
+    script = content.removeprefix(MARK)
+    return script.replace(b"\r\n", b"\n") if script.startswith(b"#!") else content
 
 
 def unpack(raw: bytes, limit: int) -> bytes:
@@ -73,4 +80,4 @@ def _parts(content: bytes, limit: int) -> UserData:
     chosen = kinds.index(wanted)
     notes = [f"a further part of it is not used: {kind} {name}".rstrip() for number, (kind, data, name) in enumerate(parts)
              if number != chosen and data.strip()]
-    return UserData(parts[chosen][1], tuple(notes))
+    return UserData(_plain(parts[chosen][1]), tuple(notes))

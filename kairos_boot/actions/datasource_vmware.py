@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kairos_boot.actions.datasource_found import LIMIT
+from kairos_boot.actions.datasource_found import LIMIT, AbsentError
 from kairos_boot.errors import KairosError
 
 TYPE_CHECKING = False
@@ -18,9 +18,9 @@ PACKED = ("gzip+base64", "gz+b64", "gz+base64", "gzip+b64")
 
 
 def vmware(found: Found, session: Session) -> None:
-    """Fill *found* from guestinfo. KairosError: no virtual machine of VMware, no tool, nothing set."""
+    """Fill *found* from guestinfo. AbsentError: no virtual machine of VMware, no tool, nothing set."""
     if not (session.host.read(VENDOR) or b"").startswith(b"VMware"):
-        raise KairosError("not a virtual machine of VMware")
+        raise AbsentError("not a virtual machine of VMware")
     tool = _tool(session)
     found.userdata = _value(tool, "userdata", session)
     metadata = _value(tool, "metadata", session)
@@ -28,11 +28,11 @@ def vmware(found: Found, session: Session) -> None:
         if content:
             found.files[name] = content
     if not found.userdata and not found.files:
-        raise KairosError("guestinfo holds neither user data nor metadata")
+        raise AbsentError("guestinfo holds neither user data nor metadata")
 
 
 def _tool(session: Session) -> tuple[str, ...]:
-    """The program that answers. KairosError: there is none."""
+    """The program that answers. AbsentError: there is none."""
     for words in TOOLS:
         try:
             code = session.host.processes.run((*words, "info-get guestinfo.userdata"), timeout=session.limit()).code
@@ -40,7 +40,7 @@ def _tool(session: Session) -> tuple[str, ...]:
             continue
         if code != NOT_FOUND:
             return words
-    raise KairosError("neither vmware-rpctool nor vmtoolsd is on the node")
+    raise AbsentError("neither vmware-rpctool nor vmtoolsd is on the node")
 
 
 def _get(tool: tuple[str, ...], name: str, session: Session) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kairos_boot.actions.datasource_found import UnknownError
 from kairos_boot.records import NOTHING, record
 
 TYPE_CHECKING = False
@@ -52,7 +53,7 @@ SERVICES: dict[str, Service] = {
 
 
 def ask(service: Service, found: Found, session: Session) -> None:
-    """Fill *found* from *service*, what matters most first. KairosError: it is not there."""
+    """Fill *found* from *service*, what matters most first. AbsentError: it is not there."""
     headers = dict(service.headers)
     if service.tokens:
         token = _token(service, session)
@@ -72,7 +73,7 @@ def _token(service: Service, session: Session) -> str:
 
     try:
         raw = session.get(service.base + service.tokens, {"X-aws-ec2-metadata-token-ttl-seconds": TOKEN_SECONDS}, method="PUT")
-    except StatusError:
+    except (StatusError, UnknownError):
         return ""
     text = raw.decode("ascii", "replace").strip()
     return text if text.isprintable() and text.isascii() else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kairos_boot.actions.base import Invalid, Note
 from kairos_boot.actions.datasource import CONFIG, PROVIDERS, Answer, FindUserData, ReportReady, RunUserScript
-from kairos_boot.actions.datasource_found import LIMIT, NETWORK_BUDGET
+from kairos_boot.actions.datasource_found import BUDGET, LIMIT
 from kairos_boot.actions.files import MakeDirectory, Owner, WriteFile
 from kairos_boot.errors import KairosError
 from kairos_boot.shown import shown
@@ -25,6 +25,8 @@ METADATA = "00_metadata.yaml"
 SECRET, OPEN = 0o600, 0o644
 SECRET_FILES = ("metadata", "vendordata", "ssh/authorized_keys")
 LONGEST_NAME = 64
+PACKED_TWICE = b"H4sI"
+"""How gzip begins in base64."""
 SCRIPT_LIMIT = 600.0
 """Seconds that a script may take unless the step says otherwise (B4)."""
 
@@ -48,16 +50,22 @@ def plan(step: Step, facts: Facts) -> Iterator[Action]:
         return
     yield MakeDirectory(CONFIG, where=step.where(KEY))
     answer = Answer()
-    budget = NETWORK_BUDGET if step.timeout is None else step.timeout
+    budget = BUDGET if step.timeout is None else step.timeout
     yield FindUserData(tuple(known), answer, source.path, budget, step.retries, step.where(KEY))
+    for fault in answer.faults:
+        yield Invalid(step.where(KEY), fault)
     if answer.found:
         yield from _follow(step, facts, answer, answer.found)
+    elif answer.nobody:
+        yield Note(step.where(KEY), answer.nobody, quiet=True)
 
 
 def _follow(step: Step, facts: Facts, answer: Answer, found: Found) -> Iterator[Action]:
     where = step.where(KEY)
     for note in found.notes:
         yield Note(where, f"{found.provider}: {note}")
+    for fault in found.faults:
+        yield Invalid(where, f"{found.provider}: {fault}")
     files = dict(found.files)
     if found.keys:
         files["ssh/authorized_keys"] = "".join(f"{key}\n" for key in found.keys).encode()
@@ -103,8 +111,8 @@ def _userdata(step: Step, facts: Facts, base: str, found: Found) -> Iterator[Act
             if problem.severity == "error":
                 yield Invalid(problem.where, problem.message, problem.hint)
     else:
-        yield Note(where, f"the user data of {found.provider} is neither a cloud-config nor a script; it is kept in {path}",
-                   "begin it with #cloud-config, stages: or #!")
+        hint = "it looks like base64: give it decoded" if data.content.startswith(PACKED_TWICE) else "begin it with #cloud-config, stages: or #!"
+        yield Invalid(where, f"the user data of {found.provider} is neither a cloud-config nor a script; it is kept in {path}", hint)
 
 
 def _hostname(name: str, answer: Answer, where: str) -> Iterator[Action]:

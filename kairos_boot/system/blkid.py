@@ -20,6 +20,8 @@ class Content:
     label: str = ""
     uuid: str = ""
     usage: str = ""
+    boot_label: str = ""
+    """Of a FAT file system, the name in its first sector; `label` is that of its root directory."""
 
 
 def probe(path: str) -> Content:
@@ -42,7 +44,8 @@ def probe(path: str) -> Content:
     if not found:
         return Content()
     values = {str(key): str(value) for key, value in prober.items()}
-    return Content(values.get("TYPE", ""), values.get("LABEL", ""), values.get("UUID", ""), values.get("USAGE", ""))
+    return Content(values.get("TYPE", ""), values.get("LABEL", ""), values.get("UUID", ""), values.get("USAGE", ""),
+                   values.get("LABEL_FATBOOT", ""))
 
 
 def labelled(host: Host, name: str) -> list[str]:

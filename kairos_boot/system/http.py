@@ -9,6 +9,7 @@ import errno
 import os
 import sys
 import time
+from _thread import allocate_lock
 
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import NOTHING, record
@@ -35,12 +36,15 @@ SLOWEST = 1024
 """Bytes a second that a transfer without a time limit of its own must bring."""
 
 
-class TransferError(Exception):
-    """A try that another try may mend: the transport failed, or the server's *status* is 500 or more."""
+IMPORTING = allocate_lock()
 
-    def __init__(self, message: str, status: int = 0) -> None:
+
+class TransferError(Exception):
+    """A try that another try may mend: the transport failed, or the server's *status* is 500 or more; *silent*: it gave no answer at all."""
+
+    def __init__(self, message: str, status: int = 0, *, silent: bool = False) -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.silent = status, silent
 
 
 @record
@@ -57,6 +61,10 @@ class StatusError(KairosError):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+
+class SilentError(KairosError):
+    """Nobody is there: the address cannot be reached, or gives no answer in time."""
 
 
 @record
@@ -89,7 +97,7 @@ class Clock:
             return None
         left = self._end - self._now()
         if left <= 0:
-            raise TransferError(self.over())
+            raise TransferError(self.over(), silent=not self._began)
         return left
 
     def over(self) -> str:
@@ -176,13 +184,14 @@ class Exchange:
             raise KairosError(f"{shown(self.url)}: TLS: {error.verify_message}",
                               hint="its certificate must be signed by an authority that the node trusts") from None
         if isinstance(error, TimeoutError):
-            raise TransferError(self.clock.over()) from None
+            raise TransferError(self.clock.over(), silent=not self.status) from None
         if isinstance(error, HTTPException):
-            raise TransferError(f"the answer is broken ({type(error).__name__})") from None
+            closed = isinstance(error, OSError)  # before a word was said
+            raise TransferError(f"the answer is broken ({type(error).__name__})", silent=closed) from None
         if isinstance(error, DiskError):
             raise KairosError(f"{shown(self.url)}: {reason(error)}") from None
         if isinstance(error, OSError):
-            raise TransferError(reason(error)) from None
+            raise TransferError(reason(error), silent=not self.status) from None
         if isinstance(error, ValueError):
             raise KairosError(f"{shown(self.url)}: not a usable address") from None
 
@@ -223,14 +232,13 @@ def tried(url: str, once: Callable[[], T], tries: int, pause: Callable[[float], 
         except TransferError as error:
             if number == tries - 1:
                 text = f"{shown(url)}: {error}" + (f" ({tries} tries)" if tries > 1 else "")
-                raise (StatusError(text, error.status) if error.status else KairosError(text)) from None
+                raise (StatusError(text, error.status) if error.status else SilentError(text) if error.silent else KairosError(text)) from None
             pause(PAUSES[min(number, len(PAUSES) - 1)])
     raise KairosError(f"{shown(url)}: no try was allowed")
 
 
 def _connect(url: str, clock: Clock, manner: Manner) -> tuple[HTTPConnection, str, str]:
     """A connection towards *url*, the path to ask for, and the Authorization header of its user and password."""
-    from http.client import HTTPConnection, HTTPResponse
     from urllib.parse import quote, urlsplit
 
     parts = urlsplit(url)
@@ -244,20 +252,11 @@ def _connect(url: str, clock: Clock, manner: Manner) -> tuple[HTTPConnection, st
     if via and (via.scheme != "http" or not via.hostname):
         raise KairosError(f"{shown(url)}: the proxy {shown(proxy)} is not an http address")
     target = (via.hostname or "", via.port or 80) if via else (host, port)
-    connection: HTTPConnection
-    if secure:
-        try:
-            from http.client import HTTPSConnection
-            from ssl import create_default_context
-        except ImportError as error:
-            raise KairosError(f"{shown(url)}: there is no TLS here", hint="an initrd has none; ask from stage network on") from error
-
-        connection = HTTPSConnection(*target, timeout=clock.left(), context=create_default_context())
-    else:
-        connection = HTTPConnection(*target, timeout=clock.left())
+    client = _http_client()
+    connection: HTTPConnection = client.HTTPConnection(*target, timeout=clock.left())
     # Its own way to connect starts the time limit anew at each address, and its own reading at each byte.
     connection._create_connection = _dial(clock, privileged=manner.privileged)  # type: ignore[attr-defined]  # noqa: SLF001
-    connection.response_class = lambda sock, **options: HTTPResponse(_Timed(sock, clock), **options)  # type: ignore[assignment, arg-type]
+    connection.response_class = lambda sock, **options: client.HTTPResponse(_Timed(sock, clock), **options)  # type: ignore[assignment]
     if via:
         credentials = {"Proxy-Authorization": basic(via.username, via.password)} if via.username else {}
         if secure:
@@ -266,7 +265,34 @@ def _connect(url: str, clock: Clock, manner: Manner) -> tuple[HTTPConnection, st
             literal = f"[{host}]" if ":" in host else host
             path = f"http://{literal}:{port}{path}"
     connection.connect()
+    if secure:
+        connection.default_port = 443
+        connection.sock = _secure(connection.sock, host, shown(url))
     return connection, path, basic(parts.username, parts.password) if parts.username else ""
+
+
+def _http_client() -> Any:
+    """The module; it loads TLS, 4 MB and a third of its time, for a class of its own that is not used here, so it gets none."""
+    with IMPORTING:
+        known = "ssl" in sys.modules
+        if not known:
+            sys.modules["ssl"] = None  # type: ignore[assignment]
+        try:
+            import http.client
+        finally:
+            if not known:
+                del sys.modules["ssl"]
+    return http.client
+
+
+def _secure(sock: Any, host: str, url: str) -> Any:
+    """TLS over a connection, with the certificate verified. KairosError: there is none here."""
+    with IMPORTING:
+        try:
+            from ssl import create_default_context
+        except ImportError as error:
+            raise KairosError(f"{url}: there is no TLS here", hint="an initrd has none; ask from stage network on") from error
+    return create_default_context().wrap_socket(sock, server_hostname=host)
 
 
 class _Timed:

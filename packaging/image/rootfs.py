@@ -20,7 +20,7 @@ SUITE = os.environ.get("KAIROS_BOOT_SUITE", "bookworm")
 PACKAGES = """
     systemd systemd-sysv udev dbus libpam-systemd libnss-systemd systemd-timesyncd systemd-resolved kmod iproute2 procps sudo openssh-server ca-certificates
     linux-image-cloud-amd64 dracut zstd e2fsprogs dosfstools fdisk gdisk
-    python3 python3-yaml python3-pyudev python3-pystemd python3-pyroute2
+    python3 python3-yaml python3-pyudev python3-pystemd
 """.split()
 BLKID = "pylibblkid==0.3"
 # Left out of every package while it is unpacked. The two kernel hooks would build an initrd for nothing.

@@ -21,6 +21,7 @@ from kairos_boot.modules import datasource
 from kairos_boot.system import plainyaml
 
 if TYPE_CHECKING:
+    from kairos_boot.actions.base import Action
     from tests.modules.conftest import MakeStep, Node, Recorder
 
 DOCUMENT = "#cloud-config\nhostname: 'x-{{ .MachineID }}'\n"
@@ -38,17 +39,18 @@ def errors(results: list[bool | str]) -> list[str]:
     return [item for item in results if isinstance(item, str)]
 
 
+def applied(host: Node, step: MakeStep, **source: Any) -> list[Action]:
+    """The actions of a run, applied; none may fail."""
+    actions = []
+    for action in datasource.plan(step(datasource=source), Facts(read=host.read)):
+        action.apply(host)
+        actions.append(action)
+    return actions
+
+
 def warnings(host: Node, step: MakeStep, **source: Any) -> list[str]:
     """The warnings of a run."""
-    found = []
-    for action in datasource.plan(step(datasource=source), Facts(read=host.read)):
-        if isinstance(action, Note):
-            found.append(action.describe())
-        try:
-            action.apply(host)
-        except KairosError:
-            continue
-    return found
+    return [action.describe() for action in applied(host, step, **source) if isinstance(action, Note) and not action.quiet]
 
 
 def test_a_cloud_config_is_kept_twice_for_root_alone_and_never_rendered(host: Node, step: MakeStep) -> None:
@@ -66,7 +68,7 @@ def test_whatever_loads_is_kept_as_a_document(host: Node, step: MakeStep, conten
         assert errors(results) == []
         assert host.text("/run/config/01_user.yaml") == content
     else:
-        assert "no metadata/userdata found (file: /oem/given is empty)" in errors(results)[0]
+        assert results == [True, False, False]
 
 
 def test_a_second_run_writes_nothing(host: Node, step: MakeStep) -> None:
@@ -97,19 +99,52 @@ def test_a_script_that_fails_says_so_and_the_name_is_set_all_the_same(host: Node
     assert host.text("/etc/hostname") == "earlier\n"
 
 
+def test_a_script_that_failed_or_was_cut_off_runs_again(host: Node, step: MakeStep, recorder: Recorder) -> None:
+    """Only one that came to its end has run; the failure is told at each boot until then."""
+    script = "#!/bin/sh\nid\n"
+    recorder.answer("/bin/sh", code=3)
+    for number in (1, 2):
+        assert [text for text in errors(pull(host, step, script)) if "exit status 3" in text]
+        assert len(recorder.calls) == number
+    recorder.answer("/bin/sh", code=0)
+    assert errors(pull(host, step, script)) == []
+    assert len(recorder.calls) == 3
+    assert not any(pull(host, step, script))
+    assert len(recorder.calls) == 3
+
+
+@pytest.mark.parametrize("content", ["#!/bin/sh\r\nid\r\n", "\ufeff#!/bin/sh\nid\n"])
+def test_a_script_of_a_windows_editor_is_kept_as_the_interpreter_wants_it(host: Node, step: MakeStep, recorder: Recorder, content: str) -> None:
+    """Decision B12."""
+    assert errors(pull(host, step, content)) == []
+    assert host.text("/run/config/userdata") == "#!/bin/sh\nid\n"
+    assert recorder.argvs == [("/bin/sh", "/run/config/userdata")]
+
+
+def test_every_member_of_a_packed_file_counts(host: Node, step: MakeStep) -> None:
+    """A file of several members; zeros behind the last one are padding, anything else is damage."""
+    packed = gzip.compress(b"#cloud-config\n") + gzip.compress(b"hostname: a\n")
+    assert unpack(packed, 100) == unpack(packed + bytes(10), 100) == b"#cloud-config\nhostname: a\n"
+    with pytest.raises(KairosError, match="something else follows"):
+        unpack(packed + b"x", 100)
+    with pytest.raises(KairosError, match="larger than 20 bytes"):
+        unpack(packed, 20)
+
+
 @pytest.mark.parametrize(("line", "program"), [("#!/bin/sh", ("/bin/sh",)), ("#! /usr/bin/env  python3 -I", ("/usr/bin/env", "python3 -I")),
                                                ("#!", ("/bin/sh",)), ("#!/bin/sh\r", ("/bin/sh",))])
 def test_the_interpreter_is_read_as_the_kernel_reads_it(line: str, program: tuple[str, ...]) -> None:
     assert read(f"{line}\nbody\n".encode(), 100).interpreter() == program
 
 
-def test_text_that_is_neither_is_kept_and_a_warning(host: Node, step: MakeStep) -> None:
-    host.put("/oem/given", "#include\nhttp://SECRET.example\n")
-    said = warnings(host, step, providers=["file"], path="/oem/given")
-    assert len(said) == 1
-    assert "neither a cloud-config nor a script; it is kept in /run/config/userdata" in said[0]
-    assert "SECRET" not in said[0]
-    assert host.text("/run/config/userdata").startswith("#include")
+@pytest.mark.parametrize(("content", "hint"), [("#include\nhttp://SECRET.example\n", "begin it with"), (base64.b64encode(gzip.compress(b"SECRET")), "looks like base64")])
+def test_data_of_no_known_kind_is_kept_and_a_failure(host: Node, step: MakeStep, content: str | bytes, hint: str) -> None:
+    """Decision B14: the provider is there, and what it gives is of no use."""
+    [said] = errors(pull(host, step, content))
+    assert "the user data of file is neither a cloud-config nor a script; it is kept in /run/config/userdata" in said
+    assert hint in said
+    assert "SECRET" not in said
+    assert host.read("/run/config/userdata") == (content.encode() if isinstance(content, str) else content)
     assert host.read("/run/config/userdata.yaml") is None
 
 
@@ -169,6 +204,13 @@ def test_a_script_alone_in_a_message_runs(host: Node, step: MakeStep) -> None:
     assert host.processes.argvs == [("/bin/sh", "/run/config/userdata")]
 
 
+def test_the_login_of_something_that_is_no_provider_is_not_told(host: Node, step: MakeStep) -> None:
+    """Decision C5."""
+    [said] = warnings(host, step, providers=["config-url:http://u:CANARY@example/x?t=CANARY"])
+    assert "CANARY" not in said
+    assert "no such provider: 'config-url:" in said
+
+
 @pytest.mark.parametrize(("name", "hint"), [("aws2", "did you mean 'aws'?"), ("OpenStack", "did you mean 'openstack'?"), ("zzz", "known are cdrom, ")])
 def test_an_unknown_provider_is_a_warning_with_a_suggestion(host: Node, step: MakeStep, name: str, hint: str) -> None:
     host.put("/oem/given", DOCUMENT)
@@ -189,11 +231,24 @@ def test_names_that_lead_elsewhere_are_refused(host: Node, step: MakeStep, sourc
     assert isinstance(action, Invalid)
 
 
-@pytest.mark.parametrize("providers", [["file"], ["cdrom", "config-drive"], ["vmware"], ["nobody"]])
-def test_nobody_has_anything(host: Node, step: MakeStep, providers: list[str]) -> None:
-    [error] = errors(host.do(datasource, step(datasource={"providers": providers, "path": STORED})))
-    assert "no metadata/userdata found" in error
-    assert error.startswith("/oem/a.yaml: stages.s[0].datasource: ")
+@pytest.mark.parametrize(("providers", "why"), [
+    (["file"], "(file: no such file: /oem/95_userdata)"), (["cdrom", "config-drive"], "(cdrom, config-drive: no medium)"),
+    (["vmware"], "(vmware: not a virtual machine of VMware)"), (["nobody"], ""), (["maas"], "(maas: neither /oem/maas/datasource.yaml nor "),
+])  # fmt: skip
+def test_that_nobody_has_anything_is_no_failure_and_noted(host: Node, step: MakeStep, providers: list[str], why: str) -> None:
+    """Decision B14: plain hardware has no provider. It is told, as no warning."""
+    actions = applied(host, step, providers=providers, path=STORED)
+    notes = [action for action in actions if isinstance(action, Note) and action.quiet]
+    assert [note.message.partition(" (")[0] for note in notes] == ["no metadata/userdata found"]
+    assert notes[0].describe().startswith("/oem/a.yaml: stages.s[0].datasource: ")
+    assert why in notes[0].message
+
+
+def test_a_file_that_cannot_be_used_is_a_failure(host: Node, step: MakeStep, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The provider is there and answers wrongly; so is one that is given no path."""
+    monkeypatch.setattr("kairos_boot.actions.datasource.LIMIT", 4)
+    assert "file: /oem/given is larger than 4 bytes" in errors(pull(host, step, DOCUMENT))[0]
+    assert "file: needs the key path" in errors(host.do(datasource, step(datasource={"providers": ["file"]})))[0]
 
 
 def test_a_plan_is_made_without_asking_anybody(host: Node, step: MakeStep) -> None:
@@ -242,8 +297,14 @@ def test_vmware_gives_guestinfo_in_every_encoding(guest: Node, step: MakeStep, r
     assert guest.mode("/run/config/vendordata") == 0o600
 
 
+@pytest.mark.parametrize("values", [{}, {"userdata": "---"}])
+def test_vmware_without_user_data_is_no_failure(guest: Node, step: MakeStep, recorder: Recorder, values: dict[str, str]) -> None:
+    tell(recorder, RPC, **values)
+    assert warnings(guest, step, providers=["vmware"]) == []
+
+
 @pytest.mark.parametrize(("values", "text"), [
-    ({}, "holds neither"), ({"userdata": "---"}, "holds neither"), ({"userdata": "a: b", "userdata_encoding": "rot13"}, "encoding is not known: 'rot13'"),
+    ({"userdata": "a: b", "userdata_encoding": "rot13"}, "encoding is not known: 'rot13'"),
     ({"userdata": "SECRET!", "userdata_encoding": "base64"}, "guestinfo.userdata is not base64"),
     ({"userdata": "[… 5 bytes left out …]\n"}, "too long")])
 def test_vmware_that_gives_nothing_useful_says_why(guest: Node, step: MakeStep, recorder: Recorder, values: dict[str, str], text: str) -> None:

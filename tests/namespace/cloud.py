@@ -61,6 +61,8 @@ class Cloud:
 
     def __init__(self) -> None:
         self.pages: dict[str, Page | bytes] = {}
+        self.otherwise = Page(b"no such page", 404)
+        """What it gives at every other address."""
         self.requests: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.bodies: list[bytes] = []
@@ -106,7 +108,7 @@ class Cloud:
         self.requests.append(f"{handler.command} {key}")
         self.headers.append(dict(handler.headers.items()))
         self.bodies.append(handler.rfile.read(int(handler.headers.get("Content-Length") or 0)))
-        page = self.pages.get(f"{handler.command} {key}" if handler.command != "GET" else key, Page(b"no such page", 404))
+        page = self.pages.get(f"{handler.command} {key}" if handler.command != "GET" else key, self.otherwise)
         page = page if isinstance(page, Page) else Page(page)
         wrong = any(handler.headers.get(name) != value for name, value in page.needs.items())
         if page.privileged and handler.client_address[1] > 1024:

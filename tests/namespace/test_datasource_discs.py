@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from kairos_boot.actions.datasource_discs import MEDIA, _devices
 from kairos_boot.system.mounts import mounted
 from tests.namespace.test_datasource_clouds import KEYS, STORED, Node
 
@@ -127,7 +128,8 @@ def test_any_file_system_that_the_kernel_knows_is_read(node: Node, insert: Inser
 def test_other_devices_are_not_read(node: Node, insert: Insert, name: str, label: str) -> None:
     insert(name, label, {"user-data": USERDATA, "openstack/latest/user_data": USERDATA})
     node.pull("cdrom")
-    assert "no metadata/userdata found (cdrom: no medium)" in node.errors[0]
+    assert node.errors == []
+    assert "no metadata/userdata found (cdrom: no medium)" in node.notes[0]
 
 
 def test_a_medium_without_user_data_hides_no_other(node: Node, insert: Insert) -> None:
@@ -143,8 +145,37 @@ def test_a_damaged_medium_is_told_and_the_next_one_read(node: Node, insert: Inse
     insert("vdc", "cidata", {"user-data": USERDATA})
     node.pull("cdrom")
     assert node.files(STORED)["userdata"] == USERDATA
-    assert [text for text in node.warnings if "/dev/vdb: it cannot be read" in text]
+    assert [text for text in node.errors if "cdrom: /dev/vdb: it cannot be read" in text]
     assert traces(node) == []
+
+
+@pytest.mark.parametrize("name", ["vdb", "sr0"])
+def test_a_medium_that_cannot_be_read_is_a_failure_that_names_it(node: Node, insert: Insert, name: str) -> None:
+    """Decision B14: somebody labelled it for us."""
+    insert(name, "cidata", None)
+    node.pull("config-drive", "cdrom")
+    assert len(node.errors) == 1
+    assert f"cdrom: /dev/{name}: it cannot be read: " in node.errors[0]
+
+
+def test_a_disc_of_somebody_else_is_no_failure(node: Node, insert: Insert) -> None:
+    """In a drive may be anything."""
+    insert("sr0", "music", None)
+    node.pull("cdrom", "config-drive")
+    assert node.errors == []
+    assert "no metadata/userdata found" in node.notes[0]
+
+
+def test_a_label_in_the_boot_sector_alone_counts(node: Node, tmp_path: Path, insert: Insert) -> None:
+    """Tools that make small FAT images write it there and not into the root directory. The kernel here need not know FAT."""
+    image = insert("vdb", "x", {})
+    subprocess.run(["mkfs.fat", "-n", "CIDATA", image], check=True, capture_output=True)
+    raw = image.read_bytes()
+    at = raw.rindex(b"CIDATA     ")
+    assert raw.index(b"CIDATA     ") < 512 <= at
+    image.write_bytes(raw[:at] + bytes(32) + raw[at + 32:])
+    devices = list(_devices(MEDIA["cdrom"], node))
+    assert devices == [("/dev/vdb", ("vfat",), True)]
 
 
 def test_a_link_of_a_medium_leads_nowhere_outside_it(node: Node, insert: Insert, tmp_path: Path) -> None:
@@ -162,7 +193,7 @@ def test_a_link_of_a_medium_leads_nowhere_outside_it(node: Node, insert: Insert,
         node.pull("cdrom")
     finally:
         subprocess.run(["losetup", "-d", loop], check=True)
-    assert "no metadata/userdata found" in node.errors[0]
+    assert "no metadata/userdata found" in node.notes[0]
     assert node.files() == {}
 
 
@@ -171,14 +202,14 @@ def test_a_directory_or_pipe_in_place_of_the_file_stops_nothing(node: Node, inse
     insert("vdc", "cidata", {"user-data": USERDATA})
     node.pull("cdrom")
     assert node.files(STORED)["userdata"] == USERDATA
-    assert [text for text in node.warnings if "user-data is not a plain file" in text]
+    assert [text for text in node.errors if "user-data is not a plain file" in text]
 
 
 def test_broken_metadata_costs_the_metadata_only(node: Node, insert: Insert) -> None:
     insert("vdb", "cidata", {"user-data": USERDATA, "meta-data": "local-hostname: [\n"})
     node.pull("cdrom")
     assert node.files(STORED)["userdata"] == USERDATA
-    assert [text for text in node.warnings if "meta-data: not YAML" in text]
+    assert [text for text in node.errors if "meta-data: not YAML" in text]
 
 
 def test_a_medium_comes_before_the_network_wherever_it_stands_in_the_list(node: Node, insert: Insert) -> None:

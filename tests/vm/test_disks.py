@@ -17,7 +17,7 @@ import variant
 from common import MIB, run
 from vm import AT_ONCE, Node, oem_files
 
-from kairos_boot.actions.datasource_found import NETWORK_BUDGET
+from kairos_boot.actions.datasource_found import BUDGET
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
 
@@ -293,7 +293,7 @@ def test_clouds_that_do_not_answer_cost_at_most_their_budget_and_are_named(name:
     for provider in ("aws", "gcp", "openstack", "azure", "hetzner", "vultr", "digitalocean", "metaldata", "scaleway", "maas", "vmware"):
         assert re.search(rf"\b{provider}\b", search["error"]), provider
     assert search["duration"] > 1, "an address that answers is not dead"
-    assert search["duration"] < NETWORK_BUDGET + 3, "3 s are for threads that an emulated processor starts"
+    assert search["duration"] < BUDGET + 3, "3 s are for threads that an emulated processor starts"
     assert node.facts["disks"]["nowhere"] == []
 
 
