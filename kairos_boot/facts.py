@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from _thread import allocate_lock
+
 from kairos_boot.errors import KairosError
 
 TYPE_CHECKING = False
@@ -26,6 +28,14 @@ class Facts:
         self.read = read
         self.warnings: list[tuple[str, str]] = []
         """Place and text of what went wrong while rendering; the runner takes and records them."""
+        self._one = allocate_lock()
+
+    def view(self) -> Facts:
+        """The same facts for one step, with warnings of its own."""
+        view = object.__new__(type(self))
+        view.__dict__.update(self.__dict__)
+        view.warnings = []
+        return view
 
     def render(self, text: str, where: str, *, secret: bool = False, needed: bool = False) -> str:
         """*text* with its template expanded; a template that fails is a warning, and the text stays as it is (spec/engine.md 3.8).
@@ -39,7 +49,8 @@ class Facts:
 
         missing: list[tuple[str, int]] = []
         try:
-            rendered = render(text, {"Values": self._gather()}, missing=missing)
+            with self._one:  # a value is gathered when it is first asked for, once
+                rendered = render(text, {"Values": self._gather()}, missing=missing)
         except TemplateError as error:
             return self.failing(text, error, where, secret=secret, needed=needed)
         if missing:
@@ -72,7 +83,8 @@ class Facts:
 
         data = self._hostname_data()
         try:
-            return render(text, data, strict=True)
+            with self._one:
+                return render(text, data, strict=True)
         except KairosError:
             if "MachineID" not in data and (".MachineID" in text or ".ProtectedID" in text):
                 raise KairosError("this node has no machine id yet", hint="set the host name in a later stage, or use .UUID or .Random") from None

@@ -56,6 +56,8 @@ class Run:
             except KairosError as error:
                 raise KairosError(error.message, self.where, error.hint) from error
             if result.code == 0 and not result.timed_out:
+                if result.output.strip() and not self.secret:
+                    host.heard(f"{self._shown()}:\n{result.output.rstrip()}")
                 return True
             if attempt == self.retries:
                 break

@@ -14,8 +14,9 @@ from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import UsageError, parse
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.stages.conditions import decide
+from kairos_boot.stages.execution import placed, planned
 from kairos_boot.stages.graph import order
-from kairos_boot.stages.runner import SUBSTAGES, placed, planned
+from kairos_boot.stages.runner import SUBSTAGES
 from kairos_boot.system.host import Host
 
 TYPE_CHECKING = False

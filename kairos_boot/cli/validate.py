@@ -18,8 +18,8 @@ from kairos_boot.cloudconfig.lint import doubts, faults
 from kairos_boot.cloudconfig.model import Problem
 from kairos_boot.errors import KairosError
 from kairos_boot.facts import Facts
+from kairos_boot.stages.execution import planned
 from kairos_boot.stages.graph import order
-from kairos_boot.stages.runner import planned
 from kairos_boot.system.host import Host
 
 TYPE_CHECKING = False

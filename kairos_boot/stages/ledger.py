@@ -7,7 +7,10 @@ Every record has `kind`, `time` (seconds since the epoch) and `uptime` (seconds 
 writing; one with a `duration` was `duration` seconds long and ended then. The kinds and their further fields:
 
 - `boot`: `mode` and other facts of the boot, each a field.
-- `stage`: `stage`, `event` start or end, `result` done or degraded, `done`, `skipped`, `failed`, `duration`.
+- `stage`: `stage`, `event` start or end. The start has who began the run, `by` unit (with `unit`), hand, or step (of another run; the
+  initrd's own two have none), and `sources` where they are not the default ones; the end has `result` done, degraded or interrupted
+  (something ended the run in order), `done`, `skipped`, `failed`, `duration`.
+- `begin`: `stage`, `step`, `file`: the step is at work from here on; a run that is cut off was at the last of them that has no `step`.
 - `step`: `stage`, `step`, `file`, `result` done, unchanged, skipped or failed, `reason`, `duration`.
 - `item`: `stage`, `step`, `module`, `action`, `result` changed, unchanged, failed or warning, `error`, `where`, `hint`, `duration`.
 - `problem`: `stage`, `step`, `severity`, `where`, `message`, `hint`: a document, an `after` entry or a condition that is wrong.

@@ -36,6 +36,15 @@ class Host:
         self.processes = processes or Processes(self.root)
         self.clock = clock
         self.online = self.root == "/" if online is None else online
+        self.heard: Callable[[str], None] = lambda text: None  # noqa: ARG005
+        """Is told what a command of the user said that succeeded."""
+
+    def view(self, heard: Callable[[str], None]) -> Host:
+        """The same host for one step, which is told what its commands say."""
+        view = object.__new__(type(self))
+        view.__dict__.update(self.__dict__)
+        view.heard = heard
+        return view
 
     def place(self, path: str, *, follow: bool = True, owner: int | None = None) -> Place:
         """The place to write, own or remove *path* at; what `path`, `entry` and `real` say is for looking only.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -95,3 +97,32 @@ def test_a_stage_that_starts_itself_is_refused_and_others_are_not(machine: Isola
     assert code == 0, said
     assert machine.read("/srv/code") == "3\n"
     assert machine.read("/srv/trace") == "done\n"
+def wait_for(machine: Isolated, path: str) -> None:
+    """Until a step has made *path*."""
+    for _ in range(600):
+        if machine.read(path):
+            return
+        time.sleep(0.05)
+    pytest.fail(f"{path} was never made")
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_a_stop_is_a_stop_and_the_record_is_kept(machine: Isolated, number: signal.Signals, jobs: int) -> None:
+    """The command is ended, later steps are not begun, the lock is free, and the ledger says what happened, also after a reboot."""
+    steps = "\n".join(f"  - {{name: n{i}, {'' if i == 0 else 'after: [{name: init}], '}commands: ['echo $$ >/srv/n{i}; sleep 300']}}" for i in range(6))
+    machine.put("/oem/a.yaml", f"jobs: {jobs}\nstages:\n  s:\n{steps.replace('name: n0, ', 'name: n0, after: [{name: init}], ')}\n")
+    run = machine.start("bash", "-c", f"echo $$ >/srv/pid; exec {RUN} run-stage s")
+    for i in range(jobs):
+        wait_for(machine, f"/srv/n{i}")
+    machine.run("kill", f"-{number.value}", machine.read("/srv/pid").strip())
+    said = run.communicate(timeout=60)[0]
+    assert run.returncode == 1, said
+    assert number.name in said
+    assert not machine.read(f"/srv/n{jobs}"), "a step was begun after the stop"
+    assert machine.run("pgrep", "-c", "sleep 300", "-f")[1].strip() in ("0", "1")  # pgrep itself may match
+    assert "interrupted" in machine.run("sh", "-c", "cat /var/log/kairos-boot/*.jsonl")[1]
+    machine.put("/oem/a.yaml", GOOD)
+    assert machine.kairos("run-stage", "s")[0] == 0
+
+

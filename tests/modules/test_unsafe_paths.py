@@ -17,7 +17,7 @@ import pytest
 from kairos_boot.errors import KairosError
 from kairos_boot.facts import Facts
 from kairos_boot.records import replace
-from kairos_boot.stages.runner import placed, planned
+from kairos_boot.stages.execution import placed, planned
 from tests.modules.conftest import Node, Recorder
 
 if TYPE_CHECKING:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from kairos_boot.cloudconfig.model import Document, Problem
-from kairos_boot.errors import KairosError
+from kairos_boot.errors import Ended, KairosError
 from kairos_boot.facts import Facts
-from kairos_boot.stages.runner import Options, Runner, planned
+from kairos_boot.records import replace
+from kairos_boot.stages.execution import planned
+from kairos_boot.stages.runner import Options, Runner
 from kairos_boot.system.host import Host
 from kairos_boot.system.process import Processes
 
@@ -270,7 +273,79 @@ def test_records_tell_when_and_how_long(bench: Bench) -> None:
 def test_a_long_step_says_that_it_still_runs_and_which(bench: Bench) -> None:
     bench.run("s", document("s", step("x", commands=("true",))))
     assert isinstance(bench.host.processes, Processes)
-    bench.runner._running.append("D.x")
+    bench.runner.running.append("D.x")
     assert bench.host.processes.waiting
     bench.host.processes.waiting(20.0)
     assert bench.lines[-1] == (6, "Still running after 20 s: D.x")
+
+
+def together(*steps: dict[str, Any]) -> Document:
+    """A document whose steps may all run beside each other."""
+    return document("s", *({**each, "keys": (*each["keys"], "after"), "after": ({"name": "init"},)} for each in steps), jobs=8)
+
+
+def test_steps_beside_each_other_keep_their_own_warnings_output_and_counts(bench: Bench) -> None:
+    """Of 100 steps each has a template that fails, and says its own number."""
+    said: list[tuple[str, str]] = []
+    bench.runner.log = lambda priority, message, *, kind="", step="", **_: said.append((step, message)) if kind in ("output", "warning") else None
+    numbers = range(100)
+    outcome = bench.run("s", together(*(step(f"n{i}", commands=(f'echo number {i}. {{{{ fail "{i}." }}}}' if i % 2 else f"echo number {i}.; false",)) for i in numbers)))
+    assert (outcome.done, outcome.failed, outcome.warnings) == (50, 50, 50)
+    assert {r["step"]: r["result"] for r in bench.records.of("step")} == {f"D.n{i}": "done" if i % 2 else "failed" for i in numbers}
+    assert sorted(r["step"] for r in bench.records.of("problem")) == sorted(f"D.n{i}" for i in numbers if i % 2)
+    assert len(said) == 100
+    for name, text in said:
+        assert f" {name.removeprefix('D.n')}." in text or f'"{name.removeprefix("D.n")}."' in text, (name, text)
+
+
+def test_an_end_in_one_step_ends_those_beside_it_and_begins_no_other(tmp_path: Path) -> None:
+    """The thread that waits is told; what runs is ended, what waits is not begun, and the record says that the stage was interrupted."""
+    bench = Bench(tmp_path)
+    began = tmp_path / "0"
+
+    def alarm(number: int, frame: object) -> None:
+        raise Ended("a stop")
+
+    before = signal.signal(signal.SIGUSR1, alarm)
+    tell = f"touch $ROOT/$N; while [ ! -e {tmp_path}/1 ]; do sleep 0.05; done; [ $N = 0 ] && kill -USR1 {os.getpid()}; sleep 300"
+    try:
+        with pytest.raises(Ended):
+            bench.run("s", replace(together(*(step(f"n{i}", commands=(f"N={i}; {tell}",)) for i in range(5))), jobs=2))
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert began.exists()
+    assert not (tmp_path / "2").exists()
+    assert {(r["step"], r["result"], r["reason"]) for r in bench.records.of("step")} == {("D.n0", "failed", "a stop"), ("D.n1", "failed", "a stop")}
+    [end] = [r for r in bench.records.of("stage") if r["event"] == "end" and r["stage"] == "s"]
+    assert (end["result"], end["failed"]) == ("interrupted", 2)
+
+
+def test_what_a_command_said_that_succeeded_is_told_at_debug_level_with_its_step(bench: Bench) -> None:
+    bench.run("s", document("s", step("x", commands=("echo quince", "true", "echo plum; false"))))
+    assert [text for priority, text in bench.lines if priority == 7 and "Running" not in text] == ["echo quince:\nquince"]
+
+
+def test_a_step_at_work_is_in_the_record_before_it_takes_time(bench: Bench) -> None:
+    """So that a run which is cut off says where it was: also in a shell condition. What is skipped at once is not at work."""
+    bench.run("s", document("s", step("skipped", if_files={"all": ("/no",)}, commands=("true",)), step("asked", if_="exec false", commands=("true",)),
+                            step("done", commands=("true",))))
+    assert [r["step"] for r in bench.records.of("begin")] == ["D.asked", "D.done"]
+    kinds = [r["kind"] for r in bench.records.all if r["kind"] in ("begin", "item", "step")]
+    assert kinds == ["step", "begin", "step", "begin", "item", "step"]
+
+
+def test_the_record_of_a_stage_says_who_started_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.runner.origin = {"by": "unit", "unit": "cos-setup-boot.service"}
+    bench.run("s")
+    assert {r["unit"] for r in bench.records.of("stage") if r["event"] == "start"} == {"cos-setup-boot.service"}
+
+
+def test_an_error_without_a_place_of_the_document_gets_that_of_its_item(bench: Bench) -> None:
+    """`/l1: too many levels of symbolic links` alone does not say where it is written (attacks 23)."""
+    (bench.root / "l1").symlink_to("l2")
+    (bench.root / "l2").symlink_to("l1")
+    bench.run("s", document("s", step("x", files=({"path": "/l1", "content": "a"}, {"path": "/a\0b", "content": "a"}))))
+    for record in bench.records.of("item"):
+        assert record["where"].startswith("/oem/d.yaml:1:1: stages.s[0].files"), record
+    assert "/l1" in bench.records.of("item")[0]["error"]
