@@ -8,7 +8,7 @@ import pytest
 
 from kairos_boot.actions.base import Invalid
 from kairos_boot.facts import Facts
-from kairos_boot.stages.runner import planned
+from kairos_boot.stages.execution import planned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
