@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from _thread import allocate_lock
+from _thread import allocate_lock, start_new_thread
 
 from kairos_boot.errors import Ended
 from kairos_boot.modules import ORDER
@@ -139,35 +139,42 @@ class Runner:
         What ends the run ends in this thread: then no other step begins, every command that runs is ended, and the others are
         waited for while they say so.
         """
-        from threading import Thread
+        from _queue import Empty, SimpleQueue
 
         waiting = list(reversed(layer))
+        finished: SimpleQueue[None] = SimpleQueue()
 
         def work() -> None:
-            while waiting and not self.ended:
-                try:
-                    node = waiting.pop()
-                except IndexError:  # another one took it
-                    return
-                try:
+            try:
+                while waiting and not self.ended:
+                    try:
+                        node = waiting.pop()
+                    except IndexError:  # another one took it
+                        break
                     Execution(self, node, stage, outcome).run()
-                except Ended:
-                    return
+            except Ended:
+                pass  # the waiting thread knows
+            finally:
+                finished.put(None)
 
-        threads = [Thread(target=work, daemon=True) for _ in range(min(jobs, len(layer)))]
+        working = 0
         try:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            for _ in range(min(jobs, len(layer))):
+                start_new_thread(work, ())
+                working += 1
+            while working:
+                finished.get()
+                working -= 1
         except BaseException as error:
             self.ended = str(error) or STOPPED
             if isinstance(self.host.processes, Processes):
                 self.host.processes.stop()
             until = time.monotonic() + LAST_WORDS
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join(max(0.0, until - time.monotonic()))
+            try:
+                for _ in range(working):
+                    finished.get(timeout=max(0.0, until - time.monotonic()))
+            except Empty:
+                pass
             raise
 
 
