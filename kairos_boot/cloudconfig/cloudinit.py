@@ -17,7 +17,6 @@ from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR, SEQUENCE
 from kairos_boot.cloudconfig.roots import CLASSIC, ELSEWHERE, NOT_HERE, SECTIONS
 from kairos_boot.cloudconfig.scalars import is_null
 from kairos_boot.cloudconfig.typed import ABSENT, Bomb, Decoder
-from kairos_boot.nearest import did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,8 +117,7 @@ class _Classic:
         elif name in NOT_HERE:
             self.values.doubt(key, name, f"{name!r} of cloud-init is not supported here", NOT_HERE[name] or "use steps under `stages:` instead")
         elif name not in SECTIONS and name not in ELSEWHERE and not name.startswith("x-"):
-            hint = did_you_mean(name, (*CLASSIC, *SECTIONS, "stages")) or "it has no effect; take it out or look the name up"
-            self.values.warn(key, name, f"unknown key {name!r}", hint)
+            self.values.unknown(key, name, (*CLASSIC, *SECTIONS, "stages"))
 
     def finish(self) -> None:
         """Put what was taken into its steps."""

@@ -9,7 +9,6 @@ from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR, SyntaxFault
 from kairos_boot.cloudconfig.roots import CLASSIC, SECTIONS
 from kairos_boot.cloudconfig.scalars import is_null
 from kairos_boot.cloudconfig.typed import ABSENT, Bomb, Decoder
-from kairos_boot.nearest import did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def _unknown(decoder: Decoder, key: Node) -> None:
         decoder.warn(key, key.value, f"{key.value!r} counts only in a document that begins with the line #cloud-config",
                      "write that line at the top")
     else:
-        decoder.warn(key, key.value, f"unknown key {key.value!r}", did_you_mean(key.value, (*ROOT, *SECTIONS)) or "it has no effect; take it out or look the name up")
+        decoder.unknown(key, key.value, (*ROOT, *SECTIONS))
 
 
 def decode_stages(decoder: Decoder, node: Node) -> dict[str, tuple[dict[str, Any], ...]]:
@@ -104,7 +103,7 @@ def decode_stages(decoder: Decoder, node: Node) -> dict[str, tuple[dict[str, Any
         if is_null(key):
             continue
         path = f"stages.{key.value}"
-        meant = suggest(key.value)
+        meant = suggest(key.value) if decoder.guesses() else ""
         if meant:
             decoder.warn(key, path, f"no stage is called {key.value!r}: its steps would never run", f"did you mean {meant!r}?")
         if item.kind is SCALAR and is_null(item):

@@ -6,7 +6,6 @@ Each function takes a scalar node and returns its value, or raises Wrong. The ta
 from __future__ import annotations
 
 from kairos_boot.errors import KairosError
-from kairos_boot.nearest import did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,9 +46,11 @@ def may_be_number(node: Node) -> bool:
     return node.plain if node.tag is None else node.tag in (TAG + "int", TAG + "float", ANY)
 
 
-def text(node: Node, _doubt: Doubt) -> str:
+def text(node: Node, doubt: Doubt) -> str:
     """The source text, whatever it looks like; a `!!binary` text decoded."""
     if node.tag != TAG + "binary":
+        if node.tag and node.tag[0] == "!" and node.tag not in ("!", ANY):  # a password may begin so: its text is not repeated
+            doubt("a word with an exclamation mark before it is a tag of YAML, no part of the text", "put the text in quotes")
         return str(node.value)
     from binascii import a2b_base64
 
@@ -172,7 +173,7 @@ def one_of(*words: str) -> Callable[[Node, Doubt], str]:
 
     def check(node: Node, _doubt: Doubt) -> str:
         if node.value not in words:
-            raise Wrong(f"{_shown(node)} is not known here", hint=did_you_mean(node.value, words) or f"it is one of {', '.join(words)}")
+            raise Wrong(f"{_shown(node)} is not known here", hint=f"it is one of {', '.join(words)}")
         return str(node.value)
 
     return check

@@ -14,7 +14,7 @@ from kairos_boot.nearest import did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
     from kairos_boot.cloudconfig.nodes import Node
@@ -25,6 +25,8 @@ ABSENT: Any = object()
 """What a null becomes: the field keeps its zero value, a list loses the element."""
 ALIASES = {"owner_string": "ownerstring"}
 """Keys with a second, published spelling (B2)."""
+GUESSES = 20
+"""For so many unknown words of a document the one that was meant is looked for."""
 FREE_VALUES, FULL_VALUES = 400_000, 4_000_000
 """Up to the first number of values nearly all may come from aliases, from the second on a tenth (spec/engine.md 2.4)."""
 
@@ -44,6 +46,7 @@ class Decoder:
         self._values = 0
         self._aliased = 0
         self._depth = 0
+        self._guesses = 0
 
     def error(self, node: Node, path: str, message: str, hint: str = "") -> None:
         """Note a fault that costs the document."""
@@ -159,9 +162,18 @@ class Decoder:
         values = self.record(node, model.Step, path, marks)
         return {**values, "marks": marks, "keys": keys_of(values)}
 
-    def unknown(self, key: Node, path: str, known: Sequence[str]) -> None:
+    def unknown(self, key: Node, path: str, known: Iterable[str]) -> None:
         """Warn of a key that is none of *known*."""
-        self.warn(key, path, f"unknown key {key.value!r}", did_you_mean(str(key.value), known) or "it has no effect; take it out or look the name up")
+        self.warn(key, path, f"unknown key {key.value!r}", self.meant(key.value, known) or "it has no effect; take it out or look the name up")
+
+    def meant(self, word: str, known: Iterable[str]) -> str:
+        """`did you mean X?`, of the first few unknown words only: to look for the names near 200 000 of them takes a minute."""
+        return did_you_mean(word, known) if self.guesses() else ""
+
+    def guesses(self) -> bool:
+        """Whether one more guess at what was meant is worth its time."""
+        self._guesses += 1
+        return self._guesses <= GUESSES
 
     def pairs(self, node: Node, path: str) -> Pairs:
         """Keys and values of a map with its merged maps filled in: own keys win, then the earlier of the merged maps."""
