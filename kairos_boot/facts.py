@@ -37,11 +37,11 @@ class Facts:
         view.warnings = []
         return view
 
-    def render(self, text: str, where: str, *, secret: bool = False, needed: bool = False) -> str:
+    def render(self, text: str, where: str, *, secret: bool | None = False, needed: bool = False) -> str:
         """*text* with its template expanded; a template that fails is a warning, and the text stays as it is (spec/engine.md 3.8).
 
-        A value that the node does not have is a warning, too (B15). Of a *secret* text neither has a word (C5). Where the text
-        is a name, a user or a path, it is *needed*: then both are a KairosError.
+        A value that the node does not have is a warning, too (B15). Of a *secret* text neither has a word (C5); None: it may be
+        one, so of the facts it asks for only the names are told. Where the text is a name, a user or a path, it is *needed*: then both are a KairosError.
         """
         if "{{" not in text:
             return text
@@ -54,16 +54,16 @@ class Facts:
         except TemplateError as error:
             return self.failing(text, error, where, secret=secret, needed=needed)
         if missing:
-            names = ", ".join(f"a value in line {line}" if secret else source for source, line in missing)
+            names = ", ".join(source if secret is False or (secret is None and source.startswith(".Values.")) else f"a value in line {line}" for source, line in missing)
             return self.lacking(rendered, names, where, needed=needed)
         return rendered
 
-    def failing(self, text: str, error: TemplateError, where: str, *, secret: bool, needed: bool) -> str:
+    def failing(self, text: str, error: TemplateError, where: str, *, secret: bool | None, needed: bool) -> str:
         """What stands for *text*, whose template fails: the text itself."""
-        said = error.discreet() if secret else error.message
+        said = error.message if secret is False else error.discreet()
         if needed:
-            raise KairosError(said, where, "" if secret else error.hint)
-        hint = f"; {error.hint}" if error.hint and not secret else ""
+            raise KairosError(said, where, error.hint if secret is False else "")
+        hint = f"; {error.hint}" if error.hint and secret is False else ""
         self.warnings.append((where, f"the template was left as it is: {said}{hint}"))
         return text
 

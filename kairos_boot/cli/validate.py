@@ -83,10 +83,10 @@ class _AnyNode(Facts):
         super().__init__(hostname_data=lambda: dict.fromkeys(("UUID", "Random", "MachineID", "ProtectedID"), "0123456789abcdef" * 2))
         self.unread: list[Problem] = []
 
-    def failing(self, text: str, error: TemplateError, where: str, *, secret: bool, needed: bool) -> str:
+    def failing(self, text: str, error: TemplateError, where: str, *, secret: bool | None, needed: bool) -> str:
         """Keep what cannot be parsed; what only fails may do so for the lack of a node."""
         if error.unread:
-            self.unread.append(Problem("error", where, error.discreet() if secret else error.message, "" if secret else error.hint))
+            self.unread.append(Problem("error", where, error.message if secret is False else error.discreet(), error.hint if secret is False else ""))
         return re.sub(r"{{.*?(}}|$)", "value", text, flags=re.DOTALL) if needed else text
 
     def lacking(self, rendered: str, names: str, where: str, *, needed: bool) -> str:  # noqa: ARG002

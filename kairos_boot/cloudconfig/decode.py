@@ -38,7 +38,7 @@ def decode(data: bytes, source: str) -> Document:
 
 def has_header(data: bytes) -> bool:
     """Whether the text is a #cloud-config document: only comments and blank lines may stand before that line."""
-    for line in data.split(b"\n", 9):
+    for line in data.removeprefix(b"\xef\xbb\xbf").split(b"\n", 9):
         words = line.rstrip()
         if words == HEADER:
             return True

@@ -33,7 +33,7 @@ def faults(document: Document) -> Iterator[Problem]:
                 try:
                     check(expression)
                 except KairosError as error:
-                    yield Problem("error", step.where(key), f"not a regular expression: {error.message}", error.hint)
+                    yield Problem("error", step.where(key), error.message, error.hint)
             if step.only_service_manager.lower() not in ("", "systemd", "openrc"):
                 yield Problem("error", step.where("only_service_manager"), f"not a service manager: {step.only_service_manager!r}", "write systemd or openrc")
             for kind in step.if_files:

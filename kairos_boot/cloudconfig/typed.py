@@ -112,7 +112,8 @@ class Decoder:
         try:
             return read(node, lambda message, hint: self.doubt(node, path, message, hint))
         except Wrong as wrong:
-            self.error(node, path, wrong.message, wrong.hint)
+            by_name = kind == "int" and path.endswith((".owner", ".group"))
+            self.error(node, path, wrong.message, "write a name as `ownerstring: USER:GROUP`" if by_name else wrong.hint)
             return ABSENT
 
     def _misfit(self, node: Node, path: str, wanted: str) -> Any:
@@ -164,7 +165,9 @@ class Decoder:
 
     def unknown(self, key: Node, path: str, known: Iterable[str]) -> None:
         """Warn of a key that is none of *known*."""
-        self.warn(key, path, f"unknown key {key.value!r}", self.meant(key.value, known) or "it has no effect; take it out or look the name up")
+        pasted = not key.value.isascii() and any(c.isspace() and not c.isascii() for c in key.value)
+        hint = "replace the no-break spaces, or the like, by blanks" if pasted else self.meant(key.value, known)
+        self.warn(key, path, f"unknown key {key.value!r}", hint or "it has no effect; take it out or look the name up")
 
     def meant(self, word: str, known: Iterable[str]) -> str:
         """`did you mean X?`, of the first few unknown words only: to look for the names near 200 000 of them takes a minute."""

@@ -44,7 +44,7 @@ def _plan(step: Step, facts: Facts, *, deferred: bool) -> Iterator[Action]:
             continue
         secret = is_private(file.permissions)
         if b"{{" in content:  # without a given mode the file may keep one that is private
-            text = facts.render(content.decode("utf-8", "surrogateescape"), step.where(KEY, index, "content"), secret=secret or file.permissions is None)
+            text = facts.render(content.decode("utf-8", "surrogateescape"), step.where(KEY, index, "content"), secret=None if file.permissions is None else secret)
             content = text.encode("utf-8", "surrogateescape")
         yield WriteFile(file.path, content, file.permissions, owner(file), secret=secret, where=where, append=file.append,
                         parent_mode=DIRECTORY_MODE if step.classic else None, own_parents=file.defer)

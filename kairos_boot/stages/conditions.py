@@ -30,7 +30,7 @@ class Decision:
     reason: str = ""
     failed: bool = False
     key: str = "if"
-    """The condition that said no."""
+    """The condition that went wrong."""
 
 
 RUN = Decision(run=True)
@@ -42,9 +42,14 @@ def decide(step: Step, host: Host, facts: Facts) -> Decision:
         try:
             reason = check(step, host)
         except KairosError as error:
-            return Decision(run=False, reason=f"{key}: {error}", failed=True, key=key)
+            from kairos_boot.template.regex import ExpressionError
+
+            if not isinstance(error, ExpressionError):
+                return Decision(run=False, reason=f"{key}: {error}", failed=True, key=key)
+            reason = str(error)
+            facts.warnings.append((step.where(key), f"{reason}; the step is left out"))
         if reason:
-            return Decision(run=False, reason=f"{key}: {reason}", key=key)
+            return Decision(run=False, reason=f"{key}: {reason}")
     return _command(step, host, facts) if step.if_ else RUN
 
 
@@ -119,14 +124,14 @@ CHECKS: tuple[tuple[str, Callable[[Step, Host], str]], ...] = (
 
 
 def _mismatch(pattern: str, texts: Sequence[str], noun: str) -> str:
-    """Why *pattern* is in none of *texts*, or nothing. KairosError: it is no regular expression."""
+    """Why *pattern* is in none of *texts*, or nothing. ExpressionError: it is no regular expression."""
     from kairos_boot.stages.patterns import search
 
     try:
         if any(search(pattern, text) for text in texts or ("",)) and texts:
             return ""
     except KairosError as error:
-        raise KairosError(f"{_short(pattern)!r} is no regular expression: {error.message}", hint=error.hint) from None
+        raise type(error)(f"{_short(pattern)!r} is {error.message}", hint=error.hint) from None
     if not texts:
         return f"{noun} unknown"
     return f"{noun} {' or '.join(map(repr, texts))}, which {_short(pattern)!r} does not match"

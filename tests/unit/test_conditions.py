@@ -201,12 +201,24 @@ def test_forms_of_re2(pattern: str, text: str, expected: bool) -> None:
     ("lab(", "missing closing )"), ("[a", "missing closing ]"), ("*", "missing argument"), ("^(?!Fedora).*", "no look-around"), ("(?<=a)b", "no look-around"),
     ("(?=a)", "no look-around"), ("(?<!a)b", "no look-around"), (r"(a)\1", "invalid escape"), ("x{2000}", "invalid repeat count"), ("(" * 3000, "nests too deeply"),
 ])
-def test_a_condition_that_is_no_expression_fails(host: Host, key: str, pattern: str, words: str) -> None:
-    """The step is left out, and that is a failure of the stage, not a plain no (B11)."""
-    decision = decide(Step(**{key: pattern}), host, Facts())  # type: ignore[arg-type]
-    assert (decision.run, decision.failed, decision.key) == (False, True, key)
-    assert decision.reason.startswith(f"{key}: ")
-    assert words in decision.reason
+def test_a_condition_that_is_no_expression_is_told(host: Host, key: str, pattern: str, words: str) -> None:
+    """The step is left out as in Kairos, with a warning at the expression's place, since it will be at every boot (B11)."""
+    facts = Facts()
+    decision = decide(Step(source="/d.yaml", place="stages.s[0]", marks={key: (3, 7)}, **{key: pattern}), host, facts)  # type: ignore[arg-type]
+    assert (decision.run, decision.failed) == (False, False)
+    [(where, text)] = facts.warnings
+    assert where == f"/d.yaml:3:7: stages.s[0].{key}"
+    assert "is no regular expression: " in text
+    assert words in text
+
+
+def test_a_search_that_takes_too_long_fails(host: Host) -> None:
+    """As a condition that runs out of time does (B10)."""
+    with open(host.path("/etc/os-release"), "w") as file:
+        file.write("PRETTY_NAME=" + "a" * 2000 + "\n")
+    decision = decide(Step(only_os="(a?){1000}(a?){1000}b"), host, Facts())
+    assert (decision.run, decision.failed, decision.key) == (False, True, "only_os")
+    assert "too much work" in decision.reason
 
 
 @pytest.mark.parametrize("pattern", ["(([a-z]|.)+)+#", "(a*)*b", "(a|aa)+$", "(.*)(.*)(.*)(.*)y", "|".join(f"(x+x+)+{n}" for n in range(300))])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from kairos_boot.cloudconfig import model
@@ -306,3 +308,65 @@ def test_plain_data_survives_marshal() -> None:
     document = good("stages: {s: [{name: x, files: [{path: /a, permissions: 0600}], users: {ada: {groups: [a]}}, layout: {device: {label: L}}}]}\n")
     again = Document(document.source, document.name, marshal.loads(marshal.dumps(dict(document.stages))))
     assert again.steps("s") == document.steps("s")
+
+
+def test_an_owner_by_name_is_told_of_its_own_key() -> None:
+    for key in ("owner", "group"):
+        [error] = errors(f"stages: {{s: [{{files: [{{path: /a, {key}: root}}]}}]}}")
+        assert f"{key}: 'root' is not a number; write a name as `ownerstring: USER:GROUP`" in error
+
+
+@pytest.mark.parametrize("blank", ["\xa0", "\u2003", "\u202f"])
+def test_blanks_of_a_web_page_are_named(blank: str) -> None:
+    problems = load(f"stages:\n{blank}{blank}s:\n{blank}{blank}- commands: [a]\n").problems
+    assert problems
+    assert all("no-break spaces" in p.hint for p in problems)
+
+
+def test_the_header_may_stand_behind_a_byte_order_mark() -> None:
+    document = load(b"\xef\xbb\xbf#cloud-config\nhostname: lab\n")
+    assert not document.problems
+    assert "initramfs" in document.stages
+
+
+def test_a_tag_that_may_be_meant_as_text_is_told_without_its_words() -> None:
+    """`passwd: !secret` is an empty text with a tag to YAML: the password would be gone without a word (C5)."""
+    [problem] = load("stages: {s: [{users: {ada: {passwd: !CANARY, gecos: !!str x, shell: ! y}}}]}").problems
+    assert (problem.severity, "tag of YAML" in problem.message) == ("doubt", True)
+    assert "CANARY" not in str(problem)
+
+
+@pytest.mark.parametrize("value", ["*CANARY", "!CANARY", "%CANARY", "@CANARY", "`CANARY`", "{CANARY", "[CANARY", "&x *CANARY", '"CANARY', "'CANARY", "{CANARY: 1}", "[CANARY]", "| CANARY",
+                                   "a: CANARY", "!!int CANARY", "!!binary CANARY", "CANARY\tx: y", "? CANARY", "- CANARY", '"\\CANARY"', "!<CANARY> x", "!e!CANARY x"])
+@pytest.mark.parametrize("key", ["users: {ada: {passwd: ", "git: {auth: {password: ", "git: {auth: {private_key: ", "files: [{permissions: 0600, content: ", "environment: {TOKEN: "])
+def test_the_value_of_a_secret_key_is_never_quoted(key: str, value: str) -> None:
+    """Whatever YAML makes of it (C5): only place and kind are told."""
+    for text in (f"stages:\n  s:\n  - {key}{value}{']' * key.count('[')}{'}' * key.count('{')}\n",
+                 f"#cloud-config\nusers:\n- name: ada\n  passwd: {value}\n- {{name: bob, plain_text_passwd: {value}}}\n"):
+        assert not [str(p) for p in load(text).problems if "CANARY" in str(p)]
+
+
+@pytest.mark.parametrize("text", ["{key}{n}: v\n", "stages:\n  s:\n  - name: a\n|    {key}{n}: v\n", "#cloud-config\n|{key}{n}: v\n", "stages:\n|  bot{n}: []\n", "stages:\n  s:\n|  - frequency: alwys{n}\n",
+                                  "#cloud-config\nusers:\n|- {{name: u{n}, pasword: x}}\n"])
+def test_a_flood_of_mistakes_is_read_in_time_linear_in_it(text: str) -> None:
+    """What was meant is looked for in the first cases only; the lines that Python executes are counted, no clock."""
+
+    def lines(count: int) -> int:
+        head, _, line = text.rpartition("|")
+        document = head + "".join(line.format(key="nam", n=n) for n in range(count))
+        executed = 0
+
+        def trace(frame: object, event: str, argument: object) -> object:
+            nonlocal executed
+            executed += event == "line"
+            return trace
+
+        sys.settrace(trace)  # type: ignore[arg-type]
+        try:
+            load(document)
+        finally:
+            sys.settrace(None)
+        return executed
+
+    few, many = lines(100), lines(400)
+    assert many < 4.2 * few

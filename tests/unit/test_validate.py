@@ -50,4 +50,4 @@ def test_a_stage_that_nothing_emits_is_an_error() -> None:
 
 def test_an_expression_that_is_none_is_an_error() -> None:
     [error] = in_step("only_os: '('")
-    assert error.startswith("/d.yaml:3:14: stages.s[0].only_os: not a regular expression: missing closing )")
+    assert error.startswith("/d.yaml:3:14: stages.s[0].only_os: no regular expression: missing closing )")

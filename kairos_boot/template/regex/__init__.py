@@ -18,19 +18,23 @@ if TYPE_CHECKING:
 _GO = "error parsing regexp: "
 
 
+class ExpressionError(KairosError):
+    """A text is no regular expression of Go."""
+
+
 def check(expression: str) -> Program:
-    """Compile *expression*. KairosError: it is no regular expression of Go."""
+    """Compile *expression*. ExpressionError: it is none."""
     from kairos_boot.template.regex.compile import compile_expression
     from kairos_boot.template.values import Failure
 
     try:
         return compile_expression(expression)
     except Failure as fault:
-        raise KairosError(fault.reason.removeprefix(_GO), hint=fault.hint) from None
+        raise ExpressionError("no regular expression: " + fault.reason.removeprefix(_GO), hint=fault.hint) from None
 
 
 def search(expression: str, text: str) -> bool:
-    """Whether *expression* is found anywhere in *text*. KairosError: it is none, or the search takes too long."""
+    """Whether *expression* is found anywhere in *text*. ExpressionError: it is none. KairosError: it takes too long."""
     from kairos_boot.template.regex.run import Search
     from kairos_boot.template.values import Failure
 
@@ -38,4 +42,4 @@ def search(expression: str, text: str) -> bool:
     try:
         return bool(Search(program, text).match(0))
     except Failure as fault:
-        raise KairosError(fault.reason, hint=fault.hint) from None
+        raise KairosError(f"too much work: {fault.hint}", hint="write it shorter") from None
