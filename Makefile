@@ -1,5 +1,6 @@
 # make check        lint, types, unit and module tests: the quick inner loop, without root
 # make test         everything, virtual machines included; installs what it needs (root)
+# make fresh        the same, without virtual machines, on a machine with nothing but git and make: a Debian tree of its own (root)
 # make boot         build a node's disk, boot it under QEMU, show what it says, shut it down (root); KEEP=1 leaves it running, UEFI=1
 # make stop         end a node that was left running
 # make install      install into DESTDIR (default: /)
@@ -14,11 +15,12 @@ BIN := $(VENV)/bin
 CONFORMANCE ?= ../shared/conformance/run
 PACKAGES := gcc libc6-dev libblkid-dev pkg-config python3-dev python3-venv python3-yaml python3-pyudev python3-pystemd \
 	qemu-system-x86 qemu-utils ovmf mmdebstrap debian-archive-keyring grub-common grub-pc-bin grub-efi-amd64-bin mtools dosfstools \
-	e2fsprogs fdisk zstd cpio openssh-client systemd systemd-container dbus iproute2 util-linux file ca-certificates git groff-base skopeo
+	e2fsprogs fdisk zstd cpio squashfs-tools openssh-client openssl systemd systemd-container dbus iproute2 util-linux mount file ca-certificates git \
+	groff-base shellcheck skopeo
 
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: check lint types test boot stop install build bench fuzz conformance clean clean-cache packages
+.PHONY: check lint types test fresh boot stop install build bench fuzz conformance clean clean-cache packages
 
 check: lint types
 	$(BIN)/python -m pytest -q -m 'not root and not vm and not container' --ignore=tests/vm --ignore=tests/conformance
@@ -33,6 +35,9 @@ types: $(VENV)/.made
 test: packages $(VENV)/.made
 	@status=0; $(BIN)/ruff check || status=1; $(BIN)/mypy || status=1; \
 	KAIROS_BOOT_COMPLETE=1 $(BIN)/python -m pytest $(PYTEST) || status=1; exit $$status
+
+fresh: packages
+	@packaging/image/fresh $(PYTEST)
 
 boot: packages $(VENV)/.made
 	@packaging/image/boot $(if $(KEEP),--keep) $(if $(UEFI),--uefi)
