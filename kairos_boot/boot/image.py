@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-from kairos_boot.boot import ext4
 from kairos_boot.boot.disk import find_state
 from kairos_boot.boot.report import FatalError
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
+from kairos_boot.system import ext4
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -110,3 +110,21 @@ def make_directories(path: str, mode: int, user: int | None, group: int | None) 
 
     with chase("/", path) as place:
         place.make_directory(mode, user, group)
+
+
+def write_file(path: str, content: bytes, mode: int) -> None:
+    """Put a complete file of root's at *path* of this system, with its missing directories. KairosError: an unsafe path. OSError."""
+    from kairos_boot.system.chase import chase
+
+    with chase("/", path) as place:
+        place.make_parents(0o755, None, None)
+        replace_file(place, content, mode, os.geteuid(), os.getegid())
+
+
+def sync_directory(path: str) -> None:
+    """Make the names in the directory *path* durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        sync_descriptor(fd)
+    finally:
+        os.close(fd)

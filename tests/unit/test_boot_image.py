@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kairos_boot.boot import ext4, image, report
+from kairos_boot.boot import image, report
 from kairos_boot.boot.build import image_identity
 from kairos_boot.boot.cmdline import Cmdline
 from kairos_boot.boot.image import BootDisk, check_image
 from kairos_boot.boot.report import FatalError, Report, banner
 from kairos_boot.boot.state import detect
 from kairos_boot.errors import KairosError
+from kairos_boot.system import ext4
 from kairos_boot.system.process import Processes, Result
 from kairos_boot.system.udev import Partition
 

@@ -1,0 +1,112 @@
+"""A partition's file system made anew, and mounts taken away before it."""
+
+from __future__ import annotations
+
+import os
+
+from kairos_boot.errors import KairosError, reason
+from kairos_boot.records import record
+from kairos_boot.system import filesystems, mounts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kairos_boot.system.host import Host
+
+
+@record
+class MakeFileSystem:
+    """A new, empty file system *fstype* on *node* under *label*; everything on it is lost. Mounts of it go first."""
+
+    node: str
+    fstype: str
+    label: str
+
+    def describe(self) -> str:
+        """Device, kind and label."""
+        return f"erase {self.node}: a new {self.fstype}, {self.label}"
+
+    def would_change(self, host: Host) -> bool | None:  # noqa: ARG002
+        """It erases each time."""
+        return True
+
+    def apply(self, host: Host) -> bool:
+        """Unmount, wipe, format. KairosError: it is in use, its tool is missing or fails."""
+        from kairos_boot.system.blockdev import look_again
+
+        node = host.real(self.node)
+        try:
+            unmount_all(node)
+            filesystems.wipe(node)
+            filesystems.make(host, node, self.fstype, self.label)
+        except OSError as error:
+            raise KairosError(f"cannot be made anew: {reason(error)}", self.node, "see what uses it: findmnt, lsof") from error
+        look_again(host, [node])
+        return True
+
+
+@record
+class Unmount:
+    """Nothing is mounted at *target* or below it."""
+
+    target: str
+
+    def describe(self) -> str:
+        """The place."""
+        return f"unmount {self.target}"
+
+    def would_change(self, host: Host) -> bool | None:
+        """Whether something is mounted there."""
+        return mounts.at(host.path(self.target), mounts.mounted()) is not None
+
+    def apply(self, host: Host) -> bool:
+        """Unmount, the newest mount first. KairosError: something uses it."""
+        target = host.path(self.target)
+        below = [m.target for m in mounts.mounted() if m.target == target or m.target.startswith(f"{target}/")]
+        for path in reversed(below):
+            _unmount(path)
+        return bool(below)
+
+
+@record
+class Remount:
+    """The file system at *target* is writable, or read-only."""
+
+    target: str
+    writable: bool = True
+
+    def describe(self) -> str:
+        """The place and what it will be."""
+        return f"remount {self.target} {'writable' if self.writable else 'read-only'}"
+
+    def would_change(self, host: Host) -> bool | None:
+        """Whether it is the other way now."""
+        now = mounts.at(host.path(self.target), mounts.mounted())
+        return now is not None and ("ro" in now.options or "ro" in now.super_options) == self.writable
+
+    def apply(self, host: Host) -> bool:
+        """Remount it. KairosError: the kernel refuses."""
+        if not self.would_change(host):
+            return False
+        now = mounts.at(host.path(self.target), mounts.mounted())
+        assert now is not None
+        options = [word for word in now.options if word not in ("ro", "rw")]
+        try:
+            mounts.mount(now.source, now.target, now.fstype, [*options, "remount", "rw" if self.writable else "ro"])
+        except OSError as error:
+            raise KairosError(f"cannot be remounted: {reason(error)}", self.target) from error
+        return True
+
+
+def unmount_all(node: str) -> None:
+    """Unmount everything of the device *node*, the newest mount first. KairosError: something uses it."""
+    number = os.stat(node).st_rdev
+    device = f"{os.major(number)}:{os.minor(number)}"
+    for mount in reversed([m for m in mounts.mounted() if m.device == device or m.source == node]):
+        _unmount(mount.target)
+
+
+def _unmount(path: str) -> None:
+    try:
+        mounts.unmount(path)
+    except OSError as error:
+        raise KairosError(f"cannot be unmounted: {reason(error)}", path, "end what uses it; see lsof or fuser") from error

@@ -1,0 +1,74 @@
+"""Fill an image with a tree, and work inside an image: mounted by a loop device at a place that only root sees."""
+
+from __future__ import annotations
+
+import os
+
+from kairos_boot.errors import KairosError, reason
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kairos_boot.system.host import Host
+
+MOUNT = "/run/kairos-boot/image"
+KERNELS = ("dev", "proc", "run", "sys", "tmp")
+"""Directories of a running system whose content is no part of it."""
+PLACES = (("boot", 0o755), ("dev", 0o755), ("oem", 0o755), ("proc", 0o555), ("run", 0o755), ("sys", 0o555), ("tmp", 0o1777), ("usr/local", 0o755))
+"""Directories that every image has, since something is mounted there."""
+COPY_SECONDS = 3600.0
+
+
+def mounted(image: str, place: str = MOUNT, *, read_only: bool = False) -> Iterator[str]:
+    """Mount *image* at *place*, and give the place; afterwards it is free again. For `contextlib.contextmanager`. KairosError: the kernel refuses."""
+    from kairos_boot.system import loop, mounts
+
+    node = loop.attach(image, read_only=read_only)
+    try:
+        try:
+            os.makedirs(place, mode=0o700, exist_ok=True)
+            mounts.mount(node, place, "ext4", ("ro",) if read_only else ())
+        except OSError as error:
+            raise KairosError(f"the image cannot be mounted: {reason(error)}", image) from error
+        try:
+            yield place
+        finally:
+            mounts.unmount(place)
+    finally:
+        loop.detach(node)
+
+
+def fill(host: Host, source: str, image: str, exclude: tuple[str, ...] = ()) -> None:
+    """Copy the tree *source* into the file system of the file *image*, with everything that its files have. KairosError: it does not fit, cp fails."""
+    from contextlib import contextmanager
+
+    with contextmanager(mounted)(image) as place:
+        names = [name for name in sorted(os.listdir(source)) if name not in KERNELS and name not in exclude and name != "lost+found"]
+        argv = ("cp", "--archive", "--one-file-system", "--sparse=always", "--target-directory", place, "--", *(f"{source}/{name}" for name in names))
+        result = host.processes.run(argv, timeout=COPY_SECONDS, env={"LC_ALL": "C"})
+        if result.code or result.timed_out:
+            raise KairosError(f"cp: {result.explain(COPY_SECONDS)}: {result.output.strip()[-400:]}", source)
+        like = os.stat(source)
+        os.chown(place, like.st_uid, like.st_gid)
+        os.chmod(place, like.st_mode & 0o7777)
+        for name, mode in PLACES:
+            if not os.path.lexists(f"{place}/{name}"):
+                os.makedirs(f"{place}/{name}")
+                os.chmod(f"{place}/{name}", mode)
+
+
+def size_for(source: str, spare: int = 100 << 20) -> int:
+    """Bytes that an image of the tree *source* needs: its blocks, a twentieth for the file system's own, and *spare*."""
+    total, seen = 0, set()
+    device = os.lstat(source).st_dev
+    for folder, folders, files in os.walk(source):
+        if folder == source:
+            folders[:] = [name for name in folders if name not in KERNELS]
+        for name in (*folders, *files):
+            found = os.lstat(f"{folder}/{name}")
+            if found.st_dev == device and (found.st_dev, found.st_ino) not in seen:
+                seen.add((found.st_dev, found.st_ino))
+                total += max(found.st_blocks * 512, -(-found.st_size // 4096) * 4096 if name in files and not found.st_blocks else 0) + 256
+        folders[:] = [name for name in folders if os.lstat(f"{folder}/{name}").st_dev == device]
+    return -(-(total * 21 // 20 + spare) // (4 << 20)) * (4 << 20)
