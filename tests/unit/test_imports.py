@@ -12,7 +12,7 @@ ALWAYS = {"errors", "gunzip", "nearest", "records", "shown"}
 BELOW = {
     "cli": {"reports", "lifecycle", "boot", "node", "stages", "modules", "actions", "loading", "cloudconfig", "template", "system", "facts"},
     "reports": {"stages", "cloudconfig"},
-    "lifecycle": {"node", "boot", "stages", "actions", "cloudconfig", "system"},
+    "lifecycle": {"loading", "node", "boot", "stages", "actions", "cloudconfig", "system"},
     "boot": {"stages", "actions", "cloudconfig", "system", "facts"},
     "node": {"loading", "cloudconfig", "template", "system"},
     "stages": {"modules", "actions", "cloudconfig", "template", "facts", "system"},

@@ -1,0 +1,77 @@
+"""Entries of the boot menu: which there are, and which one the next boot takes (G7, G10)."""
+
+from __future__ import annotations
+
+import os
+
+from kairos_boot.errors import KairosError
+from kairos_boot.node import grubenv
+from kairos_boot.node.state import boot_word
+from kairos_boot.system import mounts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kairos_boot.system.host import Host
+
+MENUS = ("/etc/cos/grub.cfg", "/run/initramfs/cos-state/grub/grub.cfg", "/run/initramfs/cos-state/grub2/grub.cfg", "/etc/kairos/branding/grubmenu.cfg")
+OEM, STATE = "/oem", "/run/initramfs/cos-state"
+
+
+def names(host: Host) -> list[str]:
+    """The ids of the entries in the menus of the node, else their titles, in order."""
+    found: list[str] = []
+    for path in MENUS:
+        for line in (host.read(path) or b"").decode("utf-8", "replace").splitlines():
+            words = line.split()
+            if words[:1] != ["menuentry"]:
+                continue
+            name = words[words.index("--id") + 1] if "--id" in words[:-1] else line.partition('"')[2].partition('"')[0]
+            if name and name not in found:
+                found.append(name)
+    return found
+
+
+def select(host: Host, entry: str) -> str:
+    """Let the next boot of *host* take *entry*, once; what to tell the operator. KairosError: no such entry, or no place that GRUB reads."""
+    known = names(host)
+    if known and entry not in known:
+        raise KairosError(f"the boot menu has no entry {entry!r}", hint=f"there are: {', '.join(known)}")
+    for path in places(host):
+        grubenv.save(path, {"next_entry": entry})
+        return f"the next boot takes the entry {entry}, once ({path}); reboot to go there"
+    raise KairosError("no place for the boot loader's settings is mounted", host.path(f"{OEM}/grubenv"),
+                      "the OEM partition must be mounted there; in a pod, name the node's root with --host-root /host")
+
+
+def roll_back(host: Host) -> str:
+    """Make the other system the default of *host* for good (G10); what to tell the operator. KairosError: neither of the two runs here."""
+    boot = boot_word(host)
+    other = {"active_boot": "fallback", "passive_boot": "cos"}.get(boot)
+    if other is None:
+        raise KairosError(f"this is neither the active nor the passive system ({boot})", hint="choose an entry: kairos-boot bootentry --select cos")
+    for path in places(host):
+        grubenv.save(path, {"saved_entry": None if other == "cos" else other})
+        return f"the default is now {other} ({path}), until an upgrade or a reset; reboot to go there"
+    raise KairosError("no place for the boot loader's settings is mounted", host.path(f"{OEM}/grubenv"), "the OEM partition must be mounted there")
+
+
+def places(host: Host) -> Iterator[str]:
+    """The environment block that GRUB reads first: on OEM; on COS_STATE where OEM is encrypted, which is made writable meanwhile (G7)."""
+    now = mounts.mounted()
+    oem = mounts.at(host.path(OEM), now)
+    if oem is not None and not os.path.realpath(oem.source).startswith("/dev/dm-"):
+        yield f"{host.path(OEM)}/grubenv"
+        return
+    state = mounts.at(host.path(STATE), now)
+    if state is None:
+        return
+    from kairos_boot.actions.filesystem import Remount
+
+    changed = Remount(STATE).apply(host)
+    try:
+        yield f"{host.path(STATE)}/grubenv"
+    finally:
+        if changed:
+            Remount(STATE, writable=False).apply(host)

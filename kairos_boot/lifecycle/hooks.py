@@ -1,0 +1,125 @@
+"""Hooks: the stages that an action emits, in the running system and inside the new image."""
+
+from __future__ import annotations
+
+import os
+
+from kairos_boot.actions.image_file import CopyImage, put
+from kairos_boot.errors import KairosError
+from kairos_boot.records import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kairos_boot.system.host import Host
+
+    Emit = Callable[[str, str], list[str]]
+    """Emits a stage (name) in a root directory, and gives what failed, a line each."""
+    Steps = Callable[[str, str], int]
+    """How many steps the documents of a root directory have for a stage with its substages."""
+
+BINDS = ("/oem", "/usr/local")
+"""What of the running system a hook in the image sees besides /dev, /proc, /run and /sys."""
+
+
+@record
+class Hook:
+    """The stage *stage*, in the running system. With *must* a failure ends the action."""
+
+    stage: str
+    emit: Emit
+    must: bool = False
+
+    def describe(self) -> str:
+        """The stage."""
+        return f"run stage {self.stage}" + ("; if it fails, nothing else is done" if self.must else "")
+
+    def would_change(self, host: Host) -> bool | None:  # noqa: ARG002
+        """Only doing it tells."""
+        return None
+
+    def apply(self, host: Host) -> bool:  # noqa: ARG002
+        """Emit it. KairosError: a step failed and none may."""
+        failures = self.emit(self.stage, "/")
+        if failures and self.must:
+            more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+            raise KairosError(f"stage {self.stage} failed: {failures[0]}{more}", hint="mend the step; until then, nothing is erased")
+        return True
+
+
+@record
+class HookInImage:
+    """The stage *stage* in a root made of the image *image*. What it writes there is in the image, and in the copies *copies* (file, label).
+
+    It runs in a copy that takes the image's name when it is whole; an image is never changed where it may be booted (G2).
+    """
+
+    stage: str
+    image: str
+    label: str
+    copies: tuple[tuple[str, str], ...]
+    emit: Emit
+    steps: Steps
+
+    def describe(self) -> str:
+        """The stage and its place."""
+        return f"run stage {self.stage} in {self.image}, where a step asks for it"
+
+    def would_change(self, host: Host) -> bool | None:  # noqa: ARG002
+        """Only doing it tells."""
+        return None
+
+    def apply(self, host: Host) -> bool:
+        """Run it in a copy, and put the copy in place. KairosError: no room, or the new image is damaged; the old one stays."""
+        from contextlib import contextmanager
+
+        from kairos_boot.actions.image_tree import mounted
+
+        mount = contextmanager(mounted)
+        path = host.path(self.image)
+        with mount(path, read_only=True) as place, bound(place):
+            if not self.steps(self.stage, place):
+                return False
+
+        def write(new: str) -> str:
+            from kairos_boot.system.copying import copy_file, digest
+
+            source, target = os.open(path, os.O_RDONLY | os.O_CLOEXEC), os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            try:
+                copy_file(source, target)
+                with mount(new) as place, bound(place):
+                    self.emit(self.stage, place)
+                os.fsync(target)
+                return digest(target)
+            finally:
+                os.close(source)
+                os.close(target)
+
+        put(host, self.image, path, write)
+        for copy, label in self.copies:
+            CopyImage(self.image, copy, label).apply(host)
+        return True
+
+
+class bound:  # noqa: N801
+    """The directories of BINDS of the running system below *place* while it lasts."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        self._mounted: list[str] = []
+
+    def __enter__(self) -> None:
+        from kairos_boot.system import mounts
+
+        for path in BINDS:
+            target = self.place + path
+            if os.path.isdir(path) and os.path.isdir(target):
+                mounts.mount(path, target, options=("bind",))
+                self._mounted.append(target)
+
+    def __exit__(self, *_: object) -> None:
+        from kairos_boot.system import mounts
+
+        for target in reversed(self._mounted):
+            mounts.unmount(target, detach=True)

@@ -1,0 +1,147 @@
+"""An action is a list of phases, and a phase is data: what it does, what it needs, what a repeated run after a cut does.
+
+The list that a plan prints is the list that runs. Everything is checked before the first phase; a phase that fails ends the action, unless it is
+an extra one. Which phases are done stands in the marker, so that the boot after a cut goes on where the cut came.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from kairos_boot.errors import KairosError
+from kairos_boot.records import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, Protocol
+
+    from kairos_boot.actions.base import Action
+    from kairos_boot.stages.runner import Log, Records
+    from kairos_boot.system.host import Host
+
+    class Marker(Protocol):
+        """Where the boot after a cut finds what was begun and how far it came."""
+
+        @property
+        def done(self) -> Sequence[str]:
+            """The names of the phases that are done."""
+
+        @property
+        def started(self) -> str:
+            """The name of the phase that a cut ended, or nothing."""
+
+        def begin(self, phase: str) -> None:
+            """Note that *phase* starts; durable for the boot loader when it returns."""
+
+        def end(self, phase: str) -> None:
+            """Note that *phase* is done."""
+
+ERROR, WARNING, NOTICE, INFO = 3, 4, 5, 6
+AGAIN_WHOLE = "done again from its start"
+RESUMED = "KAIROS_RESUMED"
+"""Tells a hook, as 1, that the phase which runs it was cut short before."""
+
+
+@record
+class Phase:
+    """A part of an action. *checks* raise a KairosError where the action must not begin; *extra* is a phase whose failure stops nothing."""
+
+    name: str
+    title: str
+    actions: tuple[Action, ...] = ()
+    checks: tuple[Callable[[Host], None], ...] = ()
+    again: str = AGAIN_WHOLE
+    extra: bool = False
+    notes: tuple[str, ...] = ()
+    """What a plan says besides."""
+
+    def describe(self) -> list[str]:
+        """A line for each thing it does, and what it does again after a cut."""
+        return [*(action.describe() for action in self.actions), *self.notes]
+
+
+class Refused(KairosError):  # noqa: N818
+    """The action cannot begin; nothing was changed. *faults* are all reasons."""
+
+    def __init__(self, faults: Sequence[KairosError]) -> None:
+        first = faults[0]
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        super().__init__(first.message + more, first.where, first.hint)
+        self.faults = tuple(faults)
+
+
+class Broken(KairosError):  # noqa: N818
+    """A phase failed: *phase* is its name. What was done before stays done."""
+
+    def __init__(self, phase: str, error: KairosError) -> None:
+        super().__init__(error.message, error.where, error.hint)
+        self.phase = phase
+
+
+class Engine:
+    """Runs the phases of one action called *action* on *host*."""
+
+    def __init__(self, action: str, host: Host, ledger: Records, log: Log) -> None:
+        self.action, self.host, self.ledger, self.log = action, host, ledger, log
+
+    def check(self, phases: Sequence[Phase]) -> None:
+        """Ask every check of every phase. Refused: some do not hold."""
+        faults = []
+        for phase in phases:
+            for check in phase.checks:
+                try:
+                    check(self.host)
+                except KairosError as error:
+                    faults.append(error)
+        if faults:
+            for fault in faults:
+                self.ledger.write("problem", stage=self.action, severity="error", where=fault.where, message=fault.message, hint=fault.hint)
+                self.log(ERROR, f"{self.action} is refused: {fault}", kind="failure", stage=self.action)
+            raise Refused(faults)
+
+    def run(self, phases: Sequence[Phase], marker: Marker) -> list[str]:
+        """Do the phases that are not done yet, in order; the failures of extra ones. Broken: another one failed."""
+        failures: list[str] = []
+        for number, phase in enumerate(phases, 1):
+            head = f"{self.action} {number}/{len(phases)}: {phase.title}"
+            if phase.name in marker.done:
+                self.log(INFO, f"{head}: done before", kind="phase", stage=self.action, step=phase.name)
+                continue
+            resumed = marker.started == phase.name
+            if resumed:
+                os.environ[RESUMED] = "1"
+            else:
+                os.environ.pop(RESUMED, None)
+            marker.begin(phase.name)
+            self.log(NOTICE, head + (" (again: it was cut short)" if resumed else ""), kind="phase", stage=self.action, step=phase.name)
+            self._record(phase, "start", resumed=resumed)
+            start = time.monotonic()
+            try:
+                changed = self._apply(phase)
+            except KairosError as error:
+                self._record(phase, "end", result="failed", error=error.message, where=error.where, hint=error.hint, duration=time.monotonic() - start)
+                self.log(WARNING if phase.extra else ERROR, f"{head}: {error}", kind="failure", stage=self.action, step=phase.name)
+                if not phase.extra:
+                    raise Broken(phase.name, error) from error
+                failures.append(f"{phase.title}: {error}")
+            else:
+                self._record(phase, "end", result="done" if changed else "unchanged", duration=time.monotonic() - start)
+            marker.end(phase.name)
+        return failures
+
+    def _apply(self, phase: Phase) -> bool:
+        changed = False
+        for action in phase.actions:
+            changed = action.apply(self.host) or changed
+        return changed
+
+    def _record(self, phase: Phase, event: str, **fields: Any) -> None:
+        self.ledger.write("phase", action=self.action, phase=phase.name, title=phase.title, event=event, **fields)
+
+
+def plan(action: str, phases: Sequence[Phase], done: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """The phases as plain data, for people and programs; *done* are those that a cut run did already."""
+    return [{"action": action, "number": number, "phase": phase.name, "title": phase.title, "does": phase.describe(), "again": phase.again,
+             "done": phase.name in done} for number, phase in enumerate(phases, 1)]

@@ -1,0 +1,203 @@
+"""Reset: the node goes back to what its recovery image holds; /oem stays, persistent data goes, the next boot is a first one.
+
+Everything that can be known is checked before anything is changed. The new images are in place, and the boot loader knows them, before anything is erased;
+after the erasure nothing is left that a cut could take (G1-G3).
+"""
+
+from __future__ import annotations
+
+import os
+
+from kairos_boot.actions.filesystem import MakeFileSystem, Unmount
+from kairos_boot.actions.image_file import NEW, BuildImage, CheckImage, CopyImage
+from kairos_boot.actions.mounts import Mount
+from kairos_boot.actions.remove import Remove
+from kairos_boot.errors import KairosError
+from kairos_boot.lifecycle.bootloader import InstallMenu, SetVariables
+from kairos_boot.lifecycle.hooks import Hook, HookInImage
+from kairos_boot.lifecycle.phases import Phase
+from kairos_boot.node.state import CRYPT
+from kairos_boot.records import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kairos_boot.actions.base import Action
+    from kairos_boot.lifecycle.hooks import Emit, Steps
+    from kairos_boot.node.partitions import NodeDisk
+    from kairos_boot.system.copying import Progress
+    from kairos_boot.system.host import Host
+
+ACTION = "reset"
+STATE, OEM, PERSISTENT = "/run/cos/state", "/oem", "/usr/local"
+SOURCES = ("/run/initramfs/cos-state/cOS/recovery.img", "/run/initramfs/isoscan/cOS/recovery.img")
+TREE = "/run/rootfsbase"
+"""The root of a recovery system that is a squashfs file."""
+SPARE = 4 << 20
+"""Bytes that the state partition needs besides the images."""
+FORMATS = ("ext2", "ext3", "ext4", "xfs", "btrfs")
+
+
+@record
+class Options:
+    """What of a reset can be chosen."""
+
+    erase_persistent: bool = True
+    erase_oem: bool = False
+    strict: bool = True
+    source: str = ""
+    size: int = 0
+    """Bytes of the active image made of a tree; 0: as large as the tree needs."""
+    entry_name: str = ""
+
+
+@record
+class Source:
+    """What the images are made of: a file, or a tree. *size* is how much of the state partition one image takes, in bytes."""
+
+    path: str
+    is_tree: bool
+    size: int
+
+
+@record
+class Surroundings:
+    """What a reset is given by whoever wires it: hooks, progress, and where it notes what it did."""
+
+    emit: Emit
+    steps: Steps
+    progress: Callable[[str], Progress]
+    finish: tuple[Action, ...] = ()
+    """Actions behind `after-reset`: the record, the trial of the new system, the end of the marker."""
+
+
+def find_source(host: Host, wanted: str = "") -> Source:
+    """The recovery image that this boot offers, or what `reset.system.source` names. KairosError: there is none."""
+    from kairos_boot.actions.image_tree import size_for
+
+    if wanted:
+        kind, colon, path = wanted.partition(":")
+        if not colon or kind not in ("file", "dir"):
+            raise KairosError(f"not a source for a reset: {wanted!r}", "reset.system.source", "write file:PATH or dir:PATH")
+    else:
+        path = next((p for p in SOURCES if host.exists(p)), TREE if host.is_directory(TREE) else "")
+        if not path:
+            raise KairosError("there is no recovery image to reset to", SOURCES[0], "write one there, or install the node anew")
+    real = host.path(path)
+    if os.path.isdir(real):
+        return Source(path, True, size_for(real))
+    try:
+        found = os.stat(real)
+    except OSError as error:
+        raise KairosError("the image to reset to is not there", path) from error
+    return Source(path, False, found.st_blocks * 512)
+
+
+def phases(disk: NodeDisk, source: Source, options: Options, around: Surroundings, room: int, old: int) -> list[Phase]:
+    """The phases of a reset of *disk*. *room* is the free space of the state partition, *old* what its passive image takes, in bytes.
+
+    Where a third image does not fit, passive goes before active is written: recovery and the old active remain.
+    """
+    active, passive = f"{STATE}/cOS/active.img", f"{STATE}/cOS/passive.img"
+    tight = room < source.size + SPARE
+    stale = tuple(f"{STATE}/cOS/{name}" for name in ("transition.img", f"active.img{NEW}", f"passive.img{NEW}"))
+    found: list[Phase] = [
+        Phase("before-reset", "stage before-reset", (Hook("before-reset", around.emit, must=options.strict),),
+              checks=(*_source_checks(source, around), *_disk_checks(disk, options), _fits(source, room + (old if tight else 0))),
+              again="the hook runs again, with KAIROS_RESUMED=1"),
+        Phase("room", "make room", tuple(Remove(path) for path in (*stale, *((passive, f"{passive}.sha256") if tight else ()))), again="nothing is left to do",
+              notes=("a third image does not fit: passive goes first, recovery and active remain",) if tight else ()),
+        Phase("active", "write the active system", (_image(source, active, "COS_ACTIVE", options.size, around),)),
+        Phase("passive", "write the passive system", (_image(source, passive, "COS_PASSIVE", options.size, around),)),
+        Phase("boot-loader", "refresh the boot loader", (InstallMenu(active, STATE), SetVariables(f"{STATE}/grubenv", _variables(options)))),
+        Phase("after-reset-chroot", "stage after-reset-chroot",
+              (HookInImage("after-reset-chroot", active, "COS_ACTIVE", ((passive, "COS_PASSIVE"),), around.emit, around.steps),),
+              again="the hook runs again, in a new copy", extra=True),
+    ]
+    if options.erase_oem or disk.oem is None or not disk.oem.fstype:
+        found.append(Phase("oem", "make the OEM partition anew", (*_anew(disk, "oem", "COS_OEM"), Mount(_node(disk, "oem"), OEM, _kind(disk, "oem"))),
+                           notes=("its configuration, boot settings and keys are gone then",)))
+    if options.erase_persistent:
+        found.append(Phase("persistent", "erase the persistent partition",
+                           (*_anew(disk, "persistent", "COS_PERSISTENT"), Mount(_node(disk, "persistent"), PERSISTENT, _kind(disk, "persistent")),
+                            Remove(f"{OEM}/.kairos/steps")), again="erased again"))
+    else:
+        found.append(Phase("persistent", "keep the persistent partition", (Mount(_node(disk, "persistent"), PERSISTENT, _kind(disk, "persistent")),)))
+    found += [
+        Phase("after-reset", "stage after-reset", (Hook("after-reset", around.emit),), again="the hook runs again, with KAIROS_RESUMED=1"),
+        Phase("finish", "note the reset, and let the next boot be a first one", around.finish),
+    ]
+    return found
+
+
+def _image(source: Source, target: str, label: str, size: int, around: Surroundings) -> Action:
+    if source.is_tree:
+        return BuildImage(source.path, target, label, size or source.size)
+    return CopyImage(source.path, target, label, around.progress(f"write {os.path.basename(target)}"))
+
+
+def _source_checks(source: Source, around: Surroundings) -> tuple[Callable[[Host], None], ...]:
+    if source.is_tree:
+        return (lambda host: _is_system(host, source.path),)
+    check = CheckImage(source.path, around.progress("check the recovery image"))
+    return (lambda host: _nothing(check.apply(host)),)
+
+
+def _nothing(_: object) -> None:
+    """A check has no result."""
+
+
+def _is_system(host: Host, tree: str) -> None:
+    missing = [path for path in ("/boot/vmlinuz", "/boot/initrd", "/etc/os-release") if not host.exists(tree + path)]
+    if missing:
+        raise KairosError(f"what is to become the system lacks {', '.join(missing)}", tree, "build the recovery image anew")
+
+
+def _fits(source: Source, room: int) -> Callable[[Host], None]:
+    def check(_: Host) -> None:
+        if room < source.size + SPARE:
+            raise KairosError(f"there is no room for a new image: {source.size >> 20} MiB are needed, and {room >> 20} MiB can be had", STATE,
+                              "remove what does not belong on COS_STATE")
+
+    return check
+
+
+def _disk_checks(disk: NodeDisk, options: Options) -> list[Callable[[Host], None]]:
+    """What the partitions must be for this reset."""
+
+    def check(host: Host) -> None:
+        for name, wanted in (("persistent", options.erase_persistent), ("oem", options.erase_oem)):
+            part = getattr(disk, name)
+            if not wanted or part is None:
+                continue
+            if part.fstype == CRYPT:
+                raise KairosError(f"the {name} partition is encrypted and locked: its container is kept, and only its content is made anew", part.node,
+                                  "unlock it first: kairos-agent kcrypt unlock-all, or cryptsetup open")
+            tool = f"mkfs.{_kind(disk, name)}"
+            if not any(host.exists(f"{directory}/{tool}") for directory in ("/usr/sbin", "/sbin", "/usr/bin")):
+                raise KairosError(f"the program {tool} is not in this image", part.node, "build the recovery image with it")
+
+    return [check]
+
+
+def _anew(disk: NodeDisk, name: str, label: str) -> tuple[Action, ...]:
+    return (Unmount(PERSISTENT if name == "persistent" else OEM), MakeFileSystem(_node(disk, name), _kind(disk, name), label))
+
+
+def _node(disk: NodeDisk, name: str) -> str:
+    return str(disk.need(name).node)
+
+
+def _kind(disk: NodeDisk, name: str) -> str:
+    """The file system that is there, where it can be made; ext4 where there is none."""
+    part = getattr(disk, name)
+    return part.fstype if part is not None and part.fstype in FORMATS else "ext4"
+
+
+def _variables(options: Options) -> dict[str, str | None]:
+    """What the boot loader's settings become: no one-shot entry, no other default system (G10); the branding stays, or is what was asked for."""
+    changes: dict[str, str | None] = {"next_entry": None, "saved_entry": None}
+    if options.entry_name:
+        changes["default_menu_entry"] = options.entry_name
+    return changes

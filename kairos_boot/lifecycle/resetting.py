@@ -1,0 +1,199 @@
+"""A reset from its beginning to its end: survey, checks, marker, phases, and what a failure leaves behind."""
+
+from __future__ import annotations
+
+import os
+
+from kairos_boot.errors import KairosError
+from kairos_boot.lifecycle import marker, survey
+from kairos_boot.lifecycle.finish import RECORD, ClearMarker, KeepRecord, NoteEvent
+from kairos_boot.lifecycle.phases import Broken, Engine, Phase, plan
+from kairos_boot.lifecycle.reset import ACTION, PERSISTENT, SOURCES, STATE, Options, Source, Surroundings, find_source, phases
+from kairos_boot.node.state import boot_word, release
+from kairos_boot.records import record, replace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any, Protocol
+
+    from kairos_boot.lifecycle.progress import Progress
+    from kairos_boot.node.config import Config
+    from kairos_boot.node.partitions import NodeDisk
+    from kairos_boot.stages.ledger import Ledger
+    from kairos_boot.stages.runner import Log
+    from kairos_boot.system.host import Host
+
+    class Wired(Protocol):
+        """The node, its record and its log, as the verb wires them."""
+
+        host: Host
+        log: Log
+        ledger: Ledger
+        progress: Callable[[str], Progress]
+
+        def config(self) -> Config:
+            """The merged configuration."""
+
+        def disk(self) -> NodeDisk:
+            """The disk that the node was booted from. KairosError: it is not known."""
+
+        def lock(self) -> Callable[[], None]:
+            """Hold the lock of actions; what frees it. KairosError: another one runs."""
+
+        def emit(self, stage: str, root: str) -> list[str]:
+            """Run a stage in a root directory; a line for each failure."""
+
+        def steps(self, stage: str, root: str) -> int:
+            """How many steps the documents of a root directory have for a stage."""
+
+ENTRY = "statereset"
+CUTS = 5
+"""So often a phase may be cut short before nobody tries it any more."""
+KEPT = "/oem/.kairos/reset"
+"""Where the record of a reset that failed is kept."""
+RECOVERY = ("recovery_boot", "autoreset_boot")
+
+
+@record
+class Outcome:
+    """How a reset ended: what failed and did not stop it, and `reboot`, `poweroff` or nothing for what follows."""
+
+    failures: tuple[str, ...] = ()
+    then: str = ""
+
+
+def reset(wired: Wired, asked: Mapping[str, bool]) -> Outcome:
+    """Reset the node. Refused: nothing was changed. Broken: it failed half-way; the boot after it goes on, once more."""
+    host = wired.host
+    if boot_word(host) not in RECOVERY:
+        raise KairosError("a reset runs in the recovery system", hint="kairos-boot reset --next-boot, and reboot: the next boot does it")
+    release_lock = wired.lock()
+    try:
+        config = wired.config()
+        disk = wired.disk()
+        _mount_state(wired, disk)
+        begun = marker.load(host.path(STATE))
+        mark = marker.Marker(host.path(STATE), ENTRY, _begun(begun, asked))
+        settings = _settings(config, mark.begun.options)
+        try:
+            return _run(wired, config, disk, settings, mark, resumed=begun is not None and not begun.failed)
+        except KairosError as error:
+            _failed(wired, mark, error, armed=begun is not None or isinstance(error, Broken))
+            raise
+    finally:
+        release_lock()
+
+
+def _run(wired: Wired, config: Config, disk: NodeDisk, settings: Mapping[str, Any], mark: marker.Marker, *, resumed: bool) -> Outcome:
+    host = wired.host
+    if mark.begun.cuts > CUTS:
+        raise KairosError(f"it was cut short {CUTS} times in the phase {mark.started!r}", hint="find out what ends it: power, memory, a watchdog")
+    survey.must_be_of_one_mind(config)
+    options = _options(host, settings)
+    source = find_source(host, options.source)
+    todo = _phases(wired, disk, source, options, survey.room(host.path(STATE)))
+    engine = Engine(ACTION, host, wired.ledger, wired.log)
+    engine.check([phase for phase in todo if phase.name not in mark.done])
+    if not survey.admins(config):
+        wired.log(4, "no user of the configuration is in the group admin: nobody may be able to log in after the reset", kind="warning", stage=ACTION)
+    wired.log(5, "an interrupted reset goes on" if resumed else "the reset begins", kind="action", stage=ACTION)
+    mark.arm()
+    failures = engine.run(todo, mark)
+    return Outcome(tuple(failures), "reboot" if settings.get("reboot") is True else "poweroff" if settings.get("poweroff") is True else "")
+
+
+def plan_of(wired: Wired, asked: Mapping[str, bool]) -> list[dict[str, Any]]:
+    """What a reset of this node would do; in any system of it. KairosError: it cannot be known."""
+    from contextlib import contextmanager
+
+    look = contextmanager(survey.looked_at)
+    host = wired.host
+    config = wired.config()
+    survey.must_be_of_one_mind(config)
+    disk = wired.disk()
+    options = _options(host, _settings(config, dict(asked)))
+    with look(disk.need("state"), "state") as state, look(disk.need("recovery"), "recovery") as recovery:
+        begun = marker.load(state)
+        if options.source or host.exists(SOURCES[0]) or not os.path.exists(f"{recovery}/cOS/recovery.img"):
+            source = find_source(host, options.source)
+        else:  # as it will be found in the recovery system
+            source = Source(SOURCES[0], False, survey.blocks(f"{recovery}/cOS/recovery.img"))
+        todo = _phases(wired, disk, source, options, survey.room(state), state)
+    return plan(ACTION, todo, begun.done if begun and begun.action == ACTION and not begun.failed else ())
+
+
+def remove_state(wired: Wired, what: Sequence[str]) -> list[str]:
+    """Remove state directories of the persistent partition, in recovery; a line for each that was there. KairosError: not in this system."""
+    from kairos_boot.actions.mounts import Mount
+    from kairos_boot.actions.remove import Remove
+
+    host = wired.host
+    if boot_word(host) not in RECOVERY:
+        raise KairosError("the state directories are in use in this system", hint="boot the recovery entry, and call it there")
+    release_lock = wired.lock()
+    try:
+        part = wired.disk().need("persistent")
+        Mount(part.node, PERSISTENT, part.fstype).apply(host)
+        actions = [Remove(PERSISTENT, content=True)] if "all" in what else [Remove(f"{PERSISTENT}/.{name}") for name in what]
+        return [action.describe() for action in actions if action.apply(host)]
+    finally:
+        release_lock()
+
+
+def _phases(wired: Wired, disk: NodeDisk, source: Source, options: Options, room: int, state: str = STATE) -> list[Phase]:
+    origin = f"{'dir' if source.is_tree else 'file'}://{source.path}"
+    finish = (NoteEvent(PERSISTENT, "last-reset", origin), KeepRecord(wired.ledger, f"{PERSISTENT}/{RECORD}"), ClearMarker(STATE))
+    around = Surroundings(wired.emit, wired.steps, wired.progress, finish)
+    return phases(disk, source, options, around, room, survey.blocks(f"{wired.host.path(state)}/cOS/passive.img"))
+
+
+def _mount_state(wired: Wired, disk: NodeDisk) -> None:
+    """COS_STATE, writable. What its journal cannot mend is mended before it is mounted."""
+    from kairos_boot.actions.mounts import Mount
+
+    part = disk.need("state")
+    fstype = part.fstype or "ext4"
+    if fstype.startswith("ext"):
+        wired.host.processes.run(("e2fsck", "-p", part.node), timeout=600)
+    try:
+        Mount(part.node, STATE, fstype).apply(wired.host)
+    except KairosError as error:
+        raise KairosError(error.message, error.where, f"mend it: e2fsck -y {part.node}; or make it anew, since a reset fills it: mkfs.ext4 -L COS_STATE {part.node}") from error
+
+
+def _begun(found: marker.Begun | None, asked: Mapping[str, bool]) -> marker.Begun:
+    """What this run begins or goes on with: an interrupted reset keeps the options that it was asked with."""
+    if found is None or found.failed or found.action not in ("", ACTION):
+        return marker.Begun(ACTION, dict(asked))
+    resumed: marker.Begun = replace(found, action=ACTION, cuts=found.cuts + bool(found.started), options={**found.options, **asked})
+    return resumed
+
+
+def _settings(config: Config, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The section `reset` of the configuration, with what was asked for on top."""
+    data = config.settings.data
+    own = data.get("reset")
+    return {"strict": data.get("strict"), **(own if isinstance(own, dict) else {}), **asked}
+
+
+def _options(host: Host, settings: Mapping[str, Any]) -> Options:
+    system = settings.get("system")
+    system = system if isinstance(system, dict) else {}
+    size = system.get("size")
+    source = system.get("source") or system.get("uri") or ""
+    name = settings.get("grub-entry-name") or release(host).get("grub_entry_name", "")
+    return Options(settings.get("reset-persistent") is not False, settings.get("reset-oem") is True, settings.get("strict") is not False,
+                   str(source), size << 20 if isinstance(size, int) else 0, str(name))
+
+
+def _failed(wired: Wired, mark: marker.Marker, error: KairosError, *, armed: bool) -> None:
+    """Keep what is to be known. What failed half-way is tried once more by the next boot; before anything was changed it is over."""
+    wired.log(3, f"the reset failed: {error}", kind="failure", stage=ACTION)
+    if isinstance(error, Broken) and not mark.done:
+        mark.clear()
+    elif isinstance(error, Broken) and mark.begun.failures + 1 < marker.TRIES:
+        mark.again()
+    elif armed:
+        mark.fail(str(error))
+    KeepRecord(wired.ledger, KEPT).apply(wired.host)

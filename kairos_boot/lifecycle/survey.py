@@ -1,0 +1,91 @@
+"""What a node has before an action begins: its disk, its settings for the action, the room on its state partition. Nothing is changed."""
+
+from __future__ import annotations
+
+import os
+
+from kairos_boot.errors import KairosError, reason
+from kairos_boot.node.partitions import NodeDisk, boot_disk, find
+from kairos_boot.system import mounts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from kairos_boot.node.config import Config
+    from kairos_boot.system.host import Host
+    from kairos_boot.system.udev import Partition
+
+LOOK = "/run/kairos-boot/look"
+"""Where a partition is mounted to be looked at."""
+
+
+def disk_of(host: Host, partitions: Sequence[Partition]) -> NodeDisk:
+    """The boot disk. KairosError: it is not known, or a label is there twice."""
+    from kairos_boot.system.partitions import read_table
+
+    name = boot_disk(host, partitions, mounts.mounted())
+    table = read_table(host, f"/dev/{name}")
+    return find(host, name, partitions, table.slots if table else ())
+
+
+def looked_at(part: Partition, name: str) -> Iterator[str]:
+    """The directory where *part* is mounted now; else it is mounted read-only while it is looked at. For `contextlib.contextmanager`."""
+    number = os.stat(part.node).st_rdev
+    device = f"{os.major(number)}:{os.minor(number)}"
+    now = next((m.target for m in mounts.mounted() if m.device == device and m.root == "/"), "")
+    if now:
+        yield now
+        return
+    place = f"{LOOK}-{name}"
+    try:
+        os.makedirs(place, mode=0o700, exist_ok=True)
+        mounts.mount(part.node, place, part.fstype or "ext4", ("ro",))
+    except OSError as error:
+        raise KairosError(f"the {name} partition cannot be mounted: {reason(error)}", part.node, f"check it: fsck {part.node}") from error
+    try:
+        yield place
+    finally:
+        mounts.unmount(place)
+        os.rmdir(place)
+
+
+def room(directory: str) -> int:
+    """Bytes that root may still write below *directory*."""
+    found = os.statvfs(directory)
+    return found.f_bfree * found.f_frsize
+
+
+def blocks(path: str) -> int:
+    """Bytes that the file *path* takes on its disk, 0 for none."""
+    try:
+        return os.stat(path).st_blocks * 512
+    except OSError:
+        return 0
+
+
+def must_be_of_one_mind(config: Config) -> None:
+    """KairosError: two documents contradict each other, so nobody knows what is asked for (G1)."""
+    conflicts = [p for p in config.problems if p.severity == "error" and p.message.startswith("cannot merge")]
+    if conflicts:
+        raise KairosError(conflicts[0].message, conflicts[0].where, conflicts[0].hint)
+
+
+def admins(config: Config) -> bool:
+    """Whether the configuration makes a user of the group admin, in whatever stage."""
+    data = config.settings.data
+    steps = [step for value in _map(data.get("stages")).values() for step in _list(value) if isinstance(step, dict)]
+    users = [*_list(data.get("users")), *(user for step in steps for user in _map(step.get("users")).values())]
+    return any("admin" in [*_words(user.get("groups")), user.get("primary_group")] for user in users if isinstance(user, dict))
+
+
+def _map(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _words(value: object) -> list[object]:
+    return value if isinstance(value, list) else str(value or "").replace(",", " ").split()  # type: ignore[return-value]
