@@ -10,10 +10,7 @@ if TYPE_CHECKING:
 
 INSTEAD = {
     "install": "write the image of a node to a disk (docs/packaging.md), or use the kairos-agent of the Kairos image",
-    "reset": "use the kairos-agent of the Kairos image",
     "upgrade": "use the kairos-agent of the Kairos image",
-    "rollback": "choose the fallback entry in the boot menu",
-    "bootentry": "choose the entry in the boot menu",
     "doctor": "`kairos-boot status` tells what failed, `kairos-boot logs` collects what a report needs",
     "get": "`kairos-boot config get QUERY` prints a setting",
     "interactive-install": "write the image of a node to a disk",

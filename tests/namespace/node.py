@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from typing import TYPE_CHECKING, Any
+
+from image_files import make_file_system  # type: ignore[import-not-found]  # beside this file
 
 from kairos_boot.boot import layout
 from kairos_boot.boot.build import Builder
@@ -19,14 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CMDLINE = "root=LABEL=COS_ACTIVE cos-img/filename=/cOS/active.img rd.cos.oemlabel=COS_OEM fsck.mode=skip "
-
-
-def make_file_system(path: str, label: str, source: str = "", mib: int = 16) -> str:
-    """An ext4 file system in a file, filled from a directory."""
-    with open(path, "wb") as file:
-        file.truncate(mib << 20)
-    subprocess.run(["/sbin/mke2fs", "-q", "-F", "-t", "ext4", "-L", label, *(["-d", source] if source else []), path], check=True, stdout=subprocess.DEVNULL)
-    return path
 
 
 class Node:
@@ -59,7 +52,7 @@ class Node:
                 file.write(text)
         if self.furnish:
             self.furnish(folder)
-        return make_file_system(f"{self.home}/{name}", "COS_ACTIVE", folder)
+        return str(make_file_system(f"{self.home}/{name}", "COS_ACTIVE", folder))
 
     def boot(self) -> None:
         """Mount the image at sysroot, as systemd does."""

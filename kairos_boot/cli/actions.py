@@ -1,0 +1,98 @@
+"""What an action is wired to: the running node, its sources, its record, its log, its progress."""
+
+from __future__ import annotations
+
+from kairos_boot.cli import wiring
+from kairos_boot.cli.arguments import Arguments
+from kairos_boot.errors import KairosError
+from kairos_boot.lifecycle.progress import maker
+from kairos_boot.system.host import Host
+from kairos_boot.system.private import DIRECTORY
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from kairos_boot.cloudconfig.model import Document
+    from kairos_boot.node.config import Config
+    from kairos_boot.node.partitions import NodeDisk
+
+ACTION_LOCK = f"{DIRECTORY}/action"
+
+
+class Wired:
+    """One action called *name* on the running node. Everything is made when it is asked for."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.host = Host("/")
+        self.log = wiring.logger()
+        self.ledger = wiring.ledger_of(self.host)
+        self.progress = maker(lambda line: self.log(6, line, kind="progress", stage=name))
+
+    def config(self) -> Config:
+        """The merged configuration."""
+        from kairos_boot.cli.config import collect
+
+        return collect(self.host)
+
+    def disk(self) -> NodeDisk:
+        """The disk that the node was booted from, as udev and its table tell. KairosError: it is not known."""
+        from kairos_boot.lifecycle.survey import disk_of
+        from kairos_boot.system.udev import Udev
+
+        return disk_of(self.host, Udev().partitions())
+
+    def lock(self) -> Callable[[], None]:
+        """Hold the lock of actions, and give what frees it. KairosError: another action runs (G6)."""
+        from kairos_boot.system.lock import Lock
+
+        lock = Lock(ACTION_LOCK, about=self.name)
+        try:
+            lock.acquire(lambda text: None, limit=0)  # noqa: ARG005
+        except KairosError as error:
+            raise KairosError(f"another action is running: {error.message}", error.where, "wait for it; kairos-boot status tells what it does") from error
+        return lock.release
+
+    def emit(self, stage: str, root: str) -> list[str]:
+        """Run *stage* in the root directory *root*, and give a line for each failure."""
+        from kairos_boot.boot.chroot import inside
+
+        if root == "/":
+            return self._emit(stage)
+        from kairos_boot.stages.runner import modules_of
+
+        modules_of(self._documents(root), stage)  # while this system's own files are in sight
+        failed = inside(root, lambda: min(len(self._emit(stage)), 100))
+        return [f"{failed} steps failed inside the image; see the record"] if failed else []
+
+    def _emit(self, stage: str) -> list[str]:
+        from kairos_boot.boot.report import Culprits
+        from kairos_boot.stages.runner import Runner
+        from kairos_boot.system.lock import Lock
+
+        host = Host("/")
+        lock = Lock(about=f"stage {stage}")
+        lock.acquire(lambda text: self.log(5, text, kind="lock", stage=stage))
+        try:
+            culprits = Culprits(self.ledger)
+            sources = wiring.Sources(host, (), Arguments())
+            outcome = Runner(host, wiring.facts_of(host), culprits, self.log, origin=wiring.origin(sources)).emit(stage, sources.load)
+        finally:
+            lock.release()
+        first = culprits.first(outcome.failed).removeprefix(": ")
+        return [first or f"{outcome.failed} failures"] if outcome.failed else []
+
+    def steps(self, stage: str, root: str) -> int:
+        """How many steps the documents below *root* have for *stage*."""
+        return sum(len(document.stages.get(stage + suffix, ())) for document in self._documents(root) for suffix in (".before", "", ".after"))
+
+    def _documents(self, root: str) -> Sequence[Document]:
+        return wiring.Sources(Host(root), (), Arguments(), cmdline="").load()
+
+    def leave(self, how: str) -> None:
+        """Let the node reboot or power off."""
+        self.log(5, f"{self.name} is done: {how} follows", kind="action", stage=self.name)
+        result = self.host.processes.run(("systemctl", "--no-block", how), timeout=60)
+        if result.code:
+            raise KairosError(f"systemctl {how}: {result.explain(60)}: {result.output.strip()}", hint=f"{how} by hand")

@@ -1,0 +1,37 @@
+"""kairos-boot bootentry [--select ENTRY] [--host-root DIR]
+
+Without a flag it lists the entries of the boot menu, and which one the next boot takes.
+
+  -s, --select ENTRY   let the next boot take ENTRY, once (cos, fallback, recovery, statereset, …)
+      --host-root DIR  the node whose root is mounted at DIR
+"""
+
+from __future__ import annotations
+
+import sys
+
+from kairos_boot.cli import wiring
+from kairos_boot.cli.arguments import UsageError, parse
+from kairos_boot.lifecycle import entries
+from kairos_boot.node import grubenv
+from kairos_boot.system.host import Host
+
+FLAGS = {"select": True, "host-root": True}
+
+
+def run(words: list[str]) -> int:
+    """List the entries, or choose one for the next boot."""
+    given = parse(words, FLAGS, {"s": "select"})
+    if given.words:
+        raise UsageError(f"it takes no words: {given.words[0]}")
+    wiring.need_root("/")
+    host = Host(given.value("host-root", "/"))
+    if "select" in given:
+        sys.stdout.write(entries.select(host, given.value("select")) + "\n")
+        return 0
+    variables = grubenv.load(host.path(f"{entries.OEM}/grubenv"))
+    chosen, default = variables.get("next_entry", ""), variables.get("saved_entry", "") or "cos"
+    for name in entries.names(host):
+        says = "  (the next boot, once)" if name == chosen else "  (the default)" if name == default else ""
+        sys.stdout.write(f"{name}{says}\n")
+    return 0

@@ -1,0 +1,38 @@
+"""kairos-boot grubedit [--grub-file FILE] [set NAME=VALUE]
+
+Lists the variables of the boot loader's environment block, or sets one of them; an empty VALUE removes it.
+
+      --grub-file FILE  the block (default: /oem/grubenv)
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from kairos_boot.cli.arguments import UsageError, parse
+from kairos_boot.lifecycle.entries import OEM
+from kairos_boot.node import grubenv
+
+FLAGS = {"grub-file": True}
+
+
+def run(words: list[str]) -> int:
+    """List, or set."""
+    given = parse(words, FLAGS)
+    path = given.value("grub-file", f"{OEM}/grubenv")
+    if not given.words:
+        if not os.path.exists(path):
+            sys.stdout.write(f"{path}: there is no such file\n")
+            return 0
+        variables = grubenv.load(path)
+        width = max(map(len, variables), default=0)
+        sys.stdout.write("".join(f"{name:<{width}} = {value}\n" for name, value in variables.items()))
+        return 0
+    name, equals, value = given.words[1].partition("=") if len(given.words) == 2 else ("", "", "")
+    if given.words[0] != "set" or not equals or not name:
+        raise UsageError("write: grubedit set NAME=VALUE")
+    note = grubenv.save(path, {name: value or None})
+    if note:
+        sys.stderr.write(f"{path}: {note}\n")
+    return 0

@@ -1,0 +1,122 @@
+"""kairos-boot reset [--plan [--json]] [--unattended] [--reboot|--poweroff] [--reset-oem] [--keep-persistent]
+       kairos-boot reset --next-boot [--host-root DIR]
+       kairos-boot reset --state-only [WHAT...]
+
+Writes the node's images anew from its recovery image and erases its persistent data; /oem is kept. It runs in the recovery system.
+
+      --plan             say what would be done, and do nothing
+      --json             the plan for programs
+      --unattended       do not wait a minute for somebody to press Enter
+      --reboot           reboot when it is done          --poweroff   power off
+      --reset-oem        make the OEM partition anew, too: all configuration is lost
+      --keep-persistent  leave the persistent partition as it is
+      --next-boot        let the next boot of this node be the reset; DIR is where the node's root is mounted (in a pod: /host)
+      --state-only       remove only /usr/local/.kairos and /usr/local/.state; WHAT: kairos, state or all (everything in /usr/local)
+
+Exit code: 0 done, 1 done but a hook failed, or cut off half-way (see status), 2 wrong usage, 3 refused: nothing was changed.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from kairos_boot.cli import wiring
+from kairos_boot.cli.arguments import UsageError, parse
+from kairos_boot.errors import KairosError
+from kairos_boot.system.host import Host
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kairos_boot.cli.arguments import Arguments
+
+FLAGS = {"plan": False, "json": False, "unattended": False, "reboot": False, "poweroff": False, "reset-oem": False, "keep-persistent": False,
+         "next-boot": False, "host-root": True, "state-only": False}
+WAIT = 60
+"""Seconds in which a person at the terminal may think better of it."""
+ENTRY = "statereset"
+
+
+def run(words: list[str]) -> int:
+    """Reset, or say what a reset would do, or let the next boot do it."""
+    given = parse(words, FLAGS)
+    if given.words and "state-only" not in given:
+        raise UsageError(f"it takes no words: {given.words[0]}")
+    if "reboot" in given and "poweroff" in given:
+        raise UsageError("--reboot or --poweroff, not both")
+    if "next-boot" in given:
+        wiring.need_root("/")
+        from kairos_boot.lifecycle.entries import select
+
+        sys.stdout.write(select(Host(given.value("host-root", "/")), ENTRY) + "\n")
+        return 0
+    if "host-root" in given:
+        raise UsageError("--host-root goes with --next-boot")
+    wiring.need_root("/")
+    if "state-only" in given:
+        return _state_only(given)
+    from kairos_boot.cli.actions import Wired
+
+    wired = Wired("reset")
+    if "plan" in given:
+        from kairos_boot.lifecycle.resetting import plan_of
+
+        return _print_plan(plan_of(wired, _options(given)), as_json="json" in given)
+    if "unattended" not in given:
+        _ask()
+    from kairos_boot.lifecycle.phases import Broken
+    from kairos_boot.lifecycle.resetting import reset
+
+    try:
+        outcome = reset(wired, _options(given))
+    except Broken as error:
+        sys.stderr.write(f"kairos-boot reset: {error}\n")
+        return 1
+    if outcome.then:
+        wired.leave(outcome.then)
+    return 1 if outcome.failures else 0
+
+
+def _options(given: Arguments) -> dict[str, bool]:
+    """What the flags ask for; what they do not mention is the configuration's to say."""
+    asked = {"reset-oem": ("reset-oem", True), "keep-persistent": ("reset-persistent", False), "reboot": ("reboot", True), "poweroff": ("poweroff", True)}
+    return {key: value for flag, (key, value) in asked.items() if flag in given}
+
+
+def _ask() -> None:
+    """Give a person at the terminal time to press Enter. KairosError: Enter was pressed. UsageError: there is nobody to ask."""
+    if not sys.stdin.isatty():
+        raise UsageError("there is no terminal to ask at: add --unattended")
+    import select
+
+    sys.stderr.write(f"All persistent data of this node is about to be erased, and its images written anew; /oem is kept.\n"
+                     f"Press Enter within {WAIT} s to stop.\n")
+    if select.select([sys.stdin], [], [], WAIT)[0]:
+        raise KairosError("stopped by hand; nothing was changed")
+
+
+def _state_only(given: Arguments) -> int:
+    """Remove the state directories of the persistent partition."""
+    from kairos_boot.cli.actions import Wired
+    from kairos_boot.lifecycle.resetting import remove_state
+
+    what = given.words or ["kairos", "state"]
+    unknown = [word for word in what if word.strip("./") not in ("kairos", "state", "all")]
+    if unknown:
+        raise UsageError(f"{unknown[0]}: --state-only knows kairos, state and all")
+    removed = remove_state(Wired("reset"), [word.strip("./") for word in what])
+    sys.stdout.write("".join(f"{line}\n" for line in removed or ["there was nothing to remove"]))
+    return 0
+
+
+def _print_plan(phases: list[dict[str, object]], *, as_json: bool) -> int:
+    if as_json:
+        import json
+
+        sys.stdout.write(json.dumps(phases, indent=1, ensure_ascii=False) + "\n")
+        return 0
+    for phase in phases:
+        sys.stdout.write(f"{phase['number']}. {phase['title']}{' (done before)' if phase['done'] else ''}\n")
+        does = phase["does"]
+        sys.stdout.writelines(f"     {line}\n" for line in (does if isinstance(does, list) else ()))
+        sys.stdout.write(f"     after a power cut: {phase['again']}\n")
+    return 0

@@ -1,0 +1,26 @@
+"""kairos-boot rollback [--host-root DIR]
+
+Makes the other system the default for good: the passive one where the active one is, and the other way round. An upgrade or a reset takes it back.
+For one boot only: kairos-boot bootentry --select fallback.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from kairos_boot.cli import wiring
+from kairos_boot.cli.arguments import UsageError, parse
+from kairos_boot.lifecycle import entries
+from kairos_boot.system.host import Host
+
+FLAGS = {"host-root": True}
+
+
+def run(words: list[str]) -> int:
+    """Change the default entry."""
+    given = parse(words, FLAGS)
+    if given.words:
+        raise UsageError(f"it takes no words: {given.words[0]}")
+    wiring.need_root("/")
+    sys.stdout.write(entries.roll_back(Host(given.value("host-root", "/"))) + "\n")
+    return 0
