@@ -48,6 +48,8 @@ install() {
         inst_simple "$moddir/$unit" "$systemdsystemunitdir/$unit"
         $SYSTEMCTL -q --root "$initdir" add-wants initrd.target "$unit"
     done
+    inst_hook emergency 00 "$moddir/fatal.sh"
+    inst_hook shutdown-emergency 00 "$moddir/fatal.sh"
     inst_simple "$moddir/initrd-cleanup.conf" "$systemdsystemunitdir/initrd-cleanup.service.d/50-kairos-boot.conf"
     inst_simple "$moddir/fsck-root.conf" "$systemdsystemunitdir/systemd-fsck-root.service.d/50-kairos-boot.conf"
     inst_simple "$moddir/modules-load.conf" /usr/lib/modules-load.d/kairos-boot.conf

@@ -6,10 +6,11 @@ import os
 import time
 
 from kairos_boot.errors import KairosError
+from kairos_boot.stages.ledger import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from kairos_boot.stages.ledger import Ledger
@@ -20,8 +21,8 @@ _WORDS = {0: "ERR", 1: "ERR", 2: "ERR", 3: "ERR", 4: "WRN", 5: "INF", 6: "INF", 
 LINE = 240
 """Characters of a culprit on the console: three lines of a screen."""
 LOG = "/run/immucore/immucore.log"
-FATAL_FILE = "/run/cos/fatal"
-"""Says why the node must not leave the initrd; a unit looks whether it is there."""
+FATAL_FILE, FATAL_RECORD = "/run/cos/fatal", "/run/kairos-boot/failed-boot"
+"""Say why the node must not leave the initrd, to people and to the program's own end; a unit looks whether the first is there."""
 
 
 class FatalError(KairosError):
@@ -93,6 +94,12 @@ class Report:
         self.ledger.write("problem", severity="warning", where="", message=message)
         self.log(WARNING, message, kind="warning")
 
+    def did_not_boot(self, failure: Mapping[str, Any]) -> None:
+        """Record that another entry of the boot menu was tried before this boot, and why it failed."""
+        about = {name: str(failure.get(name, "")) for name in ("entry", "where", "message", "hint", "log")}
+        self.ledger.write("failed-boot", **about, happened=failure.get("booted", 0))
+        self.say(f"The entry {about['entry']} did not boot: {one_line(about['message'])}", failed=True)
+
     def say(self, text: str, *, failed: bool = False) -> None:
         """A status line, as PID 1 prints them."""
         self.log(ERROR if failed else INFO, text, kind="failure" if failed else "part")
@@ -100,16 +107,31 @@ class Report:
             mark = "\033[0;1;31mFAILED\033[0m" if failed else "\033[0;32m  OK  \033[0m"
             write_console(self.console, f"[{mark}] {text}\n")
 
-    def fatal(self, error: KairosError, consoles: Sequence[str], path: str = FATAL_FILE) -> None:
-        """Tell every console why the node cannot boot and what to do, and keep the text in *path*."""
-        text = banner(error)
+    def fatal(self, error: KairosError, path: str = FATAL_FILE, record: str = FATAL_RECORD) -> None:
+        """Note why the node cannot boot, for its end, which follows at once: *path* and *record* are what that looks at."""
         self.ledger.write("problem", severity="error", where=error.where, message=f"the node cannot boot: {error.message}", hint=error.hint)
-        self.log(ERROR, f"the node cannot boot: {error}", kind="failure")
+        self.say(f"This node cannot boot: {one_line(str(error))}", failed=True)
+        about = {"kind": "failed-boot", "where": error.where, "message": error.message, "hint": error.hint}
+        for file, text in ((record, f"{encode(about)}\n"), (path, banner(error, [("Log", LOG)]))):
+            _put(file, text)
+
+    def banner(self, error: KairosError, consoles: Sequence[str], more: Sequence[tuple[str, str]] = (), path: str = FATAL_FILE) -> None:
+        """Tell every console why the node cannot boot, what to do, and *more* lines under a name, and keep the text in *path*."""
+        text = banner(error, more)
+        self.log(ERROR, f"the node cannot boot: {error}; {'; '.join(f'{name}: {line}' for name, line in more)}", kind="failure")
+        _put(path, text)
+        for console in once(consoles, _active()):
+            write_console(console, text)
+
+
+def _put(path: str, text: str) -> None:
+    """A file of /run, if that has room; what is told on the consoles matters more."""
+    try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
-        for console in once(consoles, _active()):
-            write_console(console, text)
+    except OSError:
+        return
 
 
 class Culprits:
@@ -163,13 +185,11 @@ def _active() -> str:
         return ""
 
 
-def banner(error: KairosError) -> str:
+def banner(error: KairosError, more: Sequence[tuple[str, str]] = ()) -> str:
     """The text of a fatal error for a console of 80 columns."""
     line = "=" * 78
-    where = [f"  Where:   {error.where}"] if error.where else []
-    remedy = [f"  Remedy:  {error.hint}"] if error.hint else []
-    parts = ["", line, "  THIS NODE CANNOT BOOT", "", *where, f"  Cause:   {error.message}", *remedy, "",
-             f"  What was done until now: {LOG} and /run/cos/ledger", line, ""]
+    about = [("Where", error.where), ("Cause", error.message), ("Remedy", error.hint), *more]
+    parts = ["", line, "  THIS NODE CANNOT BOOT", "", *(f"  {f'{name}:':<9}{text}" for name, text in about if text), line, ""]
     return "\n".join(piece for part in parts for piece in _wrap(part)) + "\n"
 
 

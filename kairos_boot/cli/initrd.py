@@ -1,7 +1,9 @@
-"""kairos-boot initrd image|root
+"""kairos-boot initrd image|root|fatal [shell]
 
   image   find the boot disk, check the state image and attach it (before sysroot.mount)
   root    stage rootfs, the immutable layout below /sysroot, stage initramfs in it (after sysroot.mount)
+  fatal   end a boot that cannot go on: the reason on every console and for the next boot, then the next entry;
+          with the word shell somebody at the console has asked for one
 
 Exit code: 0 done, 1 the node is degraded and boots, 3 it cannot boot.
 """
@@ -16,12 +18,15 @@ from kairos_boot.boot.state import detect, efivar, write_sentinels
 from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import Arguments, UsageError
 from kairos_boot.errors import KairosError
+from kairos_boot.node import grubenv
 from kairos_boot.system.host import Host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from kairos_boot.boot.failures import Medium
+    from kairos_boot.boot.state import BootState
     from kairos_boot.cloudconfig.model import Document
 
 SENTINELS = "/run/cos"
@@ -30,9 +35,9 @@ PROGRAMS = {"image": IMAGE, "root": ROOT}
 
 
 def run(words: list[str]) -> int:
-    """Do one half."""
-    if len(words) != 1 or words[0] not in PROGRAMS:
-        raise UsageError("say which half: image or root")
+    """Do one half, or what comes after it failed."""
+    if words not in (["image"], ["root"], ["fatal"], ["fatal", "shell"]):
+        raise UsageError("say which half: image or root, or fatal, which ends a boot")
     wiring.need_root("/")
     host = Host("/")
     cmdline = Cmdline((host.read("/proc/cmdline") or b"").decode("utf-8", "surrogateescape"))
@@ -41,17 +46,18 @@ def run(words: list[str]) -> int:
     log = TextLog(LOG, wiring.logger(), debug=cmdline.has("rd.immucore.debug"))
     report = Report(ledger, log, quiet=cmdline.has("quiet"))
     try:
+        if words[0] == "fatal":
+            return end(host, cmdline, state, report, shell=len(words) > 1)
         write_sentinels(state, SENTINELS)
-        return Boot(host, cmdline, state, report, Devices(host), sources, wiring.facts_of).run(PROGRAMS[words[0]])
+        return Boot(host, cmdline, state, report, Devices(host), sources, wiring.facts_of, grubenv).run(PROGRAMS[words[0]])
     except KairosError as error:
-        report.fatal(error, cmdline.consoles)
+        report.fatal(error)
         return FATAL
     except Exception as error:  # noqa: BLE001
         import traceback
 
         log(3, "".join(traceback.format_exception(error)).rstrip(), kind="failure")
-        report.fatal(KairosError(f"a defect of kairos-boot: {type(error).__name__}: {error}", hint="boot the fallback entry, and report it with the log"),
-                     cmdline.consoles)
+        report.fatal(KairosError(f"a defect of kairos-boot: {type(error).__name__}: {error}", hint="boot the fallback entry, and report it with the log"))
         return FATAL
     finally:
         ledger.close()
@@ -60,3 +66,19 @@ def run(words: list[str]) -> int:
 def sources(host: Host, directories: Sequence[str]) -> Callable[[], list[Document]]:
     """What loads the documents of *directories*, else the default ones and the kernel command line; it keeps what it parsed."""
     return wiring.Sources(host, directories, Arguments(), keep=True).load
+
+
+def end(host: Host, cmdline: Cmdline, state: BootState, report: Report, *, shell: bool) -> int:
+    """End this boot; returns only to a shell."""
+    import time
+
+    from kairos_boot.boot.devices import boot_disk
+    from kairos_boot.boot.ending import Ending
+    from kairos_boot.boot.failures import media
+    from kairos_boot.system import power
+
+    def find() -> list[Medium]:
+        return media(cmdline, state, boot_disk(host), Devices(host).udev.partitions())
+
+    Ending(host, cmdline, state, report, grubenv, find, lambda: power.quiet(host), time.sleep, lambda: power.restart(host)).run(shell=shell)
+    return FATAL

@@ -72,6 +72,8 @@ class Boot:
         self.facts: dict[str, Any] = {}
         self.runs: list[Run] = []
         self.mounts: list[Record] = []
+        self.not_booted: list[Record] = []
+        """Entries of the boot menu that were tried before this boot and failed, the first one first (D13)."""
         self.failures: list[Failure] = []
         """What is wrong and belongs to no run: parts of the initrd's work, and what happened outside of stages."""
         self.warnings: list[Failure] = []
@@ -79,7 +81,7 @@ class Boot:
         self._early: dict[str, list[Record]] = {}
         self._open: dict[str, Run] = {}
         for record in self.records:
-            take = getattr(self, f"_take_{record['kind']}", None)
+            take = getattr(self, f"_take_{record['kind'].replace('-', '_')}", None)
             if take:
                 take(record)
         for early in self._early.values():
@@ -102,7 +104,7 @@ class Boot:
     @property
     def result(self) -> str:
         """`ok`, `degraded` (something failed, or was interrupted) or `running`."""
-        if self.failed() or any(run.latest and run.result in ("degraded", "interrupted") for run in self.runs):
+        if self.not_booted or self.failed() or any(run.latest and run.result in ("degraded", "interrupted") for run in self.runs):
             return "degraded"
         return "running" if any(run.result == "running" for run in self.runs) else "ok"
 
@@ -160,6 +162,9 @@ class Boot:
             what, where = _text(record, "what"), _text(record, "where")
             place = f"{what} on {where}" if what and where else what or where
             self.failures.append(Failure(place, _text(record, "error") or "it is not there", _text(record, "hint")))
+
+    def _take_failed_boot(self, record: Record) -> None:
+        self.not_booted.append(record)
 
     def _take_kept(self, record: Record) -> None:
         self.warnings.append(Failure(_text(record, "where"), f"the ledger could not be kept: {_text(record, 'error')}"))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 
+from kairos_boot.reports.history import Failure
 from kairos_boot.reports.text import Paint, count, seconds, table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from kairos_boot.reports.history import Boot, Failure, Run
+    from kairos_boot.reports.history import Boot, Run
 
 COLOURS = {"ok": "1;32", "running": "1;33", "degraded": "1;31"}
 OUTPUT = 8
@@ -25,7 +26,7 @@ def as_text(boot: Boot, now: float, *, colour: bool = False, steps: bool = False
     """The lines for people. *steps*: every step; *brief*: no skipped steps. *now* is the time, in seconds since the epoch."""
     paint = Paint(on=colour)
     failed = boot.failed()
-    lines = [*_head(boot, failed, now, paint), ""]
+    lines = [*_not_booted(boot, paint), *_head(boot, failed, now, paint), ""]
     if failed:
         lines += [paint("FAILED", "1;31"), *(line for f in failed for line in _failure(f)), ""]
     broken = [run for run in boot.runs if run.latest and run.result == "interrupted"]
@@ -55,6 +56,18 @@ def _head(boot: Boot, failed: list[Failure], now: float, paint: Paint) -> list[s
     which = "this boot" if not boot.ago else "the boot before" if boot.ago == 1 else f"{boot.ago} boots ago"
     mode = f"{boot.facts['mode']} system, " if boot.facts.get("mode") else ""
     return [f"{paint(boot.result.upper(), COLOURS[boot.result])}: {what}", f"{which}: {mode}started {started}{ago}, id {boot.boot_id}"]
+
+
+def _not_booted(boot: Boot, paint: Paint) -> list[str]:
+    """What comes before everything else: this system runs only since another one did not."""
+    lines = []
+    for record in boot.not_booted:
+        about = {name: str(record.get(name, "")) for name in ("entry", "where", "message", "hint", "log")}
+        booted = record.get("happened")
+        when = time.strftime(" at %Y-%m-%d %H:%M:%S UTC", time.gmtime(booted)) if isinstance(booted, int | float) and booted else ""
+        lines += [paint(f"THE ENTRY {about['entry']} DID NOT BOOT{when}", "1;31"), *_failure(Failure(about["where"], about["message"], about["hint"])),
+                  *([f"      what its initrd did: {about['log']}"] if about["log"] else []), ""]
+    return lines
 
 
 def _failure(failure: Failure) -> list[str]:
@@ -138,6 +151,7 @@ def as_data(boot: Boot) -> dict[str, Any]:
     return {
         "boot": {"id": boot.boot_id, "ago": boot.ago, "started": round(boot.started, 3), **boot.facts},
         "result": boot.result,
+        "not_booted": [{k: v for k, v in record.items() if k not in ("kind", "time", "uptime")} for record in boot.not_booted],
         "failures": [_failure_data(f) for f in boot.failed()],
         "warnings": [_failure_data(f) for f in boot.warned()],
         "stages": [{

@@ -15,6 +15,7 @@ writing; one with a `duration` was `duration` seconds long and ended then. The k
 - `item`: `stage`, `step`, `module`, `action`, `result` changed, unchanged, failed or warning, `error`, `where`, `hint`, `duration`.
 - `problem`: `stage`, `step`, `severity`, `where`, `message`, `hint`: a document, an `after` entry or a condition that is wrong.
 - `mount`: `what`, `where`, `type`, `options`, `result` done, missing or failed, `error`: a part of the initrd's work.
+- `failed-boot`: `entry`, `where`, `message`, `hint`, `log`, `happened`: an entry of the boot menu that was tried before this boot, and why it failed.
 - `kept`: `result` failed, `error`: the copy on the persistent partition could not be made.
 """
 

@@ -21,7 +21,7 @@ from variant import SSH_KEY
 
 FIRMWARE = Path("/usr/share/ovmf/OVMF.fd")
 ESCAPES = re.compile(r"\x1b\[[0-9;?=]*[a-zA-Z]|\r")
-FAILED = re.compile(r"(?i)emergency mode|kernel panic|system halted|error: .*(no such|not found)|grub rescue>")
+FAILED = re.compile(r"(?i)emergency mode|THIS NODE CANNOT BOOT|kernel panic|system halted|error: .*(no such|not found)|grub rescue>")
 TRIAL = 20  # seconds in which a kernel under KVM must have said something; without trouble it takes one
 
 

@@ -30,6 +30,18 @@ import subprocess
 from node import Node
 from kairos_boot.system import mounts
 
+def leave(node, *entries):
+    # What earlier boots of these entries left on COS_OEM.
+    from kairos_boot.boot import failures
+    from kairos_boot.node import grubenv
+    os.makedirs(home + "/oem")
+    part = next(p for p in node.partitions_ if p.label == "COS_OEM")
+    mounts.mount(part.node, home + "/oem", "ext4")
+    for entry in entries:
+        failures.keep(home + "/oem", {{"kind": "failed-boot", "entry": entry, "message": "cause of " + entry, "booted": 7}}, b"log of " + entry.encode())
+    grubenv.save(home + "/oem/grubenv", {{"extra_cmdline": "a", failures.LIST: " ".join(entries)}})
+    mounts.unmount(home + "/oem")
+
 def initrd(node, cmdline, document, disk=True):
     root = home + "/initrd"
     for path in ("/usr", "/bin", "/lib", "/lib64", "/sbin", "/proc", "/sys", "/dev"):
@@ -62,6 +74,7 @@ def initrd(node, cmdline, document, disk=True):
         return sorted(os.listdir(root + path)) if os.path.isdir(root + path) else None
     tell({{"code": done.returncode, "said": done.stderr, "log": read("/run/immucore/immucore.log"), "cos": names("/run/cos"), "fatal": read("/run/cos/fatal"),
           "ready": os.path.exists(root + "/run/kairos-boot/ready"), "made": read("/sysroot/etc/made"), "home": read("/sysroot/usr/local/.state/home.bind/made"),
+          "grubenv": read("/sysroot/oem/grubenv"), "kept": names("/sysroot/oem/.kairos"),
           "here": os.path.exists(root + "/initrd-was-here"), "fstab": read("/sysroot/etc/fstab"),
           "mounts": [m.fstype for m in mounts.mounted() if m.target.startswith(root + "/sysroot")],
           "left": [m.target for m in mounts.mounted() if m.target.startswith((root + "/sysroot/proc", root + "/sysroot/dev", root + "/sysroot/sys", root + "/sysroot/run"))],
@@ -125,6 +138,17 @@ def test_the_console_names_the_first_culprit_of_a_stage_and_how_many_more_there_
     assert "2 failed: /system/oem/00.yaml:" in line
     assert "no such kernel setting: /proc/sys/no/such/thing" in line
     assert line.endswith("(and 1 more)")
+
+
+def test_a_system_that_comes_up_takes_over_what_kept_others_from_it(initrd: Callable[..., dict[str, Any]]) -> None:
+    """Its record has the reasons, the boot loader may try the entries again, and the logs stay where status says (D13)."""
+    told = initrd(ACTIVE + " kairos.failed=recovery", node="); leave(node, 'fallback'")
+    assert told["code"] == 0, told["log"]
+    found = [(r["entry"], r["message"], r["log"], r["happened"]) for r in told["ledger"] if r["kind"] == "failed-boot"]
+    assert found == [("fallback", "cause of fallback", "/oem/.kairos/failed-boot-fallback.log", 7), ("recovery", "the boot loader could not load the recovery system", "", 0)]
+    assert told["grubenv"].rstrip("#") == "# GRUB Environment Block\nextra_cmdline=a\nfailed_entries=\n"
+    assert told["kept"] == ["failed-boot-fallback.log"]
+    assert "The entry fallback did not boot: cause of fallback" in told["log"]
 
 
 def test_without_a_layout_the_defaults_are_writable_and_the_boot_is_degraded(initrd: Callable[..., dict[str, Any]]) -> None:

@@ -165,20 +165,32 @@ def test_a_file_system_that_cannot_be_repaired_is_a_warning_and_is_mounted_all_t
     assert "UNEXPECTED INCONSISTENCY" in notes.lines[0]
 
 
-def test_a_fatal_error_is_on_every_console_and_kept(tmp_path: Path) -> None:
+def test_a_fatal_error_is_noted_for_the_end_of_the_boot_and_the_banner_is_on_every_console(tmp_path: Path) -> None:
     consoles = [tmp_path / "tty1", tmp_path / "ttyS0"]
     for console in consoles:
         console.touch()
-    notes = Notes()
-    Report(notes, notes.log, "/dev/null").fatal(FatalError("the cause " * 20, "/a/place", "the remedy"),  # type: ignore[arg-type]
-                                                [*map(str, consoles), str(tmp_path / "none")], str(tmp_path / "run/fatal"))
-    for text in [console.read_bytes() for console in consoles]:
-        assert b"THIS NODE CANNOT BOOT\r\n" in text
-        assert b"/a/place" in text
-        assert b"the remedy" in text
+    notes, error = Notes(), FatalError("the cause " * 20, "/a/place", "the remedy")
+    said = Report(notes, notes.log, "/dev/null")  # type: ignore[arg-type]
+    said.fatal(error, str(tmp_path / "run/fatal"), str(tmp_path / "run/record"))
+    assert notes.records[-1]["severity"] == "error"
+    assert '"message": "the cause' in (tmp_path / "run/record").read_text()
+    said.banner(error, [*map(str, consoles), str(tmp_path / "none")], [("Next", "in 30 s …")], str(tmp_path / "run/fatal"))
+    for text in [console.read_bytes().decode() for console in consoles]:
+        assert "THIS NODE CANNOT BOOT\r\n" in text
+        for words in ("  Where:   /a/place", "  Cause:   the cause", "  Remedy:  the remedy", "  Next:    in 30 s …"):
+            assert words in text
     assert "CANNOT BOOT" in (tmp_path / "run/fatal").read_text()
     assert max(map(len, banner(FatalError("word " * 50)).splitlines())) <= 80
-    assert notes.records[-1]["severity"] == "error"
+
+
+def test_a_full_run_costs_no_banner(tmp_path: Path) -> None:
+    (tmp_path / "console").touch()
+    (tmp_path / "full").touch()
+    notes = Notes()
+    said = Report(notes, notes.log, "/dev/null")  # type: ignore[arg-type]
+    said.fatal(FatalError("x"), str(tmp_path / "full/fatal"), str(tmp_path / "full/record"))
+    said.banner(FatalError("x"), [str(tmp_path / "console")], (), str(tmp_path / "full/fatal"))
+    assert "CANNOT BOOT" in (tmp_path / "console").read_text()
 
 
 @pytest.mark.parametrize(("active", "shown"), [

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 MODULE = Path(__file__).resolve().parents[2] / "dracut/50kairos-boot"
+IMAGE = MODULE.parents[1] / "packaging/image"
 SERVICES = sorted(MODULE.glob("*.service"))
 ORDER = ("After=", "Before=", "Wants=", "Requires=", "Conflicts=", "OnFailure=")
 
@@ -55,6 +56,51 @@ def test_the_initrd_is_left_only_when_the_layout_says_that_it_is_complete() -> N
     from kairos_boot.boot.sequence import READY
 
     assert f"ExecStartPre=/usr/bin/test -e {READY}" in lines(MODULE / "initrd-cleanup.conf")
+
+
+@pytest.mark.parametrize(("words", "action", "called"), [
+    ("", "Boot", "initrd fatal shell"), ("rd.shell=0", "Boot", "initrd fatal"), ("rd.shell=1", "Boot", "initrd fatal shell"),
+    ("rd.shell=0 rd.break", "Boot", "initrd fatal shell"), ("rd.shell=0", "Shutdown", ""),
+])
+def test_whatever_ends_the_initrd_runs_our_end_which_knows_whether_dracut_gives_a_shell(words: str, action: str, called: str) -> None:
+    """Both of dracut's hooks are ours; a shutdown that has trouble is no boot that failed (D12, D13)."""
+    setup = (MODULE / "module-setup.sh").read_text()
+    for hook in ("emergency", "shutdown-emergency"):
+        assert f'inst_hook {hook} 00 "$moddir/fatal.sh"' in setup
+    dracut = f"""
+        getargbool() {{ case " {words} " in *" rd.shell=0 "*) return 1;; esac; return 0; }}
+        getarg() {{ case " {words} " in *" rd.break "*) return 0;; esac; return 1; }}
+        function /usr/bin/kairos-boot {{ echo "$@"; }}
+        action={action}
+    """
+    done = subprocess.run(["bash", "-c", f"{dracut}\n. {MODULE}/fatal.sh"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == called
+
+
+def test_the_boot_loader_and_the_initrd_mean_the_same_entries_and_variables() -> None:
+    from kairos_boot.boot import failures
+
+    menu = (IMAGE / "grub.cfg").read_text()
+    for mode, entry in failures.ENTRIES.items():
+        assert f"--id {entry} {{" in menu, mode
+        assert f"boot_image {entry} " in menu
+    assert f'"${failures.LIST}"' in menu
+    assert f" {failures.LIST} " in menu.split("load_env", 1)[1].split("if [", 1)[0]
+    assert "kairos.failed=$entry" in menu
+
+
+@pytest.mark.parametrize("name", ["grub.cfg", "bootargs.cfg"])
+def test_the_boot_loaders_scripts_are_sound(name: str) -> None:
+    check = shutil.which("grub-script-check") or shutil.which("grub2-script-check")
+    if not check:
+        pytest.skip("grub-script-check (package grub-common) is not here")
+    subprocess.run([check, IMAGE / name], check=True)
+
+
+def test_no_node_of_ours_ends_at_a_prompt() -> None:
+    """The net below whatever does not reach our own end of a boot (D12)."""
+    [words] = [line for line in (IMAGE / "bootargs.cfg").read_text().splitlines() if line.startswith("set kernelcmd=")]
+    assert {"panic=5", "rd.emergency=reboot", "rd.shell=0", "systemd.crash_reboot=yes"} <= set(words.split())
 
 
 def test_the_dracut_module_brings_every_file_beside_it() -> None:

@@ -236,3 +236,15 @@ def test_the_verb_prints_text_or_json(tmp_path: Path, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(("value", "text"), [(0.0, "0 ms"), (0.3124, "312 ms"), (1.238, "1.24 s"), (0.9996, "1.00 s"), (59.996, "1 min 0 s"), (125.0, "2 min 5 s"), (10920.0, "3 h 2 min")])
 def test_durations_for_people(value: float, text: str) -> None:
     assert seconds(value) == text
+
+
+def test_a_system_that_came_up_for_another_one_leads_with_the_reason(story: Story) -> None:
+    """An operator who looks at a node that runs must see at once that it is not the system that it should be (D13)."""
+    story.ledger.write("boot", mode="passive")
+    story.ledger.write("failed-boot", entry="cos", where="/cOS/active.img", message="the image is missing", hint="upgrade the node", happened=1000)
+    story.stage("boot", "a")
+    lines = story.text().split("\n")
+    assert lines[:3] == ["THE ENTRY cos DID NOT BOOT at 1970-01-01 00:16:40 UTC", "  /cOS/active.img: the image is missing", "      upgrade the node"]
+    assert "DEGRADED: 1 step done" in lines[4]
+    assert as_data(story.boot())["result"] == "degraded"
+    assert [r["entry"] for r in as_data(story.boot())["not_booted"]] == ["cos"]

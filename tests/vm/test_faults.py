@@ -7,7 +7,7 @@ from pathlib import Path
 import machine as qemu
 import pytest
 import variant
-from vm import AT_ONCE, Node, oem_files
+from vm import AT_ONCE, BOOT, Node, oem_files
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
 
@@ -65,52 +65,150 @@ def test_the_other_mounts_are_there(faulty: Node) -> None:
         assert faulty.mount(path)[1] == "overlay"
 
 
-# The image. The kernel and the initrd come from outside the disk, so that the initrd is reached whatever the disk is like.
+# The image (D3, D13). A restart ends QEMU, so each boot's console is a file of its own.
+
+CUT = """
+set -e
+mkdir -p /run/state
+mountpoint -q /run/state || mount LABEL=COS_STATE /run/state
+mount -o remount,rw /run/state
+cd /run/state/cOS
+dd if=passive.img of=active.img bs=1M count=1 conv=notrunc status=none
+e2label active.img COS_ACTIVE
+truncate -s $(($(stat -c %s active.img) / 2)) active.img
+"""
+"""Makes of the active image one that the boot loader can use, and that ends in its middle."""
+WITHOUT_INIT = """
+mkdir -p /run/tree/boot /run/tree/etc/cos
+cp -L /boot/vmlinuz /boot/initrd /run/tree/boot/
+cp /etc/cos/bootargs.cfg /run/tree/etc/cos/
+rm passive.img
+truncate -s 128M passive.img
+mke2fs -q -F -t ext4 -O ^metadata_csum,^metadata_csum_seed,^orphan_file -L COS_PASSIVE -d /run/tree passive.img
+"""
+AWAY = "cd /; umount /run/state; sync\n"
 
 
-@pytest.fixture
-def broken(base_disk: Path, tmp_path: Path, machines: list[qemu.Machine]) -> tuple[variant.Overlay, qemu.Machine]:
-    """A node's disk, to be damaged, and its machine."""
-    overlay = variant.Overlay(base_disk, tmp_path / "broken.qcow2")
-    machine = qemu.Machine(overlay.path, tmp_path)
-    machines.append(machine)
-    return overlay, machine
+def fatal(machine: qemu.Machine) -> str:
+    """Start the machine, which cannot boot and restarts by itself; what its console showed."""
+    machine.start()
+    return ended(machine)
 
 
-def start(overlay: variant.Overlay, machine: qemu.Machine, image: str) -> str:
-    """Boot *image* of the disk into the emergency mode; returns what the console showed."""
-    uuid = overlay.parts["state"]["uuid"].lower()
-    words = f"console=ttyS0,115200 root=LABEL=COS_ACTIVE cos-img/filename={image} rd.cos.oemlabel=COS_OEM panic=5 rd.shell=0 kairos.state=PARTUUID={uuid}"
-    machine.start(kernel=overlay.raw.parent / "vmlinuz", initrd=overlay.raw.parent / "initrd", append=words)
-    machine.wait_console(r"(?i)emergency mode", 180, failed=None)
-    machine.wait_console(r"(?i)system halted|reboot: |Boot has failed", 120, failed=None)
+def ended(machine: qemu.Machine) -> str:
+    """A boot that has just begun, to its banner and its end."""
+    machine.wait_console("THIS NODE CANNOT BOOT", BOOT, failed=None)
+    machine.wait_off(BOOT)
     return machine.screen()
 
 
 def verdict(screen: str) -> str:
-    """What the node says of its own failure, on one line."""
-    assert "THIS NODE CANNOT BOOT" in screen
-    return " ".join(screen.split("THIS NODE CANNOT BOOT", 1)[1].split("=====", 1)[0].split())
+    """What the node says of its own failure, on one line; it says it once, and nothing follows but the kernel's own last line."""
+    assert screen.count("THIS NODE CANNOT BOOT") == 1
+    text, _, rest = screen.split("THIS NODE CANNOT BOOT", 1)[1].partition("=====")
+    after = [line for line in rest.splitlines() if line.strip("= ")]
+    assert [line for line in after if "reboot: Restarting system" not in line] == []
+    return " ".join(text.split())
 
 
-def test_a_missing_image_ends_in_emergency_mode_with_cause_and_remedy(broken: tuple[variant.Overlay, qemu.Machine]) -> None:
-    text = verdict(start(*broken, "/cOS/gone.img"))
-    for words in ("/cOS/gone.img", "Cause: the state image is missing", "Remedy: boot the fallback or the recovery entry"):
+def leads_with(node: Node) -> list[str]:
+    """The entries that status names before anything else."""
+    head = node.facts["status"][1].split("\nDEGRADED: ")[0]
+    return [line.split()[2] for line in head.splitlines() if line.startswith("THE ENTRY ")]
+
+
+class Story:
+    """One machine's boots, one after the other."""
+
+    def __init__(self, base: Path, home: Path, machines: list[qemu.Machine]) -> None:
+        home.mkdir()
+        self.overlay = variant.Overlay(base, home / "node.qcow2")
+        self.machine = qemu.Machine(self.overlay.path, home)
+        machines.append(self.machine)
+        self.screens: list[str] = []
+
+    def dies(self) -> None:
+        """A boot that ends at its banner and restarts."""
+        self.screens.append(fatal(self.machine))
+
+    def goes_down(self, script: str) -> None:
+        """The running node, damaged and switched off."""
+        self.machine.ssh(script, BOOT)
+        self.machine.press_power(BOOT)
+
+
+@pytest.fixture(scope="module")
+def overwritten(base_disk: Path, scratch: Path, machines: list[qemu.Machine]) -> tuple[Node, str, Node]:
+    """The active image overwritten at its beginning, then cut in half: the passive system both times, and the banner between."""
+    story = Story(base_disk, scratch / "overwritten", machines)
+    story.overlay.write_oem(oem_files(), AT_ONCE)
+    story.overlay.damage("state", "/cOS/active.img", length=1 << 20)
+    first = Node(story.machine).boot()
+    first.facts["screen"] = story.machine.screen()
+    story.goes_down(CUT + AWAY)
+    story.dies()
+    return first, story.screens[0], Node(story.machine).boot()
+
+
+def test_an_image_that_grub_cannot_read_is_named_and_the_fallback_comes_up(overwritten: tuple[Node, str, Node]) -> None:
+    node = overwritten[0]
+    assert "Entry cos: /cOS/active.img cannot be read" in node.facts["screen"]
+    assert "passive_mode" in node.facts["cos"]
+    assert "kairos.failed=cos" in node.facts["cmdline"]
+    assert leads_with(node) == ["cos"]
+    assert "the image is damaged: it has no ext4 file system, or its beginning was overwritten" in node.facts["status"][1]
+
+
+def test_an_image_that_was_cut_off_ends_at_the_banner_and_the_node_restarts_with_the_fallback(overwritten: tuple[Node, str, Node]) -> None:
+    text = verdict(overwritten[1])
+    for words in ("Cause: the state image is damaged: it was cut off", "Remedy: boot the fallback", "Next: in 30 s this node restarts with entry fallback", "Kept: on COS_OEM"):
         assert words in text
+    assert "System halted" not in overwritten[1]
 
 
-def test_a_damaged_image_ends_in_emergency_mode_with_cause_and_remedy(broken: tuple[variant.Overlay, qemu.Machine]) -> None:
-    overlay, machine = broken
-    overlay.damage("state", "/cOS/active.img")
-    text = verdict(start(overlay, machine, "/cOS/active.img"))
-    for words in ("/cOS/active.img", "Cause: ", "Remedy: boot the fallback or the recovery entry"):
+def test_the_system_that_came_up_leads_with_the_reason_and_the_list_is_empty_again(overwritten: tuple[Node, str, Node]) -> None:
+    node = overwritten[2]
+    assert "passive_mode" in node.facts["cos"]
+    assert leads_with(node) == ["cos"]
+    assert "the state image is damaged: it was cut off" in node.facts["status"][1]
+    assert "failed_entries=\n" in node.facts["grubenv"]
+    assert "next_entry=\n" in node.facts["grubenv"]
+    assert not node.host.file("/oem/.kairos/failed-boots").exists
+
+
+@pytest.fixture(scope="module")
+def dead(base_disk: Path, scratch: Path, machines: list[qemu.Machine]) -> tuple[list[str], Node]:
+    """An active image that was cut in half and a passive one without an init: both banners, and the system that came up."""
+    story = Story(base_disk, scratch / "dead", machines)
+    story.overlay.write_oem(oem_files(), {**AT_ONCE, "next_entry": "recovery"})
+    Node(story.machine).boot()
+    story.goes_down(CUT + WITHOUT_INIT + AWAY)
+    story.dies()
+    story.dies()
+    return story.screens, Node(story.machine).boot()
+
+
+def test_a_dead_fallback_ends_at_its_own_banner_and_leads_to_recovery(dead: tuple[list[str], Node]) -> None:
+    first, second = map(verdict, dead[0])
+    assert "entry fallback, the passive system" in first
+    assert "Cause: the root file system has no init" in second
+    assert "Next: in 30 s this node restarts with entry recovery, the recovery system" in second
+
+
+def test_recovery_tells_of_both(dead: tuple[list[str], Node]) -> None:
+    node = dead[1]
+    assert "recovery_mode" in node.facts["cos"]
+    assert leads_with(node) == ["cos", "fallback"]
+
+
+def test_an_image_that_is_gone_ends_at_the_banner_with_its_neighbours(base_disk: Path, tmp_path: Path, machines: list[qemu.Machine]) -> None:
+    """The kernel and the initrd come from outside the disk, so that the initrd is reached."""
+    overlay = variant.Overlay(base_disk, tmp_path / "node.qcow2")
+    machine = qemu.Machine(overlay.path, tmp_path)
+    machines.append(machine)
+    uuid = overlay.parts["state"]["uuid"].lower()
+    words = f"console=ttyS0,115200 root=LABEL=COS_ACTIVE cos-img/filename=/cOS/gone.img panic=5 rd.emergency=reboot rd.shell=0 kairos.state=PARTUUID={uuid}"
+    machine.start(kernel=overlay.raw.parent / "vmlinuz", initrd=overlay.raw.parent / "initrd", append=words)
+    text = verdict(ended(machine))
+    for words in ("/cOS/gone.img", "Cause: the state image is missing; in its directory: active.img, passive.img", "Remedy: boot the fallback or the recovery entry"):
         assert words in text
-    assert "missing" not in text
-
-
-def test_grub_starts_the_fallback_entry_when_the_active_image_cannot_be_read(broken: tuple[variant.Overlay, qemu.Machine]) -> None:
-    overlay, machine = broken
-    overlay.damage("state", "/cOS/active.img")
-    machine.start()
-    line = machine.wait_console(r"Command line: .*", 120, failed=None)[0]
-    assert "root=LABEL=COS_PASSIVE cos-img/filename=/cOS/passive.img" in line

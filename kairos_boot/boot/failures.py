@@ -1,0 +1,186 @@
+"""What a boot that failed leaves to the next one: its reason and the entry to boot, on COS_OEM, else on COS_STATE (D13)."""
+
+from __future__ import annotations
+
+import os
+
+from kairos_boot.boot.disk import find_label, find_state
+from kairos_boot.errors import KairosError, reason
+from kairos_boot.records import record
+from kairos_boot.stages.ledger import encode, read
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any, Protocol
+
+    from kairos_boot.boot.cmdline import Cmdline
+    from kairos_boot.boot.image import BootDisk
+    from kairos_boot.boot.state import BootState
+    from kairos_boot.system.udev import Partition
+
+    class Environment(Protocol):
+        """The boot loader's variables, in a file."""
+
+        def load(self, path: str) -> dict[str, str]:
+            """See node.grubenv.load."""
+
+        def save(self, path: str, changes: Mapping[str, str | None]) -> str:
+            """See node.grubenv.save."""
+
+ENTRIES = {"active": "cos", "passive": "fallback", "recovery": "recovery", "autoreset": "statereset"}
+"""The entry of the boot menu that each mode is booted by."""
+SYSTEMS = {"cos": "the active system", "fallback": "the passive system", "recovery": "the recovery system", "statereset": "the reset"}
+FOLLOWING = {"cos": ("fallback", "recovery"), "fallback": ("recovery",)}
+"""What is tried after an entry that failed. Nothing follows recovery."""
+IMAGES = {"cos": "active.img", "fallback": "passive.img"}
+FILE, LIST = ".kairos/failed-boots", "failed_entries"
+"""The reasons, in a directory of the partition; and the boot loader's variable with the entries that it must not try by itself."""
+LOG = ".kairos/failed-boot-{}.log"
+"""What the initrd did in the boot of an entry that failed; it stays until that entry fails again."""
+LONGEST = 64 * 1024
+"""Bytes kept of it, from its end."""
+MOST = 4
+"""Reasons kept; more would mean that nobody could take them over for long."""
+
+
+@record
+class Medium:
+    """A partition that a reason can be kept on; `partition` is None where its file system is mounted at `directory` anyway."""
+
+    name: str
+    directory: str
+    partition: Partition | None = None
+
+
+class Opened:
+    """The directory of a medium that can be written, for the time of a `with`."""
+
+    def __init__(self, medium: Medium) -> None:
+        self._place = medium
+        self._mounted = self._remounted = ""
+
+    def __enter__(self) -> str:
+        """KairosError: it cannot be mounted."""
+        from kairos_boot.system import mounts
+
+        part = self._place.partition
+        present = [m for m in mounts.mounted() if m.root == "/" and (m.source == part.node if part else m.target == self._place.directory)]
+        directory = present[-1].target if present else self._place.directory
+        try:
+            if not present and part:
+                os.makedirs(directory, mode=0o700, exist_ok=True)
+                mounts.mount(part.node, directory, part.fstype or "ext4", ("rw",))
+                self._mounted = directory
+            elif present and "ro" in present[-1].super_options:
+                mounts.mount("", directory, options=("remount", "rw"))
+                self._remounted = directory
+        except OSError as error:
+            raise KairosError(f"{self._place.name} cannot be written: {reason(error)}", part.node if part else directory) from error
+        return directory
+
+    def __exit__(self, *_: object) -> None:
+        """As it was before."""
+        from kairos_boot.system import mounts
+
+        try:
+            if self._mounted:
+                mounts.unmount(self._mounted)
+            elif self._remounted:
+                mounts.mount("", self._remounted, options=("remount", "ro"))
+        except OSError:
+            return  # something else uses it by now; it is synchronised already
+
+
+def media(cmdline: Cmdline, state: BootState, disk: BootDisk, partitions: Sequence[Partition], run: str = "/run/kairos-boot") -> list[Medium]:
+    """COS_OEM and COS_STATE of the boot disk, those that there are. Of a disk that was not found the only partitions of these labels."""
+    name = disk.disk
+    if not name:
+        part = _try(lambda: find_state(partitions, cmdline.state_partuuid, state.partition_label))
+        name = part.disk if part else ""
+    found = []
+    for label in (cmdline.oem_label, "COS_STATE"):
+        part = _try(lambda label=label: find_label(partitions, name, label) if name else find_state(partitions, "", label))  # type: ignore[misc]
+        if part:
+            found.append(Medium(label, f"{run}/{label}", part))
+    return found
+
+
+def _try(find: Callable[[], Partition | None]) -> Partition | None:
+    try:
+        return find()
+    except KairosError:
+        return None
+
+
+def keep(directory: str, failure: Mapping[str, Any], log: bytes = b"") -> None:
+    """Add *failure* to the reasons in *directory*, an older one of the same entry goes; the *log* lies beside them.
+
+    KairosError: they cannot be written.
+    """
+    older = [entry for entry in kept(directory) if entry.get("entry") != failure.get("entry")]
+    text = "".join(f"{encode(entry)}\n" for entry in [*older[-MOST + 1:], failure])
+    _write(f"{directory}/{FILE}", text.encode("utf-8", "backslashreplace"))
+    if log and failure.get("entry") in SYSTEMS:
+        _write(f"{directory}/{LOG.format(failure['entry'])}", log[-LONGEST:])
+
+
+def _write(path: str, content: bytes) -> None:
+    from kairos_boot.system.atomic import replace_file
+    from kairos_boot.system.chase import chase
+
+    try:
+        with chase("/", path) as place:
+            place.make_parents(0o700, 0, 0)
+            replace_file(place, content, 0o600, 0, 0)
+    except OSError as error:
+        raise KairosError(f"the reason cannot be kept: {reason(error)}", path) from error
+
+
+def kept(directory: str) -> list[dict[str, Any]]:
+    """The reasons in *directory*, the oldest first."""
+    try:
+        with open(f"{directory}/{FILE}", "rb") as file:
+            return read(file.read(1 << 20))[0]
+    except OSError:
+        return []
+
+
+def forget(directory: str, environment: Environment) -> None:
+    """Take the reasons and the list away: a system came up. KairosError: they stay, and a boot loader would go on leaving entries out."""
+    path, block = f"{directory}/{FILE}", f"{directory}/grubenv"
+    if os.path.exists(block) and environment.load(block).get(LIST):
+        environment.save(block, {LIST: ""})
+    try:
+        if os.path.exists(path):
+            os.unlink(path)
+    except OSError as error:
+        raise KairosError(f"the reasons of earlier boots cannot be removed: {reason(error)}", path) from error
+
+
+def left_behind(directory: str, environment: Environment) -> bool:
+    """Whether an earlier boot left anything in *directory*; a block that cannot be read says nothing."""
+    block = f"{directory}/grubenv"
+    try:
+        return os.path.exists(f"{directory}/{FILE}") or (os.path.exists(block) and bool(environment.load(block).get(LIST)))
+    except KairosError:
+        return False
+
+
+def refused(entry: str, images: str) -> dict[str, str]:
+    """The reason for an *entry* that the boot loader could not load, as far as it can be seen in the directory *images*."""
+    path = f"{images}/{IMAGES[entry]}" if entry in IMAGES and os.path.isdir(images) else ""
+    why = ""
+    if path:
+        from kairos_boot.system import ext4
+
+        try:
+            ext4.check(path)
+        except FileNotFoundError:
+            why = "the image is missing"
+        except KairosError as error:
+            why = f"the image is damaged: {error.message}"
+        except OSError as error:
+            why = f"the image cannot be read: {reason(error)}"
+    what = f"the boot loader could not load {SYSTEMS.get(entry, 'it')}"
+    return {"entry": entry, "where": path, "message": f"{what}: {why}" if why else what, "hint": "upgrade the node, or reset it"}
