@@ -14,16 +14,17 @@ if TYPE_CHECKING:
 def find_state(partitions: Sequence[Partition], partuuid: str, label: str, esp: str = "") -> Partition | None:
     """The partition that holds the image, or None while it is not there.
 
-    *partuuid* is the GUID that the boot loader told; without one it is the partition *label* of the disk of the ESP whose
-    GUID is *esp*, else the only partition of that label. KairosError: several are possible.
+    *partuuid* is the GUID that the boot loader told; one that several partitions answer to, since GUIDs need not be unique, is settled
+    by the disk of the ESP whose GUID is *esp*. Without one it is the partition *label* of that disk, else the only partition of that
+    label. KairosError: several are possible.
     """
-    if partuuid:
-        return _only([p for p in partitions if p.partuuid == partuuid.lower()], f"PARTUUID={partuuid}")
-    found = [p for p in partitions if p.label == label]
+    what = f"PARTUUID={partuuid}" if partuuid else f"LABEL={label}"
+    found = [p for p in partitions if (p.partuuid == partuuid.lower() if partuuid else p.label == label)]
     disks = {p.disk for p in partitions if esp and p.partuuid == esp.lower()}
-    if len(disks) == 1:
-        found = [p for p in found if p.disk in disks]
-    return _only(found, f"LABEL={label}")
+    if len(disks) == 1 and (len(found) > 1 or not partuuid):
+        here = [p for p in found if p.disk in disks]
+        found = here if here or not partuuid else found
+    return _only(found, what)
 
 
 def find_label(partitions: Sequence[Partition], disk: str, label: str) -> Partition | None:

@@ -36,7 +36,10 @@ class Ending:
     def run(self, *, shell: bool = False) -> None:
         """From top to bottom. With *shell* somebody sits at the console, and the machine is left to them."""
         failure = self.failure()
-        self.leave(failure, self.following())
+        try:
+            self.leave(failure, self.following())
+        except Exception as error:  # noqa: BLE001 -- without a banner nobody would learn of anything
+            self.problems.append(f"a defect of kairos-boot: {type(error).__name__}: {error}")
         self.quiet()
         self.report.banner(KairosError(failure["message"], failure["where"], failure["hint"]), self.cmdline.consoles, self.what_follows(shell=shell))
         if shell:

@@ -107,7 +107,7 @@ def _find(cmdline: Cmdline, state: BootState, kernel: Kernel, seconds: float) ->
     if not partuuid and not label:
         raise FatalError("the kernel command line tells neither the partition of the image (kairos.state=PARTUUID=…) nor a label that this program knows",
                     hint="boot with root=LABEL=COS_ACTIVE, COS_PASSIVE or COS_SYSTEM")
-    esp = "" if partuuid else kernel.esp()
+    esp = kernel.esp()
     try:
         part = kernel.wait(lambda partitions: find_state(partitions, partuuid, label, esp), seconds)
     except KairosError as error:

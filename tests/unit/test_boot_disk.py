@@ -41,6 +41,20 @@ def test_a_cloned_disk_with_the_same_guids_is_an_error_that_lists_them() -> None
         find_state([STATE, clone], "aa-1", "COS_STATE")
 
 
+def test_of_two_with_the_same_guid_the_one_on_the_firmwares_disk_is_taken() -> None:
+    """The GUIDs of Kairos' disks are the same on every machine, so a second such disk must not decide by chance (D9)."""
+    clone = Partition("/dev/vdc4", "vdc", "COS_STATE", "ext4", "aa-1")
+    assert find_state([clone, ESP, STATE], "AA-1", "COS_STATE", "E5B") == STATE
+    assert find_state([ESP, OTHER], "bb-1", "COS_STATE", "e5b") == OTHER  # told by the boot loader, and the only one
+
+
+def test_two_disks_that_are_the_same_in_all_are_an_error_that_lists_them() -> None:
+    twins = [Partition("/dev/vdc1", "vdc", "", "vfat", "e5b"), Partition("/dev/vdc4", "vdc", "COS_STATE", "ext4", "aa-1")]
+    for partuuid in ("aa-1", ""):
+        with pytest.raises(KairosError, match="/dev/vda4, /dev/vdc4"):
+            find_state([ESP, STATE, *twins], partuuid, "COS_STATE", "e5b")
+
+
 def test_the_nodes_own_labels_count_on_the_boot_disk_only() -> None:
     assert find_label([STATE, OTHER], "vda", "COS_STATE") == STATE
     assert find_label([OTHER], "vda", "COS_STATE") is None

@@ -177,6 +177,16 @@ def test_what_can_be_written_nowhere_is_said_and_the_node_does_not_go_round(tmp_
     assert "restart" not in machine.did
 
 
+def test_a_defect_on_the_way_costs_no_banner_and_no_round(tmp_path: Path) -> None:
+    """An initrd without its libraries, say: pyudev may be what is broken."""
+    machine = Machine(tmp_path)
+    machine.media = None  # type: ignore[assignment]
+    with pytest.raises(Stays):
+        machine.fatal("cos")
+    assert "a defect of kairos-boot: TypeError" in machine.banner()
+    assert "Cause: the image is gone" in machine.banner()
+
+
 def test_a_program_that_died_leaves_the_names_of_the_failed_units(tmp_path: Path) -> None:
     assert "its failed units: sysroot.mount" in Machine(tmp_path).fatal("cos", message="")
 
