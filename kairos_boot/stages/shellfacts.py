@@ -51,6 +51,8 @@ def _run(null: bool, words: Sequence[str], host: Host) -> bool:
         return True
     if name == "false":
         return False
+    if name == "grep" and given and given[0][:1] == "-" and given[0][-1:] == "f":
+        return _shares_a_line(given, host)
     if name == "grep":
         grep = _Grep(given)
         if len(grep.operands) != 2:
@@ -58,6 +60,20 @@ def _run(null: bool, words: Sequence[str], host: Host) -> bool:
         content = _content(grep.operands[1], host, grep)
         return content is not None and grep.selects(content)
     raise Undecided
+
+
+def _shares_a_line(given: Sequence[str], host: Host) -> bool:
+    """`grep -qxFf FILE OTHER`: whether a whole line of *OTHER* is one of *FILE*."""
+    if len(given) != 3 or given[0][1:-1].strip("qsxF") or not {"x", "F"} <= set(given[0]) or "-" in (given[1][:1], given[2][:1]):
+        raise Undecided
+    grep = _Grep(("-xF", "text"))
+    wanted, content = (_content(path, host, grep) for path in given[1:])
+    if wanted is None or content is None:
+        return False
+    lines = wanted.removesuffix(b"\n").split(b"\n")
+    if b"" in lines:
+        raise Undecided  # implementations differ over no pattern at all
+    return any(line in lines for line in content.removesuffix(b"\n").split(b"\n"))
 
 
 def _pipe(first: Any, second: Any, host: Host) -> bool:

@@ -109,6 +109,20 @@ def test_the_machine_id_is_made_once_and_comes_back(active: Container) -> None:
         active.run("sh", "-c", f"echo '{lost}' > /etc/machine-id")
         emit(active, "initramfs")
         assert active.read("/etc/machine-id") == made
+    assert active.run("sh", "-c", "ls -A /usr/local/etc").split() == ["hostname", "hosts", "machine-id"]
+
+
+@pytest.mark.parametrize("damaged", ["0123456789abcdef", "g123456789abcdef0123456789abcdef", ""])
+def test_a_saved_machine_id_that_is_none_is_put_aside_and_a_new_one_is_saved(active: Container, damaged: str) -> None:
+    made = active.read("/etc/machine-id")
+    active.run("sh", "-c", f"printf '{damaged}' > /usr/local/etc/machine-id; : > /etc/machine-id")
+    assert failures(emit(active, "initramfs")) == []
+    now = active.read("/etc/machine-id")
+    assert len(now.strip()) == 32
+    assert active.read("/usr/local/etc/machine-id") == now
+    if damaged:
+        assert active.read("/usr/local/etc/machine-id.damaged") == damaged
+    active.run("sh", "-c", f"rm -f /usr/local/etc/machine-id.damaged; printf '{made.strip()}\n' | tee /etc/machine-id > /usr/local/etc/machine-id")
 
 
 def test_the_host_name_is_made_of_the_machine_id_and_an_own_one_stays(active: Container) -> None:
@@ -150,6 +164,7 @@ def test_host_keys_are_made_once(active: Container) -> None:
     again = active.run("sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub").splitlines()
     assert again[1] == keys.splitlines()[1]
     assert again[0] != keys.splitlines()[0]
+    assert active.run("sh", "-c", "ls /etc/ssh | grep -F .new || true") == ""
 
 
 def test_wired_links_ask_for_an_address_and_the_owner_wins(active: Container) -> None:

@@ -65,6 +65,8 @@ def simple(tree: str, dice: random.Random) -> str:
         words = " ".join(quoted(dice.choice(WORDS), dice) for _ in range(dice.randrange(4)))
     elif form < 11:
         flags = dice.choice(["-q", "-q", "-qi", "-qv", "-vq", "-qF", "-qE", "-q -x", "-qiFx", "-qiE", "-i", "", "-vx", "-qs", "-qw", "-qEF", "-c"])
+        if dice.random() < 0.1:
+            return f"grep {dice.choice(['-qxFf', '-xqFsf', '-qFf', '-qxf', '-xFf'])} {path(GREPPED)} {path(GREPPED)}"
         quiet = dice.choice(["", " 2>/dev/null", " >/dev/null 2>&1"])
         if dice.random() < 0.2:
             return f"cat {path(GREPPED)} | grep {flags} {quoted(dice.choice(WORDS), dice)}{quiet}"
