@@ -37,7 +37,10 @@ def inside(root: str, work: Callable[[], int], shared: tuple[str, ...] = SHARED)
         return _fork(root, work)
     finally:
         for target in reversed(bound):
-            mounts.unmount(target, detach=True)
+            try:
+                mounts.unmount(target, detach=True)
+            except OSError:
+                continue  # a step unmounted it itself
 
 
 def _is_mounted(target: str) -> bool:

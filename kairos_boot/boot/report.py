@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from kairos_boot.errors import KairosError
+from kairos_boot.errors import KairosError, reason
 from kairos_boot.stages.ledger import encode
 
 TYPE_CHECKING = False
@@ -30,19 +30,27 @@ class FatalError(KairosError):
 
 
 class TextLog:
-    """Readable lines in a file of mode 0600, and everything handed on to another log."""
+    """Readable lines in a file of mode 0600, and everything handed on to another log. A full /run costs lines, and no boot (C14)."""
 
     def __init__(self, path: str, following: Log | None = None, *, debug: bool = False) -> None:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        os.fchmod(self._fd, 0o600)
         self._following, self._debug = following, debug
+        self._fd = -1
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            os.fchmod(self._fd, 0o600)
+        except OSError as error:
+            if following:
+                following(WARNING, f"{path} cannot be written: {reason(error)}", kind="warning")
 
     def __call__(self, priority: int, message: str, *, kind: str = "", stage: str = "", step: str = "", file: str = "", module: str = "") -> None:
         """One message; it is also a runner's log."""
-        if priority < 7 or self._debug:
+        if self._fd >= 0 and (priority < 7 or self._debug):
             when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            os.write(self._fd, f"{when} {_WORDS[priority]} {message}\n".encode("utf-8", "backslashreplace"))
+            try:
+                os.write(self._fd, f"{when} {_WORDS[priority]} {message}\n".encode("utf-8", "backslashreplace"))
+            except OSError:
+                pass  # the next line may fit again
         if self._following:
             self._following(priority, message, kind=kind, stage=stage, step=step, file=file, module=module)
 

@@ -106,6 +106,8 @@ def write_sentinels(state: BootState, directory: str) -> None:
                  "uki_install_mode"):
         path = f"{directory}/{name}"
         if name in wanted:
+            if os.path.isfile(path) and not os.path.islink(path) and os.path.getsize(path) == 1:
+                continue  # the first half wrote it; by now /run may be full (C14)
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o755)
             os.write(fd, b"1")
             os.close(fd)

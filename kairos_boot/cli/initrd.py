@@ -10,14 +10,16 @@ Exit code: 0 done, 1 the node is degraded and boots, 3 it cannot boot.
 
 from __future__ import annotations
 
+import os
+
 from kairos_boot.boot.cmdline import Cmdline
 from kairos_boot.boot.devices import Devices
 from kairos_boot.boot.report import LOG, Report, TextLog
-from kairos_boot.boot.sequence import IMAGE, ROOT, Boot
+from kairos_boot.boot.sequence import IMAGE, READY, ROOT, Boot
 from kairos_boot.boot.state import detect, efivar, write_sentinels
 from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import Arguments, UsageError
-from kairos_boot.errors import KairosError
+from kairos_boot.errors import KairosError, reason
 from kairos_boot.node import grubenv
 from kairos_boot.system.host import Host
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from kairos_boot.cloudconfig.model import Document
 
 SENTINELS = "/run/cos"
-FATAL = 3
+DEGRADED, FATAL = 1, 3
 PROGRAMS = {"image": IMAGE, "root": ROOT}
 
 
@@ -51,16 +53,25 @@ def run(words: list[str]) -> int:
         write_sentinels(state, SENTINELS)
         return Boot(host, cmdline, state, report, Devices(host), sources, wiring.facts_of, grubenv).run(PROGRAMS[words[0]])
     except KairosError as error:
-        report.fatal(error)
-        return FATAL
+        return stopped(report, error)
+    except OSError as error:
+        return stopped(report, KairosError(f"the initrd cannot go on: {reason(error)}", str(error.filename or ""), "is /run full?"))
     except Exception as error:  # noqa: BLE001
         import traceback
 
         log(3, "".join(traceback.format_exception(error)).rstrip(), kind="failure")
-        report.fatal(KairosError(f"a defect of kairos-boot: {type(error).__name__}: {error}", hint="boot the fallback entry, and report it with the log"))
-        return FATAL
+        return stopped(report, KairosError(f"a defect of kairos-boot: {type(error).__name__}: {error}", hint="boot the fallback entry, and report it with the log"))
     finally:
         ledger.close()
+
+
+def stopped(report: Report, error: KairosError) -> int:
+    """A half that did not come to its end: fatal, unless the root is complete already."""
+    if os.path.exists(READY):
+        report.missing("the end of the initrd", "", error)
+        return DEGRADED
+    report.fatal(error)
+    return FATAL
 
 
 def sources(host: Host, directories: Sequence[str]) -> Callable[[], list[Document]]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 UNITS = ("kairos-boot-image", "kairos-boot-initrd", "cos-setup-fs", "cos-setup-boot", "cos-setup-network", "cos-setup-reconcile", "kairos-agent",
          "kairos-installer", "k3s", "k3s-agent", "k0scontroller", "k0sworker")
 """Units whose journal is taken."""
-FILES = ("/run/cos/ledger", "/var/log/kairos-boot", "/run/immucore", "/var/log/kairos", "/run/cos/cos-layout.env", "/run/cos/fatal", "/etc/os-release",
+FILES = ("/run/cos/ledger", "/var/log/kairos-boot", "/run/immucore", "/var/log/kairos", "/run/cos/cos-layout.env", "/run/cos/fatal", "/oem/.kairos", "/etc/os-release",
          "/proc/cmdline", "/proc/mounts", "/proc/partitions")
 """Files, and directories whose files are taken."""
 COMMANDS = {

@@ -62,6 +62,14 @@ def initrd(node, cmdline, document, disk=True):
         with open(root + "/run/kairos-boot/partitions", "w") as file:
             for p in node.partitions_:
                 file.write("\\t".join((p.node, p.disk, p.label, p.fstype, p.partuuid, p.uuid)) + "\\n")
+    if "run=full" in cmdline:
+        for name in ("active_mode",):
+            os.makedirs(root + "/run/cos"); open(root + "/run/cos/" + name, "w").write("1")
+        mounts.mount("", root + "/run", "", ("remount", "size=256k"))
+        try:
+            open(root + "/run/filling", "wb").write(bytes(1 << 20))
+        except OSError:
+            pass
     def enter():
         os.chroot(root); os.chdir("/checkout")
     done = subprocess.run(["/usr/bin/python3", "-B", "-m", "kairos_boot", "initrd", "root"], preexec_fn=enter, capture_output=True, text=True)
@@ -177,6 +185,21 @@ def test_where_others_make_the_root_only_the_stages_run(initrd: Callable[..., di
     assert told["mounts"] == ["ext4", "tmpfs"]
     assert "Running stage: initramfs.after" in told["log"]
     assert told["fstab"] is None
+
+
+def test_a_full_run_costs_what_is_written_there_and_no_boot(initrd: Callable[..., dict[str, Any]]) -> None:
+    """A log or a record that has no room is no reason to stay down (C14)."""
+    told = initrd(ACTIVE + " run=full")
+    assert (told["code"], told["ready"], told["fatal"]) == (1, True, None), told["said"]
+    assert told["mounts"].count("overlay") == 7
+    assert told["home"] is None
+
+
+def test_what_breaks_behind_the_complete_root_makes_the_boot_degraded_and_not_fatal(initrd: Callable[..., dict[str, Any]]) -> None:
+    """A step may unmount what the stage itself stands on."""
+    told = initrd(ACTIVE, DOCUMENT + "    - commands: [umount -l /run]\n")
+    assert (told["ready"], told["fatal"], told["made"]) == (True, None, "in the node")
+    assert told["code"] in (0, 1)
 
 
 def test_where_others_make_the_root_the_only_oem_partition_is_mounted_if_there_is_one(initrd: Callable[..., dict[str, Any]]) -> None:
