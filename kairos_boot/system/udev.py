@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 
@@ -39,12 +40,26 @@ class Udev:
 
             context = pyudev.Context()
             monitor = pyudev.Monitor.from_netlink(context)
-        self._monitor = monitor
+        self._context, self._monitor = context, monitor
         monitor.filter_by("block")
         monitor.start()  # before the first look, so that nothing falls between the two
         self._known: dict[str, Partition] = {}
-        for device in context.list_devices(subsystem="block"):
+        self._look()
+
+    def _look(self) -> None:
+        self._known.clear()
+        for device in self._context.list_devices(subsystem="block"):
             self._take(device)
+
+    def _next(self, limit: float) -> Any:
+        """The next event, None after *limit* seconds. When more came than the socket holds, all is looked at anew."""
+        try:
+            return self._monitor.poll(limit)
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise
+            self._look()
+            return None
 
     def _take(self, device: Any) -> None:
         if device.action == "remove" or not device.is_initialized:
@@ -81,7 +96,7 @@ class Udev:
             left = end - time.monotonic()
             if found is not None or left <= 0:
                 return found
-            device = self._monitor.poll(left)
+            device = self._next(left)
             while device is not None:
                 self._take(device)
-                device = self._monitor.poll(0)
+                device = self._next(0)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from kairos_boot.boot.disk import find_label
 from kairos_boot.system.udev import Partition, Udev
@@ -28,7 +31,7 @@ class Device:
 class Source:
     """A udev with these devices, and these events to come: a number is a pause in which nothing does."""
 
-    def __init__(self, devices: list[Device], events: list[Device | None] | None = None) -> None:
+    def __init__(self, devices: list[Device], events: list[Device | OSError | None] | None = None) -> None:
         self.devices, self.events = devices, events or []
         self.calls: list[str] = []
 
@@ -45,12 +48,15 @@ class Source:
     def poll(self, seconds: float) -> Device | None:
         self.calls.append(f"poll {seconds > 0}")
         if self.events:
-            return self.events.pop(0)
+            event = self.events.pop(0)
+            if isinstance(event, OSError):
+                raise event
+            return event
         time.sleep(min(seconds, 0.05))
         return None
 
 
-def udev(devices: list[Device], events: list[Device | None] | None = None) -> tuple[Udev, Source]:
+def udev(devices: list[Device], events: list[Device | OSError | None] | None = None) -> tuple[Udev, Source]:
     source = Source(devices, events)
     return Udev(source, source), source
 
@@ -68,6 +74,16 @@ def test_what_is_there_is_found_without_waiting() -> None:
     seen, source = udev([Device("vda"), Device("vda4", "COS_STATE")])
     assert seen.wait(state, 60) == Partition("/dev/vda4", "vda", "COS_STATE", "ext4", "guid-vda4")
     assert not any(call.startswith("poll") for call in source.calls)
+
+
+def test_a_flood_of_events_that_the_socket_does_not_hold_ends_no_boot() -> None:
+    """A machine with hundreds of disks; what was dropped is seen by looking again."""
+    lost = OSError(errno.ENOBUFS, "No buffer space available")
+    seen, source = udev([Device("vda")], [lost, None])
+    source.devices = [Device("vda"), Device("vda4", "COS_STATE")]
+    assert seen.wait(state, 60) is not None
+    with pytest.raises(OSError, match="gone"):
+        udev([], [OSError(errno.EBADF, "gone")])[0].wait(state, 60)
 
 
 def test_a_partition_that_comes_later_ends_the_wait_at_once() -> None:
