@@ -118,7 +118,7 @@ class Report:
     def fatal(self, error: KairosError, path: str = FATAL_FILE, record: str = FATAL_RECORD) -> None:
         """Note why the node cannot boot, for its end, which follows at once: *path* and *record* are what that looks at."""
         self.ledger.write("problem", severity="error", where=error.where, message=f"the node cannot boot: {error.message}", hint=error.hint)
-        self.say(f"This node cannot boot: {one_line(str(error))}", failed=True)
+        self.log(ERROR, f"the node cannot boot: {error}", kind="failure")
         about = {"kind": "failed-boot", "where": error.where, "message": error.message, "hint": error.hint}
         for file, text in ((record, f"{encode(about)}\n"), (path, banner(error, [("Log", LOG)]))):
             _put(file, text)
@@ -126,7 +126,7 @@ class Report:
     def banner(self, error: KairosError, consoles: Sequence[str], more: Sequence[tuple[str, str]] = (), path: str = FATAL_FILE) -> None:
         """Tell every console why the node cannot boot, what to do, and *more* lines under a name, and keep the text in *path*."""
         text = banner(error, more)
-        self.log(ERROR, f"the node cannot boot: {error}; {'; '.join(f'{name}: {line}' for name, line in more)}", kind="failure")
+        self.log(NOTICE, f"the end of this boot: {error.message}; {'; '.join(f'{name}: {line}' for name, line in more)}", kind="part")
         _put(path, text)
         for console in once(consoles, _active()):
             write_console(console, text)

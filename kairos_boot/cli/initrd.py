@@ -45,10 +45,11 @@ def run(words: list[str]) -> int:
     cmdline = Cmdline((host.read("/proc/cmdline") or b"").decode("utf-8", "surrogateescape"))
     state = detect(cmdline, efivar)
     ledger = wiring.ledger_of(host)
-    log = TextLog(LOG, wiring.logger(), debug=cmdline.has("rd.immucore.debug"))
+    ends = words[0] == "fatal"  # on the console, where only the banner is to be seen
+    log = TextLog(LOG, None if ends else wiring.logger(), debug=cmdline.has("rd.immucore.debug"))
     report = Report(ledger, log, quiet=cmdline.has("quiet"))
     try:
-        if words[0] == "fatal":
+        if ends:
             return end(host, cmdline, state, report, shell=len(words) > 1)
         write_sentinels(state, SENTINELS)
         return Boot(host, cmdline, state, report, Devices(host), sources, wiring.facts_of, grubenv).run(PROGRAMS[words[0]])

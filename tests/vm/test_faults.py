@@ -6,7 +6,9 @@ from pathlib import Path
 
 import machine as qemu
 import pytest
+import rootfs
 import variant
+from common import run
 from vm import AT_ONCE, BOOT, Node, oem_files
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
@@ -199,6 +201,30 @@ def test_recovery_tells_of_both(dead: tuple[list[str], Node]) -> None:
     node = dead[1]
     assert "recovery_mode" in node.facts["cos"]
     assert leads_with(node) == ["cos", "fallback"]
+
+
+def blocks(disk: Path, offset: int, image: str, path: str, scratch: Path) -> list[int]:
+    """The blocks of the image that a file inside it has."""
+    copy = scratch / "image"
+    run("debugfs", "-R", f"dump {image} {copy}", f"{disk}?offset={offset}")
+    words = run("debugfs", "-R", f"blocks {path}", copy).split()
+    copy.unlink()
+    return [int(word) for word in words]
+
+
+def test_a_kernel_that_grub_cannot_load_is_named_and_the_fallback_started(base_disk: Path, tmp_path: Path, machines: list[qemu.Machine]) -> None:
+    """What GRUB finds out late must not stop it at a question, nor start what it loaded of the entry before."""
+    overlay = variant.Overlay(base_disk, tmp_path / "node.qcow2")
+    kernel = f"/boot/{(rootfs.tree() / 'boot/vmlinuz').resolve().name}"
+    at = blocks(overlay.raw, overlay.parts["state"]["start"] * variant.SECTOR, "/cOS/active.img", kernel, tmp_path)[0] * variant.BLOCK
+    overlay.damage("state", "/cOS/active.img", skip=at, length=variant.BLOCK)
+    machine = qemu.Machine(overlay.path, tmp_path)
+    machines.append(machine)
+    machine.start()
+    line = machine.wait_console(r"Command line: .*", BOOT, failed=None)[0]
+    assert "root=LABEL=COS_PASSIVE cos-img/filename=/cOS/passive.img" in line
+    assert "kairos.failed=cos" in line
+    assert "Entry cos: the kernel or the initrd of /cOS/active.img cannot be read" in machine.screen()
 
 
 def test_an_image_that_is_gone_ends_at_the_banner_with_its_neighbours(base_disk: Path, tmp_path: Path, machines: list[qemu.Machine]) -> None:
