@@ -6,6 +6,7 @@ from kairos_boot.actions.homes import Home, taken
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
 from kairos_boot.system.accounts import Accounts, number, read_table
+from kairos_boot.system.keyvalue import lines
 from kairos_boot.system.passwords import field, plain
 
 TYPE_CHECKING = False
@@ -207,9 +208,7 @@ class RequireGroup:
 def usual(host: Host) -> dict[str, str]:
     """The defaults of useradd(8) for an account that is not told more: base of homes, shell, and the group of those without their own."""
     found = {"HOME": "/home", "SHELL": "/bin/sh", "GROUP": "100"}
-    for line in (host.read(DEFAULTS) or b"").decode("utf-8", "replace").splitlines():
-        name, _, value = line.strip().removeprefix("export ").partition("=")
-        value = value.strip().strip("\"'")
+    for name, value, _, _ in lines((host.read(DEFAULTS) or b"").decode("utf-8", "replace")):
         if name in found and value and ":" not in value and (name == "GROUP" or value.startswith("/")):
             found[name] = value
     return found

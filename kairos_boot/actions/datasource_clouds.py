@@ -5,6 +5,7 @@ from __future__ import annotations
 from kairos_boot.actions.datasource_found import AbsentError, UnknownError
 from kairos_boot.actions.datasource_web import LINK_LOCAL, METADATA
 from kairos_boot.errors import KairosError
+from kairos_boot.system.keyvalue import values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,14 +93,14 @@ def packet(found: Found, session: Session) -> None:
 def scaleway(found: Found, session: Session) -> None:
     """Scaleway: lines KEY=VALUE; it gives user data only to who proves to be root."""
     text = session.get(SCALEWAY + "conf").decode("utf-8", "replace")
-    values = {key: value.strip().strip("'\"") for key, equals, value in (line.partition("=") for line in text.splitlines()) if equals}
-    found.take_hostname(_required(values, "HOSTNAME").encode())
+    given = values(text)
+    found.take_hostname(_required(given, "HOSTNAME").encode())
     session.userdata(found, SCALEWAY + "user_data/cloud-init", privileged=True)
-    count = values.get("SSH_PUBLIC_KEYS", "0")
-    found.take_keys([values.get(f"SSH_PUBLIC_KEYS_{index}_KEY", "") for index in range(int(count) if count.isdecimal() else 0)])
+    count = given.get("SSH_PUBLIC_KEYS", "0")
+    found.take_keys([given.get(f"SSH_PUBLIC_KEYS_{index}_KEY", "") for index in range(int(count) if count.isdecimal() else 0)])
     for key, name in (*SCALEWAY_FILES, ("PUBLIC_IP_ADDRESS", "public_ip")):
-        if values.get(key):
-            found.files[name] = values[key].encode()
+        if given.get(key):
+            found.files[name] = given[key].encode()
 
 
 def hetzner(found: Found, session: Session) -> None:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from kairos_boot.actions.edit import EditFile
 from kairos_boot.records import NOTHING, record
+from kairos_boot.system.keyvalue import lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 ESCAPED = str.maketrans({c: f"\\{c}" for c in '\\"$`'})
 
@@ -30,22 +31,22 @@ class SetVariables(EditFile):
         text = (old or b"").decode("utf-8", "surrogateescape")
         if text and not text.endswith("\n"):
             text += "\n"
-        parts, changed = list(parse(text)), old is None
+        parts, changed = list(lines(text)), old is None
         for name in sorted(self.values):
             value = self.values[name]
             line = f"{name}={quote(value)}\n"
             mine = [number for number, part in enumerate(parts) if part[0] == name]
             if mine:
-                _, now, source = parts[mine[-1]]
-                if now != value:
+                _, now, source, fault = parts[mine[-1]]
+                if now != value or fault:
                     changed = True
                     export = "export " if source.lstrip().startswith("export ") else ""
-                    parts[mine[-1]] = (name, value, export + line)
+                    parts[mine[-1]] = (name, value, export + line, "")
             else:
                 changed = True
                 before = [number for number, part in enumerate(parts) if part[0] and part[0] < name]
                 first = next((number for number, part in enumerate(parts) if part[0]), len(parts))
-                parts.insert(before[-1] + 1 if before else first, (name, value, line))
+                parts.insert(before[-1] + 1 if before else first, (name, value, line, ""))
         return "".join(part[2] for part in parts).encode("utf-8", "surrogateescape") if changed or old is None else old
 
 
@@ -60,44 +61,3 @@ def quote(value: str) -> str:
 def is_name(name: str) -> bool:
     """Whether a shell takes *name* for that of a variable."""
     return name.isascii() and name.isidentifier()
-
-
-def parse(text: str) -> Iterator[tuple[str, str, str]]:
-    """Name, value and source text of each assignment; name and value of anything else are empty. The sources add up to *text*."""
-    position = 0
-    while position < len(text):
-        end = text.find("\n", position) + 1 or len(text)
-        line = text[position:end]
-        left, equals, _ = line.partition("=")
-        name = left.strip().removeprefix("export ").strip()
-        if equals and is_name(name) and not line.lstrip().startswith("#"):
-            value, end = _value(text, position + len(left) + 1)
-            yield name, value, text[position:end]
-        else:
-            yield "", "", line
-        position = end
-
-
-def _value(text: str, position: int) -> tuple[str, int]:
-    """The value that starts at *position*, and where its last line ends; quotes may span lines."""
-    while text[position:position + 1] in (" ", "\t"):
-        position += 1
-    value, kept, quoted = "", 0, ""  # value[:kept] is what ends in no unquoted blank
-    while position < len(text) and (quoted or text[position] != "\n"):
-        char, follows = text[position], text[position + 1:position + 2]
-        if char == quoted or (not quoted and char in "'\""):
-            quoted = "" if quoted else char
-            kept = len(value)
-        elif char == "\\" and quoted != "'" and follows:
-            position += 1
-            if follows != "\n":
-                value += char + follows if quoted and follows not in '"\\$`' else follows
-            kept = len(value)
-        elif char == "#" and not quoted and text[position - 1] in " \t":
-            position = text.find("\n", position) % (len(text) + 1)
-            break
-        else:
-            value += char
-            kept = len(value) if quoted or char not in " \t" else kept
-        position += 1
-    return value[:kept], min(position + 1, len(text))

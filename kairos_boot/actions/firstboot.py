@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from kairos_boot.actions.dotenv import parse
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import NOTHING, record
+from kairos_boot.system.keyvalue import lines
 from kairos_boot.system.scratch import PRIVATE, Scratch
 
 TYPE_CHECKING = False
@@ -89,7 +89,7 @@ def _holds(host: Host, key: str, value: str) -> bool | None:
     if key in ("locale", "locale-messages", "keymap"):
         name = {"locale": "LANG", "locale-messages": "LC_MESSAGES", "keymap": "KEYMAP"}[key]
         paths = ("/etc/vconsole.conf",) if key == "keymap" else LOCALE
-        return any((name, value) == part[:2] for path in paths for part in parse(_text(host, path)))
+        return any((name, value) == part[:2] for path in paths for part in lines(_text(host, path)))
     if key in ("hostname", "machine-id", "kernel-command-line"):
         return _text(host, "/etc/kernel/cmdline" if key == "kernel-command-line" else f"/etc/{key}").strip() == value
     if key == "timezone":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kairos_boot.actions.run import Run
 from kairos_boot.errors import KairosError
 from kairos_boot.records import record, replace
+from kairos_boot.system.keyvalue import values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,10 +86,7 @@ class Manage:
 def family_of(read: Callable[[str], bytes | None]) -> tuple[str, str]:
     """The package manager of the node whose files *read* gives, empty if unknown, and what its os-release says it is."""
     content = read("/etc/os-release") or read("/usr/lib/os-release") or b""
-    found = {}
-    for line in content.decode("utf-8", "replace").splitlines():
-        name, _, value = line.partition("=")
-        found[name.strip()] = value.strip().strip("\"'")
+    found = values(content.decode("utf-8", "replace"))
     words = [found.get("ID", ""), *found.get("ID_LIKE", "").split()]
     return next((FAMILIES[word] for word in words if word in FAMILIES), ""), f"ID={words[0]!r}" if words[0] else NOTHING_KNOWN
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from kairos_boot.boot import dotenv
+import os
+
 from kairos_boot.records import record
+from kairos_boot.system.keyvalue import lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,8 +65,14 @@ def _file(read: Callable[[str], bytes | None], path: str, problems: list[str]) -
     data = read(path)
     if data is None:
         return None
-    values, wrong = dotenv.parse(data.decode("utf-8", "surrogateescape"))
-    problems += [f"{path}:{line}: {text}" for line, text in wrong]
+    values: dict[str, str] = {}
+    number = 1
+    for name, value, source, fault in lines(data.decode("utf-8", "surrogateescape"), os.environ):
+        if fault:
+            problems.append(f"{path}:{number}: {fault}")
+        elif name:
+            values[name] = value
+        number += source.count("\n")
     return values
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kairos_boot.actions.dotenv import parse
 from kairos_boot.facts import Facts
 from kairos_boot.modules import environment
+from kairos_boot.system.keyvalue import lines
 
 if TYPE_CHECKING:
     from tests.modules.conftest import MakeStep, Node
@@ -37,9 +37,9 @@ def test_a_shell_reads_every_value_back(host: Node, step: MakeStep) -> None:
 def test_our_own_reader_agrees_with_the_shell(host: Node, step: MakeStep) -> None:
     """What was written is read as it was meant, and nothing of the text is lost."""
     host.do(environment, step(environment=ODD))
-    parts = list(parse(host.text(PATH)))
-    assert {name: value for name, value, _ in parts} == ODD
-    assert "".join(source for _, _, source in parts) == host.text(PATH)
+    parts = list(lines(host.text(PATH)))
+    assert {name: value for name, value, _, _ in parts} == ODD
+    assert "".join(source for _, _, source, _ in parts) == host.text(PATH)
 
 
 def test_second_run_changes_nothing(host: Node, step: MakeStep) -> None:
@@ -76,12 +76,20 @@ def test_steps_add_to_each_other(host: Node, step: MakeStep) -> None:
 
 @pytest.mark.parametrize(("text", "value"), [
     ("A=b", "b"), ("A=b c", "b c"), ("A=b #c", "b"), ("A=b#c", "b#c"), ("A= #c", ""), ("A=#c", "#c"), ("A='b\\n'", "b\\n"), ("A=  b  ", "b"),
-    ('A="b\\"c"', 'b"c'), ('A="b"\'c\'d', "bcd"), ("A=b\\ ", "b "), ('A="b\nc"', "b\nc"), ("  export  A = b", "b"), ("A=b\\\nc", "bc"), ('A="open', "open"),
+    ('A="b\\"c"', 'b"c'), ('A="b"\'c\'d', "bcd"), ("A=b\\ ", "b "), ('A="b\nc"', "b\nc"), ("  export  A = b", "b"), ("A=b\\\nc", "bc"),
 ])
 def test_files_of_others_are_understood(text: str, value: str) -> None:
     """Quotes, comments, continued lines, several lines in quotes."""
-    [(name, found, source)] = parse(text)
-    assert (name, found, source) == ("A", value, text)
+    [(name, found, source, fault)] = lines(text)
+    assert (name, found, source, fault) == ("A", value, text, "")
+
+
+def test_a_line_with_an_open_quote_costs_itself_alone(host: Node, step: MakeStep) -> None:
+    """The variables after it are found, and the line itself is replaced by what is wanted."""
+    host.put(PATH, 'A="open\nB=2\nnot an assignment\n')
+    assert host.do(environment, step(environment={"B": "2"})) == [False]
+    assert host.do(environment, step(environment={"A": "1"})) == [True]
+    assert host.text(PATH) == "A=1\nB=2\nnot an assignment\n"
 
 
 def test_wrong_names_do_not_stop_the_others(host: Node, step: MakeStep) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from kairos_boot.boot import dotenv, layout
+from kairos_boot.boot import layout
 from kairos_boot.boot.cmdline import Cmdline
 from kairos_boot.boot.layout import RW_PATHS, Volume
+from kairos_boot.system.keyvalue import lines
 
 ENV, EXTRA = layout.FILE, layout.EXTRA_FILE
 
@@ -20,16 +21,16 @@ def load(files: dict[str, str], cmdline: str = "", *, recovery: bool = False) ->
 @pytest.mark.parametrize(("text", "values"), [
     ('A="b c"\nB=d # e\nC=\'$A "x"\'\n', {"A": "b c", "B": "d", "C": '$A "x"'}),
     ('A="x \\"y\\" \\$z \\\\ \\`"', {"A": 'x "y" $z \\ `'}), ('A=1\nB="${A} $A2 $A"', {"A": "1", "B": "1  1"}), ("export A=1\n\n# c\nA=2", {"A": "2"}),
-    ('A="one\ntwo"\nB=3', {"A": "one\ntwo", "B": "3"}), ("A=\nB=#x\nC=a#b", {"A": "", "B": "", "C": "a#b"}), ("A=b=c", {"A": "b=c"}), ('A="x" # c', {"A": "x"}),
+    ('A="one\ntwo"\nB=3', {"A": "one\ntwo", "B": "3"}), ("A=\nB=#x\nC=a#b", {"A": "", "B": "#x", "C": "a#b"}), ('A="a\\!b\\nc"', {"A": "a!b\nc"}), ("A=b=c", {"A": "b=c"}), ('A="x" # c', {"A": "x"}),
 ])
 def test_dotenv_values(text: str, values: dict[str, str]) -> None:
-    assert dotenv.parse(text, {}) == (values, [])
+    assert {name: value for name, value, _, fault in lines(text, {}) if name or fault} == values
 
 
 def test_what_is_wrong_in_a_dotenv_file_is_told_with_its_line_and_the_rest_counts() -> None:
-    values, problems = dotenv.parse('A=1\nwhat is this\nB="open\nC=3\n', {})
-    assert values == {"A": "1", "C": "3"}
-    assert [line for line, _ in problems] == [2, 3]
+    found = load({ENV: 'OVERLAY="tmpfs:30%"\nwhat is this\nB="open\nPERSISTENT_STATE_PATHS=/etc/x\n'})
+    assert "/etc/x" in found.state_paths
+    assert [text.split(": ")[0] for text in found.problems] == [f"{ENV}:2", f"{ENV}:3"]
 
 
 def test_defaults_without_a_layout_file() -> None:
