@@ -11,8 +11,8 @@ from kairos_boot.cloudconfig.accounts import Accounts
 from kairos_boot.cloudconfig.classic import Draft, Values, quote
 from kairos_boot.cloudconfig.classic_disks import Disks
 from kairos_boot.cloudconfig.classic_files import Files
-from kairos_boot.cloudconfig.decode import decode_stages
 from kairos_boot.cloudconfig.model import Document
+from kairos_boot.cloudconfig.native import decode_stages
 from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR, SEQUENCE
 from kairos_boot.cloudconfig.roots import CLASSIC, ELSEWHERE, NOT_HERE, SECTIONS
 from kairos_boot.cloudconfig.scalars import is_null

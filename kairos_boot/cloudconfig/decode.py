@@ -1,23 +1,15 @@
-"""The text of a cloud-config to a Document: what is asked of this package (spec/engine.md 1-2, 3.4)."""
+"""The text of a cloud-config to a Document: what is asked of this package (spec/engine.md 1-2, 3.4).
+
+`native` reads documents of stages, `cloudinit` those that begin with the line #cloud-config.
+"""
 
 from __future__ import annotations
 
-from kairos_boot.cloudconfig.catalog import suggest
 from kairos_boot.cloudconfig.compose import compose
 from kairos_boot.cloudconfig.model import Document, Problem
-from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR, SyntaxFault
-from kairos_boot.cloudconfig.roots import CLASSIC, SECTIONS
-from kairos_boot.cloudconfig.scalars import is_null
-from kairos_boot.cloudconfig.typed import ABSENT, Bomb, Decoder
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from kairos_boot.cloudconfig.nodes import Node
+from kairos_boot.cloudconfig.nodes import SyntaxFault
 
 HEADER = b"#cloud-config"
-ROOT = ("name", "stages", "jobs")
 
 
 def decode(data: bytes, source: str) -> Document:
@@ -33,6 +25,8 @@ def decode(data: bytes, source: str) -> Document:
         from kairos_boot.cloudconfig.cloudinit import decode as decode_classic
 
         return decode_classic(root, source, data)
+    from kairos_boot.cloudconfig.native import decode_root
+
     return decode_root(root, source)
 
 
@@ -45,71 +39,3 @@ def has_header(data: bytes) -> bool:
         if words and not words.startswith(b"#"):
             return False
     return False
-
-
-def decode_root(root: Node | None, source: str) -> Document:
-    """The Document of a native document whose root is *root*."""
-    if root is None or (root.kind is SCALAR and is_null(root)):
-        return Document(source, source)
-    decoder = Decoder(source)
-    values: dict[str, Any] = {"name": "", "jobs": 0, "stages": {}}
-    try:
-        if root.kind is not MAPPING:
-            decoder.error(root, "", f"a document is a map of `stages:` and other keys, not a {root.kind}", "begin it with `stages:`")
-        else:
-            for key, item in decoder.pairs(root, ""):
-                if key.value in ROOT:
-                    values[key.value] = _root_value(decoder, key, item) or values[key.value]
-                else:
-                    _unknown(decoder, key)
-    except Bomb:
-        decoder.error(root, "", "aliases make far more values than the document has", "write the values out")
-    except RecursionError:
-        decoder.error(root, "", "merged maps are nested too deeply", "write the values out")
-    if decoder.broken:
-        return Document(source, values["name"] or source, problems=tuple(decoder.problems), broken=True)
-    return Document(source, values["name"] or source, values["stages"], tuple(decoder.problems), values["jobs"])
-
-
-def _root_value(decoder: Decoder, key: Node, item: Node) -> Any:
-    if key.value == "stages":
-        return decode_stages(decoder, item)
-    value = decoder.value(item, "str" if key.value == "name" else "int", key.value, {}, "")
-    if key.value == "jobs" and value is not ABSENT and value < 1:
-        decoder.error(item, "jobs", f"{value} is no number of jobs", "write 1 or more")
-    return None if value is ABSENT else value
-
-
-def _unknown(decoder: Decoder, key: Node) -> None:
-    """Warn of a root key that nothing reads."""
-    if key.value in SECTIONS or key.value.startswith("x-"):
-        return
-    if key.value in CLASSIC:
-        decoder.warn(key, key.value, f"{key.value!r} counts only in a document that begins with the line #cloud-config",
-                     "write that line at the top")
-    else:
-        decoder.unknown(key, key.value, (*ROOT, *SECTIONS))
-
-
-def decode_stages(decoder: Decoder, node: Node) -> dict[str, tuple[dict[str, Any], ...]]:
-    """The stages of a document: a name to the plain forms of its steps, each with its marks and its keys."""
-    stages: dict[str, tuple[dict[str, Any], ...]] = {}
-    if node.kind is SCALAR and is_null(node):
-        return stages
-    if node.kind is not MAPPING:
-        decoder.error(node, "stages", f"a map of stage names belongs here, not a {node.kind}", "write `stages:`, below it the stage's name, below that its steps")
-        return stages
-    for key, item in decoder.pairs(node, "stages"):
-        if is_null(key):
-            continue
-        path = f"stages.{key.value}"
-        meant = suggest(key.value) if decoder.guesses() else ""
-        if meant:
-            decoder.warn(key, path, f"no stage is called {key.value!r}: its steps would never run", f"did you mean {meant!r}?")
-        if item.kind is SCALAR and is_null(item):
-            stages[key.value] = ()
-            continue
-        decoded = decoder.value(item, "tuple[Step, ...]", path, {}, "")
-        stages[key.value] = () if decoded is ABSENT else decoded
-    return stages
-

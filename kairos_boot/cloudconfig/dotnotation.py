@@ -162,7 +162,7 @@ def stage_path(path: list[str | int]) -> list[str | int]:
 
 def _typed(leaves: list[Leaf], source: str, problems: list[Problem]) -> Document:
     """Check the words like a document of YAML; a word that does not fit is left out with a warning, and the rest counts."""
-    from kairos_boot.cloudconfig.decode import decode_root
+    from kairos_boot.cloudconfig.native import decode_root
 
     while True:
         document = decode_root(_node(_tree(leaves), (1, 1)), source)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kairos_boot.cloudconfig.model import Problem
 from kairos_boot.nearest import nearest
-from kairos_boot.stages.graph import INIT, names
+from kairos_boot.stages.names import INIT, names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ So what did not move waits for earlier steps only, and a cycle is always one of 
 from __future__ import annotations
 
 from kairos_boot.cloudconfig.model import Problem
+from kairos_boot.stages.names import INIT, names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
     from kairos_boot.cloudconfig.model import Document, Step
 
-INIT = "init"
-"""What everything comes after; `after: init` frees a step from the plain steps before it in its document."""
 
 
 class Node:
@@ -92,16 +91,3 @@ def order(documents: Sequence[Document], stage: str) -> Graph:
     for node, level in zip(nodes, levels, strict=True):
         layers[level - 1].append(node)
     return Graph(tuple(map(tuple, layers)), problems)
-
-
-def names(root: str, given: Sequence[str]) -> list[tuple[str, str]]:
-    """For each step of a list: its full name before documents are compared, and the name it bears for `after` (A6).
-
-    Equal names in a list give every step of it its index. A step that has a name of its own still bears it without index.
-    """
-    numbered = len(set(given)) < len(given)
-    result = []
-    for index, name in enumerate(given):
-        full = f"{root}.{name}.{index}" if numbered else f"{root}.{name or index}"
-        result.append((full, f"{root}.{name}" if name else full))
-    return result

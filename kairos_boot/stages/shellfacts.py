@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import stat
 
-from kairos_boot.stages.shelltest import LARGEST, PER_PROCESS, Undecided
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,8 +12,16 @@ if TYPE_CHECKING:
 
     from kairos_boot.system.host import Host
 
+LARGEST = 1 << 18
+"""Bytes of a file that are searched here."""
+PER_PROCESS = ("/proc/self", "/proc/thread-self", "/dev/fd", "/dev/std")
+"""Paths that mean something else in a child process."""
 KINDS = {"-f": stat.S_ISREG, "-d": stat.S_ISDIR, "-b": stat.S_ISBLK, "-c": stat.S_ISCHR, "-p": stat.S_ISFIFO, "-S": stat.S_ISSOCK}
 DIRECTORIES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class Undecided(Exception):  # noqa: N818
+    """The shell must be asked."""
 
 
 def evaluate(tree: Any, host: Host) -> bool:

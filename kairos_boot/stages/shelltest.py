@@ -8,6 +8,7 @@ other programs, options or operators, non-ASCII text, doubtful files) is left to
 from __future__ import annotations
 
 from kairos_boot.errors import KairosError
+from kairos_boot.stages.shellfacts import Undecided, evaluate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,14 +18,6 @@ RESERVED = ("if", "then", "else", "elif", "fi", "do", "done", "case", "esac", "w
             "time", "coproc", "[[", "]]", "}", "!", "{")
 PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./,:+@%=")
 """Characters that mean themselves outside quotes."""
-LARGEST = 1 << 18
-"""Bytes of a file that are searched here."""
-PER_PROCESS = ("/proc/self", "/proc/thread-self", "/dev/fd", "/dev/std")
-"""Paths that mean something else in a child process."""
-
-
-class Undecided(Exception):  # noqa: N818
-    """The shell must be asked."""
 
 
 def decided(text: str, host: Host) -> bool | None:
@@ -44,8 +37,6 @@ class _Text:
         self.at = 0
 
     def result(self) -> bool:
-        from kairos_boot.stages.shellfacts import evaluate
-
         tree = self._list(None)
         if self.at < len(self.tokens):
             raise Undecided

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 
-from kairos_boot.system.identity import architecture, hostname, os_release, os_version
+from kairos_boot.system.identity import architecture, hostname, os_release, os_version, present, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,20 +109,6 @@ def hostname_data(host: Host) -> dict[str, object]:
     """The fields of a `hostname` template; `MachineID` and `ProtectedID` only where there is a machine id (B15)."""
     return Values(unread={"UUID": random_uuid, "Random": random_word, "MachineID": lambda: machine_id(host) or None,
                           "ProtectedID": lambda: protected_id(machine_id(host)) or None})
-
-
-def text(host: Host, path: str) -> str:
-    """A file's text without blanks and NULs around it; empty where it cannot be read."""
-    try:
-        content = host.read(path)
-    except OSError:
-        return ""
-    return (content or b"").decode("utf-8", "replace").strip("\0 \t\r\n")
-
-
-def present(**values: str | float | None) -> dict[str, object]:
-    """Those of *values* that are known, numbers as floats."""
-    return {name: float(value) if isinstance(value, int) else value for name, value in values.items() if value}
 
 
 def machine_id(host: Host) -> str:

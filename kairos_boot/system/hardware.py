@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kairos_boot.system.facts import present, text
+from kairos_boot.system.identity import present, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

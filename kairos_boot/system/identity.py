@@ -44,12 +44,9 @@ def os_release(host: Host) -> Mapping[str, str]:
 
 def variables(content: bytes) -> dict[str, str]:
     """The assignments of an os-release(5) file, values without their quotes."""
-    result = {}
-    for line in content.decode("utf-8", "replace").split("\n"):
-        name, equals, value = line.strip().partition("=")
-        if equals and not name.startswith("#"):
-            result[name] = _unquoted(value.strip())
-    return result
+    from kairos_boot.system.keyvalue import values
+
+    return values(content.decode("utf-8", "replace"))
 
 
 def os_version(host: Host) -> str:
@@ -59,12 +56,15 @@ def os_version(host: Host) -> str:
     return version.partition(".")[0] if release.get("ID") in ("almalinux", "rocky") else version
 
 
-def _unquoted(value: str) -> str:
-    quote = value[:1]
-    if quote not in ("'", '"') or len(value) < 2 or not value.endswith(quote):
-        return value
-    value = value[1:-1]
-    if quote == '"':
-        for escaped in ('\\"', "\\$", "\\`", "\\\\"):
-            value = value.replace(escaped, escaped[1])
-    return value
+def text(host: Host, path: str) -> str:
+    """A file's text without blanks and NULs around it; empty where it cannot be read."""
+    try:
+        content = host.read(path)
+    except OSError:
+        return ""
+    return (content or b"").decode("utf-8", "replace").strip("\0 \t\r\n")
+
+
+def present(**values: str | float | None) -> dict[str, object]:
+    """Those of *values* that are known, numbers as floats."""
+    return {name: float(value) if isinstance(value, int) else value for name, value in values.items() if value}

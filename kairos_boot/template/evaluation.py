@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from kairos_boot.template import TemplateError, limits
+from kairos_boot.template import limits
 from kairos_boot.template import nodes as n
 from kairos_boot.template.calls import check_count, check_type, constant, letter
 from kairos_boot.template.data import Struct
+from kairos_boot.template.errors import TemplateError
 from kairos_boot.template.functions import find
 from kairos_boot.template.text import quote
 from kairos_boot.template.values import MISSING, Failure, GoObject, located, truth, type_name

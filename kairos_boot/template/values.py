@@ -7,8 +7,8 @@ int. The other types that templates meet are the small subclasses below. A strin
 
 from __future__ import annotations
 
-from kairos_boot.template import TemplateError
 from kairos_boot.template.data import Struct
+from kairos_boot.template.errors import TemplateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from kairos_boot.cloudconfig import model
-from kairos_boot.cloudconfig.decode import ROOT
+from kairos_boot.cloudconfig.native import ROOT
 from kairos_boot.cloudconfig.typed import fields
 from kairos_boot.modules import ORDER
 from tests.integration.docs_nodes import DEBIAN, SETUP

@@ -7,7 +7,8 @@ import random
 import pytest
 
 from kairos_boot.cloudconfig.model import Document
-from kairos_boot.stages.graph import Graph, names, order
+from kairos_boot.stages.graph import Graph, order
+from kairos_boot.stages.names import names
 
 
 def document(name: str, steps: str, stage: str = "s", **more: object) -> Document:

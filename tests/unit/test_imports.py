@@ -93,6 +93,40 @@ def test_annotations_cost_nothing_and_no_file_is_long(path: Path) -> None:
         assert "from __future__ import annotations" in text
 
 
+def module(path: Path) -> tuple[str, ...]:
+    """The names of a file's module below kairos_boot."""
+    parts = path.relative_to(TOP).with_suffix("").parts
+    return parts[:-1] if parts[-1] == "__init__" else parts
+
+
+def circles(arrows: dict[str, set[str]]) -> list[set[str]]:
+    """The sets of modules that reach each other."""
+    reached: dict[str, set[str]] = {}
+    for name in arrows:
+        todo, seen = [name], set[str]()
+        while todo:
+            for below in arrows[todo.pop()] - seen:
+                seen.add(below)
+                todo.append(below)
+        reached[name] = seen
+    return [group for name, group in ((n, {other for other in seen if n in reached[other]}) for n, seen in reached.items()) if name == min(group, default=None)]
+
+
+def test_no_files_import_each_other() -> None:
+    """Not by way of others, and not lazily: what knows each other belongs into one file, or lacks a third below both."""
+    modules = {module(path): path for path in files()}
+    arrows = {}
+    for own, path in modules.items():
+        names = [tuple(name) for name, _, typed in imports(path) if not typed]
+        found = (next((name[:end] for end in range(len(name), -1, -1) if name[:end] in modules), own) for name in names)
+        arrows[".".join(own)] = {".".join(target) for target in found if target != own}
+    assert circles(arrows) == []
+
+
+def test_the_test_sees_a_circle() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}, "e": {"e"}}) == [{"b", "c"}, {"e"}]
+
+
 def test_the_test_sees_an_arrow_upwards(tmp_path: Path) -> None:
     """A lazy import inside a function is read as well."""
     bad = tmp_path / "bad.py"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from kairos_boot.template.functions.gotime import Time, duration_text, parse_duration, parse_time, zone_offset
+from kairos_boot.template.functions.gotime import Time, duration_text, parse_duration, zone_offset
+from kairos_boot.template.functions.timeparse import parse_time
 from kairos_boot.template.values import Failure
 
 TYPE_CHECKING = False

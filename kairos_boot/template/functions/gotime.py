@@ -102,7 +102,7 @@ class Time(GoObject):
         """The time that many years, months and days later, days past the end of a month running on."""
         civil = self.civil()
         moment = moment_of(civil.tm_year + years, civil.tm_mon + months, civil.tm_mday + days, civil.tm_hour, civil.tm_min, civil.tm_sec)
-        return Time(_local(moment, self.zone) * SECOND + self.nanoseconds % SECOND, self.zone)
+        return Time(local(moment, self.zone) * SECOND + self.nanoseconds % SECOND, self.zone)
 
 
 def chunks(layout: str) -> list[tuple[bool, str]]:
@@ -163,24 +163,10 @@ def moment_of(year: int, month: int, day: int, hour: int, minute: int, second: i
     return days * 86400 + hour * 3600 + minute * 60 + second
 
 
-def _local(moment: int, zone: str) -> int:
+def local(moment: int, zone: str) -> int:
     """Seconds since 1970 of what the clock of *zone* shows as *moment* in UTC."""
     guess = moment - zone_offset(zone, moment)[0]
     return moment - zone_offset(zone, guess)[0]
-
-
-def parse_time(layout: str, text: str, zone: str) -> Time:
-    """The time that *text* shows in *layout*, in *zone* if it names none."""
-    from kairos_boot.template.functions.timeparse import fields
-
-    found = fields(layout, text)
-    moment = moment_of(found["year"], found["month"], found["day"], found["hour"], found["minute"], found["second"])
-    if "offset" in found:
-        offset = found["offset"]
-        sign = "-" if offset < 0 else "+"
-        name = f"{sign}{abs(offset) // 3600:02d}:{abs(offset) // 60 % 60:02d}" if offset else "UTC"
-        return Time((moment - offset) * SECOND + found["nanosecond"], name)
-    return Time(_local(moment, zone) * SECOND + found["nanosecond"], zone)
 
 
 def parse_duration(text: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kairos_boot.template.functions.gotime import DAYS, MONTHS, chunks
+from kairos_boot.template.functions.gotime import DAYS, MONTHS, SECOND, Time, chunks, local, moment_of
 from kairos_boot.template.text import quote
 from kairos_boot.template.values import Failure
 
@@ -142,3 +142,15 @@ def _zone_name(reader: _Text, found: dict[str, int]) -> None:
     if name in {"UTC", "GMT"}:
         found.setdefault("offset", 0)
     reader.at = end
+
+
+def parse_time(layout: str, text: str, zone: str) -> Time:
+    """The time that *text* shows in *layout*, in *zone* if it names none."""
+    found = fields(layout, text)
+    moment = moment_of(found["year"], found["month"], found["day"], found["hour"], found["minute"], found["second"])
+    if "offset" in found:
+        offset = found["offset"]
+        sign = "-" if offset < 0 else "+"
+        name = f"{sign}{abs(offset) // 3600:02d}:{abs(offset) // 60 % 60:02d}" if offset else "UTC"
+        return Time((moment - offset) * SECOND + found["nanosecond"], name)
+    return Time(local(moment, zone) * SECOND + found["nanosecond"], zone)
