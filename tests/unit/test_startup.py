@@ -107,6 +107,15 @@ def test_the_model_is_made_without_dear_modules() -> None:
     assert DEAR & set(run.stdout.split()) == set()
 
 
+def test_the_initrds_first_half_imports_no_more_than_it_needs() -> None:
+    """It attaches an image: no stage, no layout, no end of a boot that failed; those are the second half's and the bad day's."""
+    run = python("-c", f"import sys; sys.path[:0] = [{str(TOP)!r}]; import kairos_boot.cli.initrd, kairos_boot.boot.image; print(*sys.modules)")
+    names = set(run.stdout.split())
+    assert "kairos_boot.boot.sequence" in names, run.stderr
+    assert (DEAR | PARSING) & names == set()
+    assert {f"kairos_boot.{name}" for name in ("stages.runner", "boot.build", "boot.layout", "boot.ending", "boot.failures", "system.power", "cloudconfig.model")} & names == set()
+
+
 @pytest.mark.root
 def test_a_stage_with_kept_documents_imports_what_its_steps_use(tmp_path: Path) -> None:
     """The program itself, in a mount namespace with a /run of its own: skips, a warning, one module at work."""
