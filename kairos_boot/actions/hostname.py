@@ -58,3 +58,31 @@ class NameLoopback(EditFile):
         mine = f"127.0.0.1 localhost {self.name}".encode()
         lines = [mine if line.split()[:1] == [b"127.0.0.1"] else line for line in old.removesuffix(b"\n").split(b"\n")]
         return b"\n".join(lines) + b"\n" if old else old
+
+
+@record
+class NameNode(EditFile):
+    """A line of 127.0.1.1 in /etc/hosts gives the node's names: `manage_etc_hosts` of a #cloud-config document (B12)."""
+
+    names: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """Names and path."""
+        return f"name 127.0.1.1 {' '.join(self.names)} in {self.path}"
+
+    def edit(self, old: bytes | None) -> bytes:
+        """The file with that line changed, or added behind those of 127.0.0.1; a new one has localhost, too."""
+        mine = b"127.0.1.1 " + " ".join(self.names).encode()
+        if old is None:
+            return b"127.0.0.1 localhost\n" + mine + b"\n::1 localhost ip6-localhost ip6-loopback\n"
+        lines = old.removesuffix(b"\n").split(b"\n") if old else []
+        words = [line.split(b"#")[0].split() for line in lines]
+        present = [number for number, found in enumerate(words) if found[:1] == [b"127.0.1.1"]]
+        if any(words[number][1:] == mine.split()[1:] for number in present):
+            return old
+        if present:
+            lines[present[0]] = mine
+        else:
+            local = [number for number, found in enumerate(words) if found[:1] == [b"127.0.0.1"]]
+            lines.insert(local[-1] + 1 if local else len(lines), mine)
+        return b"\n".join(lines) + b"\n"

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR
-from kairos_boot.cloudconfig.scalars import FALSE, NO, TRUE, YES
+from kairos_boot.cloudconfig.scalars import FALSE, NO, TRUE, YES, is_null
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from kairos_boot.cloudconfig.classic import Draft, Values
+    from kairos_boot.cloudconfig.classic_access import Access
     from kairos_boot.cloudconfig.nodes import Node
 
     Key = tuple[str, Node]
 
-TEXTS = ("gecos", "homedir", "passwd", "primary_group", "shell", "uid")
+TEXTS = ("expiredate", "gecos", "homedir", "inactive", "passwd", "plain_text_passwd", "primary_group", "shell", "uid")
 BOOLEANS = ("create_groups", "lock_passwd", "no_create_home", "no_log_init", "no_user_group", "system")
-PASSWORDS = ("plain_text_passwd", "hashed_passwd")
+PASSWORDS = ("hashed_passwd",)
 LISTS = ("groups", "ssh_authorized_keys", "ssh_import_id", "sudo")
-NOT_HERE = ("coreos_ssh_import_github", "coreos_ssh_import_github_users", "coreos_ssh_import_url", "doas", "expiredate", "inactive", "selinux_user",
-            "snapuser", "ssh_redirect_user")
+NOT_HERE = ("coreos_ssh_import_github", "coreos_ssh_import_github_users", "coreos_ssh_import_url", "doas", "selinux_user", "snapuser", "ssh_redirect_user")
 REMOTE = ("github", "gitlab", "https://", "http://")
 """How a key begins that is fetched, which needs the network."""
 RULES = "/etc/sudoers.d/90-cloud-init-"
@@ -54,9 +54,11 @@ class Accounts:
                     continue
                 pairs = self.values.pairs(item, path)
                 names = [value for key, value in pairs if key.value == "name"]
-                name = self.values.text(names[0], f"{path}.name") if names else ""
+                name = self.values.name(names[0], f"{path}.name") if names else ""
                 if name:
                     self._user(name, item, pairs, path)
+                elif names and not is_null(names[0]):
+                    continue  # what is wrong with it was said
                 elif any(key.value == "snapuser" for key, _ in pairs):
                     self.values.doubt(item, path, "'snapuser' is not supported here, so nobody is made", "give the user a `name`")
                 else:
@@ -67,7 +69,7 @@ class Accounts:
             self.values.doubt(node, path, "there is no default user here", "list the user by name")
             return
         user: dict[str, Any] = {"create_groups": True}
-        passwords: dict[str, str] = {}
+        hashed = ""
         keys: list[Key] = []
         for key, item in pairs:
             field, where = key.value.replace("-", "_"), f"{path}.{key.value}"
@@ -77,7 +79,7 @@ class Accounts:
             elif field in BOOLEANS:
                 user[field] = self.values.boolean(item, where)
             elif field in PASSWORDS:
-                passwords[field] = self.values.text(item, where)
+                hashed = self.values.text(item, where)
                 self._marks[f"users/{name}/passwd"] = item
             elif field == "groups":
                 user[field] = tuple([k.value for k, _ in self.values.pairs(item, where)] if item.kind is MAPPING else self.values.words(item, where))
@@ -91,14 +93,16 @@ class Accounts:
                 self.values.doubt(key, where, f"{key.value!r} of a user is not supported here", "use a step under `stages:` instead")
             elif field != "name":
                 self.values.unknown(key, where, ("name", *TEXTS, *BOOLEANS, *PASSWORDS, *LISTS))
-        user.update(passwd=passwords.get("hashed_passwd") or passwords.get("plain_text_passwd") or user.get("passwd", ""))
+        if hashed:
+            user.pop("plain_text_passwd", None)
+            user["passwd"] = hashed
         self._users[name] = (user, node)
         if keys:
             self._keys.setdefault(name, []).extend(keys)
 
     def _texts(self, node: Node, path: str) -> list[Key]:
         nodes = [node] if node.kind is SCALAR else self.values.items(node, path)
-        found = [(self.values.text(item, f"{path}[{number}]"), item) for number, item in enumerate(nodes)]
+        found = [(self.values.name(item, f"{path}[{number}]"), item) for number, item in enumerate(nodes)]
         return [(text, item) for text, item in found if text]
 
     def _sudo(self, name: str, node: Node, path: str) -> None:
@@ -147,23 +151,23 @@ class Accounts:
 
     def rules(self) -> list[tuple[dict[str, Any], Node]]:
         """The files with the users' sudo rules."""
-        return [({"path": RULES + name.replace(".", "_").replace("~", "_").replace("/", "_"), "permissions": 0o440, "owner": 0, "group": 0,
+        return [({"path": RULES + file_name(name), "permissions": 0o440, "owner": 0, "group": 0,
                   "content": "".join(f"{name} {rule}\n" for rule in rules)}, node) for name, rules, node in self._rules]
 
-    def finish(self, boot: Draft, network: Draft) -> None:
+    def finish(self, boot: Draft, network: Draft, access: Access) -> None:
         """Put groups, users and keys into *boot*, and the keys that are fetched into *network*."""
-        entities = []
-        for group, (members, node) in self._groups.items():
-            others = []
-            for member in members:
-                if member in self._users:
-                    user = self._users[member][0]
-                    user["groups"] = (*(g for g in user.get("groups", ()) if g != group), group)
-                else:
-                    others.append(member)
-            text = f"kind: group\ngroup_name: {_yaml(group)}\npassword: x\ngid: -1\n"
-            entities.append(({"entity": text + (f"users: {_yaml(','.join(others))}\n" if others else "")}, node))
-        boot.items("ensure_entities", entities)
+        boot.items("ensure_entities", [({"entity": f"kind: group\ngroup_name: {_yaml(group)}\npassword: x\ngid: -1\n"}, node)
+                                       for group, (_, node) in self._groups.items()])
+        filled = {group: tuple(members) for group, (members, _) in self._groups.items() if members}
+        if filled:
+            boot.put("group_members", filled)
+            for group in filled:
+                boot.mark(f"group_members/{group}", self._groups[group][1])
+        for password, _ in access.passwords:
+            if password["name"] in self._users:  # what `chpasswd` says counts, also in the next run
+                user = self._users[password["name"]][0]
+                user.pop("passwd", None)
+                user.pop("plain_text_passwd", None)
         if self._users:
             boot.put("users", {name: user for name, (user, _) in self._users.items()})
             for name, (_, node) in self._users.items():
@@ -171,15 +175,41 @@ class Accounts:
             for path, node in self._marks.items():
                 boot.mark(path, node)
         for name in dict.fromkeys((*self._users, *(() if self._users else ("root",)))):
-            keys: dict[str, Node] = {}
-            for text, node in (*self._keys.get(name, ()), *self._everyone):
-                keys.setdefault(text, node)
-            for draft, remote in ((boot, False), (network, True)):
-                chosen = [text for text in keys if text.startswith(REMOTE) is remote]
-                if chosen:
-                    draft.values.setdefault("authorized_keys", {})[name] = tuple(chosen)
-                    for number, text in enumerate(chosen):
-                        draft.mark(f"authorized_keys/{name}/{number}", keys[text])
+            shared = self._everyone if name != "root" else self._of_root(access)
+            _keys(boot, network, name, [*self._keys.get(name, ()), *shared])
+        if access.root is not None and self._users and "root" not in self._users:
+            _keys(boot, network, "root", self._of_root(access))
+
+    def _of_root(self, access: Access) -> list[Key]:
+        """The keys for everybody as root gets them: as they are, or behind options that open nothing (`disable_root`)."""
+        if not access.root:
+            return self._everyone
+        options = access.options.replace("$USER", next((name for name in self._users if name != "root"), "NONE")).replace("$DISABLE_USER", "root")
+        found = []
+        for text, node in self._everyone:
+            if text.startswith(REMOTE):
+                self.values.doubt(node, "ssh_authorized_keys", "keys that are fetched are not given to root, since `disable_root` is true", "write them out if they shall stand there")
+            else:
+                found.append((f"{options} {text}", node))
+        return found
+
+
+def _keys(boot: Draft, network: Draft, name: str, found: list[Key]) -> None:
+    """Give *name* its keys, each once: those that are fetched in *network*."""
+    keys: dict[str, Node] = {}
+    for text, node in found:
+        keys.setdefault(text, node)
+    for draft, remote in ((boot, False), (network, True)):
+        chosen = [text for text in keys if text.startswith(REMOTE) is remote]
+        if chosen:
+            draft.values.setdefault("authorized_keys", {})[name] = tuple(chosen)
+            for number, text in enumerate(chosen):
+                draft.mark(f"authorized_keys/{name}/{number}", keys[text])
+
+
+def file_name(user: str) -> str:
+    """A name of a file for *user*, no other user's: sudo leaves out files with a dot or a ~ in their name."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "".join(f"={byte:02x}" for byte in c.encode("utf-8", "surrogateescape")) for c in user)
 
 
 def _yaml(text: str) -> str:

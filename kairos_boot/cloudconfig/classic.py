@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR, SEQUENCE
-from kairos_boot.cloudconfig.scalars import is_null
+from kairos_boot.cloudconfig.scalars import FALSE, TRUE, is_null, number
 from kairos_boot.cloudconfig.typed import ABSENT, keys_of
 
 TYPE_CHECKING = False
@@ -35,12 +35,12 @@ class Draft:
         if found:
             self.values[field] = tuple([value for value, _ in found])
             self.mark(field, found[0][1])
-            for number, (_, node) in enumerate(found):
-                self.mark(f"{field}/{number}", node)
+            for index, (_, node) in enumerate(found):
+                self.mark(f"{field}/{index}", node)
                 if isinstance(node.value, list) and node.kind is MAPPING:
                     for key, item in node.value:
                         if key.kind is SCALAR:
-                            self.mark(f"{field}/{number}/{FIELDS.get(key.value, key.value)}", item)
+                            self.mark(f"{field}/{index}/{FIELDS.get(key.value, key.value)}", item)
 
     def plain(self) -> dict[str, Any]:
         """The plain form of the step."""
@@ -66,6 +66,13 @@ class Values:
         value = self.decoder.value(node, "str", path, {}, "")
         return "" if value is ABSENT else value
 
+    def name(self, node: Node, path: str) -> str:
+        """Text that names something: a number or a boolean is none."""
+        if node.kind is SCALAR and node.plain and (node.value in TRUE | FALSE or number(node.value) is not None):
+            self.error(node, path, f"a name belongs here, not {node.value}", "put it in quotes if it is one")
+            return ""
+        return self.text(node, path)
+
     def boolean(self, node: Node, path: str) -> bool:
         """True or false; null is false."""
         value = self.decoder.value(node, "bool", path, {}, "")
@@ -82,13 +89,13 @@ class Values:
 
     def texts(self, node: Node, path: str) -> list[str]:
         """A list of texts."""
-        return [self.text(item, f"{path}[{number}]") for number, item in enumerate(self.items(node, path))]
+        return [self.text(item, f"{path}[{index}]") for index, item in enumerate(self.items(node, path))]
 
     def words(self, node: Node, path: str) -> list[str]:
         """A list of texts, or one text with commas between them."""
         if node.kind is SCALAR:
-            return [word.strip() for word in self.text(node, path).split(",") if word.strip()]
-        return self.texts(node, path)
+            return [word.strip() for word in self.name(node, path).split(",") if word.strip()]
+        return [word for index, item in enumerate(self.items(node, path)) if (word := self.name(item, f"{path}[{index}]"))]
 
     def pairs(self, node: Node, path: str) -> list[tuple[Node, Node]]:
         """Keys and values of a map; null is an empty one."""

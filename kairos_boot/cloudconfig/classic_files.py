@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from kairos_boot.cloudconfig.classic import Values
     from kairos_boot.cloudconfig.nodes import Node
 
+ENCODINGS = ("", "text/plain", "b64", "base64", "gz", "gzip", "gz+b64", "gz+base64", "gzip+b64", "gzip+base64")
 KEYS = ("path", "content", "owner", "permissions", "encoding", "append", "defer", "source")
 
 
@@ -19,6 +20,8 @@ class Files:
         self.values = values
         self.fetched: list[tuple[dict[str, Any], Node]] = []
         """Downloads: files whose content comes from a URL, which needs the network."""
+        self.mixed: list[tuple[dict[str, Any], Node]] = []
+        """Those of them that are appended, or have a `content` for want of an answer."""
 
     def write(self, node: Node, path: str) -> list[tuple[dict[str, Any], Node]]:
         """The files of a list; one whose content comes from a URL is kept for `fetched`."""
@@ -28,7 +31,9 @@ class Files:
             file, fetched = self._file(item, where)
             if not file.get("path"):
                 self.values.error(item, where, "the file has no path", "add `path: /…`")
-            elif fetched and "content" not in file:
+            elif fetched and (file.get("content") or file.get("append")):
+                self.mixed.append(({**{k: v for k, v in file.items() if k != "defer"}, "url": fetched}, item))
+            elif fetched:
                 self.fetched.append(({**{k: v for k, v in file.items() if k in ("path", "permissions", "ownerstring")}, "url": fetched}, item))
             else:
                 found.append((file, item))
@@ -40,10 +45,14 @@ class Files:
         fetched = ""
         for key, item in self.values.pairs(node, path):
             name, where = key.value, f"{path}.{key.value}"
-            if name in ("path", "content", "encoding"):
+            if name in ("path", "content"):
                 file[name] = self.values.text(item, where)
+            elif name == "encoding":
+                file[name] = self.values.text(item, where).strip().lower()
+                if file[name] not in ENCODINGS:
+                    self.values.doubt(item, where, f"unknown encoding {file[name][:20]!r}, so the content is taken as it stands", f"known are {', '.join(ENCODINGS[1:])}")
             elif name == "owner":
-                file["ownerstring"] = self.values.text(item, where)
+                file["ownerstring"] = self.values.name(item, where)
             elif name in ("append", "defer"):
                 file[name] = self.values.boolean(item, where)
             elif name == "permissions":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from kairos_boot.cloudconfig.accounts import Accounts
 from kairos_boot.cloudconfig.classic import Draft, Values, quote
+from kairos_boot.cloudconfig.classic_access import Access, flag
 from kairos_boot.cloudconfig.classic_disks import Disks
 from kairos_boot.cloudconfig.classic_files import Files
 from kairos_boot.cloudconfig.model import Document
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from kairos_boot.cloudconfig.model import Problem
     from kairos_boot.cloudconfig.nodes import Node
 
-JINJA = b"## template: jinja"
+JINJA = b"##template:jinja"
 PER = "cloud-init-per "
 ZONES = "/usr/share/zoneinfo/"
 
@@ -77,7 +78,7 @@ def _jinja(decoder: Decoder, data: bytes) -> list[Problem]:
     for number, line in enumerate(data.split(b"\n", 9), 1):
         if not line.startswith(b"#"):
             break
-        if line.strip() == JINJA:
+        if line.translate(None, b" \t\r") == JINJA:
             probe = Decoder(decoder.source)
             probe.doubt(Node(SCALAR, "", number, 1), "", "the document is marked as a jinja template, and jinja is not rendered here",
                         "write the values out, or use {{ }} in the steps of `stages:`")
@@ -102,8 +103,11 @@ class _Classic:
         self.before = Draft(root)
         self.boot, self.initramfs, self.network = Draft(root), Draft(root), Draft(root)
         self.accounts, self.disks, self.written = Accounts(self.values), Disks(self.values), Files(self.values)
+        self.access = Access(self.values)
         self._of_disks: list[Draft] = []
         self._hostname = self._fqdn = ""
+        self._prefer_fqdn = self._preserve = False
+        self._hosts: Node | None = None
         self._early: list[tuple[str, Node]] = []
         self._commands: list[tuple[str, Node]] = []
         self._files: list[tuple[dict[str, Any], Node]] = []
@@ -113,7 +117,7 @@ class _Classic:
         """Take one key of the root."""
         name = key.value
         if name in CLASSIC:
-            getattr(self, f"_take_{name}")(key, item)
+            getattr(self, f"_take_{name.replace('-', '_')}")(key, item)
         elif name in NOT_HERE:
             self.values.doubt(key, name, f"{name!r} of cloud-init is not supported here", NOT_HERE[name] or "use steps under `stages:` instead")
         elif name not in SECTIONS and name not in ELSEWHERE and not name.startswith("x-"):
@@ -121,14 +125,28 @@ class _Classic:
 
     def finish(self) -> None:
         """Put what was taken into its steps."""
-        hostname = self._hostname or self._fqdn.partition(".")[0]
-        if hostname:
-            self.initramfs.put("hostname", hostname)
-        self.accounts.finish(self.boot, self.network)
-        self.boot.items("files", [*self._files, *self._legacy_files, *self.accounts.rules()])
+        self._name()
+        self.accounts.finish(self.boot, self.network, self.access)
+        self.access.finish(self.boot)
+        rules = self.accounts.rules()
+        if rules:
+            self.boot.put("sudoers", True)
+            self.boot.mark("sudoers", rules[0][1])
+        self.boot.items("files", [*self._files, *self._legacy_files, *rules])
         self._of_disks = self.disks.drafts()
         self.boot.items("commands", self._early + self._commands)
         self.network.items("downloads", self.written.fetched)
+        self.network.items("fetched_files", self.written.mixed)
+
+    def _name(self) -> None:
+        """The host name and its line in /etc/hosts."""
+        hostname = self._fqdn if self._prefer_fqdn and self._fqdn else self._hostname or self._fqdn.partition(".")[0]
+        if hostname and not self._preserve:
+            self.initramfs.put("hostname", hostname)
+        if self._hosts:
+            names = {} if self._preserve else {"hostname": self._hostname or hostname, "fqdn": self._fqdn}
+            self.initramfs.put("etc_hosts", {key: text for key, text in names.items() if text})
+            self.initramfs.mark("etc_hosts", self._hosts)
 
     def stages(self) -> dict[str, tuple[dict[str, Any], ...]]:
         """The generated steps."""
@@ -144,6 +162,33 @@ class _Classic:
         self._fqdn = self.values.text(item, "fqdn")
         if "hostname" not in self.initramfs.marks:
             self.initramfs.mark("hostname", item)
+
+    def _take_prefer_fqdn_over_hostname(self, _key: Node, item: Node) -> None:
+        self._prefer_fqdn = self.values.boolean(item, "prefer_fqdn_over_hostname")
+
+    def _take_preserve_hostname(self, _key: Node, item: Node) -> None:
+        self._preserve = self.values.boolean(item, "preserve_hostname")
+
+    def _take_manage_etc_hosts(self, _key: Node, item: Node) -> None:
+        if flag(item) is True or (item.kind is SCALAR and item.value in ("localhost", "template")):
+            self._hosts = item
+        elif flag(item) is None:
+            self.values.error(item, "manage_etc_hosts", "true, false or localhost belongs here", "write true for a line with the node's names")
+
+    def _take_chpasswd(self, _key: Node, item: Node) -> None:
+        self.access.chpasswd(item)
+
+    def _take_ssh_pwauth(self, _key: Node, item: Node) -> None:
+        self.access.ssh_pwauth(item)
+
+    def _take_disable_root(self, _key: Node, item: Node) -> None:
+        self.access.disable_root(item)
+
+    def _take_disable_root_opts(self, _key: Node, item: Node) -> None:
+        self.access.disable_root_opts(item)
+
+    def _take_ca_certs(self, key: Node, item: Node) -> None:
+        self.access.ca_certs(item, key.value)
 
     def _take_users(self, _key: Node, item: Node) -> None:
         self.accounts.users(item)
@@ -175,7 +220,9 @@ class _Classic:
         return [(text, item) for text, item in found if text]
 
     def _take_timezone(self, _key: Node, item: Node) -> None:
-        zone = self.values.text(item, "timezone")
+        zone = self.values.name(item, "timezone")
+        if self.values.decoder.broken and not zone:
+            return
         if not zone or zone.startswith("/") or ".." in zone or not zone.replace("/", "").replace("_", "").replace("-", "").replace("+", "").isalnum():
             self.values.error(item, "timezone", f"{zone[:40]!r} is not the name of a time zone", "write it like Europe/Rome")
             return

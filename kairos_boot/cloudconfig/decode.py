@@ -32,10 +32,17 @@ def decode(data: bytes, source: str) -> Document:
 
 def has_header(data: bytes) -> bool:
     """Whether the text is a #cloud-config document: only comments and blank lines may stand before that line."""
-    for line in data.removeprefix(b"\xef\xbb\xbf").split(b"\n", 9):
+    for line in _head(data).split(b"\n", 9):
         words = line.rstrip()
         if words == HEADER:
             return True
         if words and not words.startswith(b"#"):
             return False
     return False
+
+
+def _head(data: bytes) -> bytes:
+    """The beginning of the text without a byte order mark, which editors of Windows write; of UTF-16 as UTF-8."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data[:8192].decode("utf-16", "ignore").encode()
+    return data.removeprefix(b"\xef\xbb\xbf")

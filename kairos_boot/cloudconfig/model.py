@@ -222,6 +222,45 @@ class Layout:
 
 
 @record
+class Password:
+    """An item of `chpasswd` of a #cloud-config document; `plain` text is hashed whatever it begins with."""
+
+    name: str = ""
+    password: str = ""
+    plain: bool = False
+    expire: bool = False
+
+
+@record
+class FetchedFile:
+    """A file of `write_files` whose content comes from a URL and is appended, or replaced by `content` where there is no answer."""
+
+    path: str = ""
+    url: str = ""
+    permissions: Mode | None = None
+    ownerstring: str = ""
+    content: str | None = None
+    encoding: str = ""
+    append: bool = False
+
+
+@record
+class HostNames:
+    """The names of the node in /etc/hosts; empty ones are those that it has."""
+
+    hostname: str = ""
+    fqdn: str = ""
+
+
+@record
+class Certificates:
+    """`ca_certs`: certificates to trust, as PEM texts."""
+
+    trusted: tuple[str, ...] = ()
+    remove_defaults: bool = False
+
+
+@record
 class Step:
     """An element of a stage's list: conditions, then one item of work per module key."""
 
@@ -272,6 +311,14 @@ class Step:
     """The keys the document gives, so that a module knows whether it is meant at all. Set by the loader; no key."""
     classic: bool = False
     """Made from the classic half of a #cloud-config document: its `commands` run last (B12). Set by the loader; no key."""
+    etc_hosts: HostNames = HostNames()
+    fetched_files: tuple[FetchedFile, ...] = ()
+    group_members: Mapping[str, tuple[str, ...]] = NOTHING
+    passwords: tuple[Password, ...] = ()
+    ssh_pwauth: str = ""
+    sudoers: bool = False
+    ca_certs: Certificates = Certificates()
+    """Work that only keys of the classic half ask for (B12). Set by the loader; no keys of a step."""
 
     def where(self, *path: str | int) -> str:
         """`FILE:LINE:COLUMN: stages.boot[0].sysctl` for the value at *path*, or for its nearest parent with a known place."""
@@ -283,7 +330,9 @@ class Step:
         return f"{self.source}: {shown}"
 
 
-LOADER_FIELDS = ("source", "place", "marks", "keys", "classic")
+CLASSIC_WORK = ("etc_hosts", "fetched_files", "group_members", "passwords", "ssh_pwauth", "sudoers", "ca_certs")
+"""Fields of a step that hold work for a module and that only the classic half of a document can ask for."""
+LOADER_FIELDS = ("source", "place", "marks", "keys", "classic", *CLASSIC_WORK)
 """Fields of a step that are no keys of the document."""
 
 KEY_NAMES = {"if_": "if"}

@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 NULL: Schema = {"type": "null"}
 TEXT: Schema = {"type": ["string", "number", "boolean", "null"]}
 TEXTS_LIST: Schema = {"type": ["array", "null"], "items": TEXT}
-BOOLEAN: Schema = {"anyOf": [{"type": ["boolean", "null"]}, {"enum": sorted(YES | NO | {"true", "True", "TRUE", "false", "False", "FALSE"})}]}
+WORDS = ("true", "True", "TRUE", "false", "False", "FALSE")
+BOOLEAN: Schema = {"anyOf": [{"type": ["boolean", "null"]}, {"enum": sorted({*YES, *NO, *WORDS})}]}
 COMMANDS: Schema = {"type": ["array", "null"], "items": {"anyOf": [TEXT, {"type": "array", "items": TEXT}]}}
-NAMES: Schema = {"anyOf": [TEXT, TEXTS_LIST]}
+NAME: Schema = {"type": ["string", "null"]}
+NAMES_LIST: Schema = {"type": ["array", "null"], "items": NAME}
+NAMES: Schema = {"anyOf": [NAME, NAMES_LIST]}
 
 
 def classic(definitions: dict[str, Schema]) -> dict[str, Schema]:
@@ -29,11 +32,23 @@ def classic(definitions: dict[str, Schema]) -> dict[str, Schema]:
     files = {"type": ["array", "null"], "items": {"anyOf": [file, NULL]}}
     return {
         "hostname": _said(TEXT, "The host name, set in the initramfs stage as it is written."),
-        "fqdn": _said(TEXT, "The host name up to its first dot, if there is no `hostname`."),
+        "fqdn": _said(TEXT, "The full name: of the host if `prefer_fqdn_over_hostname`, else up to its first dot if there is no `hostname`; see `manage_etc_hosts`."),
+        "prefer_fqdn_over_hostname": _said(BOOLEAN, "The host name is `fqdn` where both are given."),
+        "preserve_hostname": _said(BOOLEAN, "The host name is left as it is."),
+        "manage_etc_hosts": _said({"anyOf": [{"type": ["boolean", "null"]}, {"enum": sorted({"localhost", "template", *YES, *NO, *WORDS})}]},
+                                  "A line of 127.0.1.1 in /etc/hosts has the names."),
+        "chpasswd": _said(_object(expire=BOOLEAN, list={"anyOf": [TEXT, TEXTS_LIST]}, users={"type": ["array", "null"], "items": {
+            "anyOf": [NULL, {"type": "object", "properties": {"name": NAME, "password": TEXT, "type": {"enum": ["hash", "text", "RANDOM", None]}},
+                             "additionalProperties": False}]}}), "Passwords of accounts that are there, set in the boot stage."),
+        "ssh_pwauth": _said({"anyOf": [BOOLEAN, {"enum": ["", "unchanged"]}]}, "Whether the ssh server takes passwords."),
+        "disable_root": _said(BOOLEAN, "True: root gets the keys for everybody, and they open nothing. False: root gets them."),
+        "disable_root_opts": _said(TEXT, "What stands before root's keys if `disable_root` is true."),
+        **dict.fromkeys(("ca_certs", "ca-certs"), _said(_object(**{"trusted": {"anyOf": [TEXT, TEXTS_LIST]}, "remove_defaults": BOOLEAN, "remove-defaults": BOOLEAN}),
+                        "Certificates of authorities to trust.")),
         "users": _said({"anyOf": [
-            {"type": ["array", "null"], "items": {"anyOf": [TEXT, {"allOf": [user], "required": ["name"]}]}}, {"type": "string"},
+            {"type": ["array", "null"], "items": {"anyOf": [NAME, {"allOf": [user], "required": ["name"]}]}}, {"type": "string"},
             {"type": "object", "additionalProperties": {"anyOf": [user, NULL]}}]}, "Accounts, made in the boot stage."),
-        "groups": _said({"anyOf": [TEXT, {"type": "array", "items": {"anyOf": [TEXT, groups]}}, groups]}, "Groups, made in the boot stage before the accounts."),
+        "groups": _said({"anyOf": [NAME, {"type": "array", "items": {"anyOf": [NAME, groups]}}, groups]}, "Groups, made in the boot stage before the accounts."),
         "ssh_authorized_keys": _said(NAMES, "SSH keys of every listed user, or of root if none is listed."),
         "write_files": _said(files, "Files, written in the boot stage."),
         "milpa_files": _said(files, "As write_files, and after them."),
@@ -63,12 +78,12 @@ def _object(**keys: Schema) -> Schema:
 
 def _user() -> Schema:
     keys: dict[str, Schema] = {
-        "name": {"type": ["string", "number", "boolean"], "description": "The account's name."},
+        "name": {"type": "string", "description": "The account's name."},
         **dict.fromkeys(TEXTS, TEXT), **dict.fromkeys(BOOLEANS, BOOLEAN), **dict.fromkeys(PASSWORDS, TEXT), **{key: {} for key in NOT_HERE},
-        "groups": {"anyOf": [TEXT, TEXTS_LIST, {"type": "object"}]},
+        "groups": {"anyOf": [NAME, NAMES_LIST, {"type": "object"}]},
         "ssh_authorized_keys": NAMES,
         "ssh_import_id": _said(NAMES, "gh:NAME, lp:NAME."),
-        "sudo": _said({"anyOf": [{"enum": [False, None]}, {"type": "string"}, TEXTS_LIST]}, "Rules for sudo; false is none."),
+        "sudo": _said({"anyOf": [{"enum": [False, None]}, {"type": "string"}, NAMES_LIST]}, "Rules for sudo; false is none."),
     }
     hyphens = {key.replace("_", "-"): value for key, value in keys.items() if "_" in key}
     return {"description": "An account of a #cloud-config document.", "type": "object", "properties": {**keys, **hyphens}, "additionalProperties": False}

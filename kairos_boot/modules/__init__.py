@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 
 ORDER = (
     ("dns", "dns"), ("downloads", "downloads"), ("git", "git"), ("ensure_entities", "entities"), ("directories", "directories"),
-    ("files", "files"), ("commands", "commands"), ("delete_entities", "entities"), ("hostname", "hostname"), ("sysctl", "sysctl"),
-    ("users", "users"), ("authorized_keys", "authorized_keys"), ("modules", "modules"), ("timesyncd", "timesyncd"),
+    ("files", "files"), ("sudoers", "cloudinit"), ("commands", "commands"), ("delete_entities", "entities"), ("etc_hosts", "cloudinit"), ("hostname", "hostname"),
+    ("sysctl", "sysctl"), ("users", "users"), ("group_members", "cloudinit"), ("passwords", "cloudinit"), ("authorized_keys", "authorized_keys"), ("modules", "modules"), ("timesyncd", "timesyncd"),
     ("systemctl", "systemctl"), ("environment", "environment"), ("systemd_firstboot", "systemd_firstboot"),
     ("datasource", "datasource"), ("layout", "layout"), ("package_pins", "package_pins"), ("packages", "packages"),
-    ("unpack_images", "unpack_images"), ("deferred_files", "files"),
+    ("unpack_images", "unpack_images"), ("ca_certs", "cloudinit"), ("ssh_pwauth", "cloudinit"), ("fetched_files", "cloudinit"), ("deferred_files", "files"),
 )
 """Keys in the order in which a step does them, and the file of each (spec/modules.md 1.1).
 
-`deferred_files` is no key of a document: the loader adds it to the keys of a step that has files with `defer`.
+`deferred_files` is no key of a document: the loader adds it to the keys of a step that has files with `defer`. Neither are those of `cloudinit`,
+which it makes of the classic half of a document.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kairos_boot.actions.base import Invalid
+from kairos_boot.actions.encodings import decode
 from kairos_boot.actions.files import DIRECTORY_MODE, Owner, WriteFile, is_private
 
 TYPE_CHECKING = False
@@ -56,17 +57,3 @@ def owner(file: File) -> Owner:
         user, _, group = file.ownerstring.partition(":")
         return Owner(user, group or None)
     return Owner(file.owner or 0, file.group or 0, given=file.owner is not None or file.group is not None)
-
-
-def decode(content: str, encoding: str) -> bytes:
-    """The bytes of *content*. Any unknown encoding is plain text. ValueError: it is not what the encoding says."""
-    raw = content.encode("utf-8", "surrogateescape")
-    if encoding in ("b64", "base64", "gz+base64", "gzip+base64", "gz+b64", "gzip+b64"):
-        from binascii import a2b_base64
-
-        raw = a2b_base64(raw.replace(b"\n", b"").replace(b"\r", b""), strict_mode=True)
-    if encoding in ("gz", "gzip", "gz+base64", "gzip+base64", "gz+b64", "gzip+b64"):
-        from kairos_boot.gunzip import gunzip
-
-        raw = gunzip(raw)
-    return raw

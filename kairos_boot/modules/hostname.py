@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from kairos_boot.facts import Facts
 
 KEY = "hostname"
+LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+"""What systemd takes from /etc/hostname; anything else it drops at the next boot."""
 LONGEST = 64
 """Bytes the kernel takes (HOST_NAME_MAX)."""
 
@@ -30,7 +32,7 @@ def plan(step: Step, facts: Facts) -> Iterator[Action]:
     except KairosError as error:
         yield Invalid(where, f"the host name's template fails: {error.message}", error.hint or "it knows .UUID, .Random, .MachineID and .ProtectedID")
         return
-    if not name or name.split() != [name] or not name.isprintable():
+    if not name or not LETTERS.issuperset(name) or name[0] in ".-" or name[-1] == "-" or ".." in name:
         yield Invalid(where, f"not a host name: {name!r}", "use letters, digits, dashes and dots")
     elif len(name.encode()) > LONGEST:
         yield Invalid(where, f"the host name has {len(name.encode())} bytes, the kernel takes {LONGEST}: {name!r}", "cut it with trunc, as in {{ trunc 6 .MachineID }}")

@@ -19,7 +19,7 @@ users:
 - {name: fizzbuzz, sudo: false, shell: /bin/bash, uid: 1743, no_user_group: true, no_log_init: true, no_create_home: true, homedir: /srv/f}
 - snapuser: joe@example.org
   name: joe
-""".replace("groups: users, admin,", "groups: 'users, admin',"), {"users[0]", "selinux_user", "expiredate", "inactive", "doas", "ssh_redirect_user", "snapuser"}),
+""".replace("groups: users, admin,", "groups: 'users, admin',"), {"users[0]", "selinux_user", "doas", "ssh_redirect_user", "snapuser"}),
     "files": ("""
 write_files:
 - {encoding: b64, content: CiMgVGhpcw==, owner: 'root:root', path: /etc/sysconfig/selinux, permissions: '0644'}
@@ -59,7 +59,7 @@ packages:
 """, {"package_reboot_if_required", "snap"}),
     "names": (("hostname: myhost\nfqdn: myhost.example.com\nprefer_fqdn_over_hostname: true\ncreate_hostname_file: true\npreserve_hostname: true\nmanage_etc_hosts: localhost\ntimezone: US/Eastern\n"
               "locale: en_US.utf8\nlocale_configfile: /etc/x\nkeyboard: {layout: us}\n"),
-              {"prefer_fqdn_over_hostname", "create_hostname_file", "preserve_hostname", "manage_etc_hosts", "locale", "locale_configfile", "keyboard"}),
+              {"create_hostname_file", "locale", "locale_configfile", "keyboard"}),
     "time": ("ntp:\n  enabled: true\n  ntp_client: chrony\n  pools: [0.int.pool.ntp.org]\n  servers: [ntp.server.local]\n  peers: [km001]\n  allow: [192.168.23.0/32]\n  config: {confpath: /x}\n",
              {"ntp_client", "peers", "allow", "config"}),
     "disks": ("""
@@ -88,7 +88,7 @@ no_ssh_fingerprints: true
 password: passw0rd
 chpasswd: {expire: false, users: [{name: a, password: b, type: text}]}
 allow_public_ssh_keys: true
-""", {"ssh_keys", "ssh_deletekeys", "ssh_genkeytypes", "ssh_pwauth", "ssh_import_id", "disable_root", "no_ssh_fingerprints", "password", "chpasswd", "allow_public_ssh_keys"}),
+""", {"ssh_keys", "ssh_deletekeys", "ssh_genkeytypes", "ssh_import_id", "no_ssh_fingerprints", "password", "allow_public_ssh_keys"}),
     "services": ("""
 ca_certs: {remove_defaults: true, trusted: [x]}
 apt: {primary: [{arches: [default], uri: http://x}]}
@@ -111,7 +111,7 @@ random_seed: {file: /dev/urandom, data: x}
 landscape: {client: {}}
 byobu_by_default: system
 datasource_list: [NoCloud]
-""", {"ca_certs", "apt", "yum_repos", "resolv_conf", "manage_resolv_conf", "rsyslog", "snap", "puppet", "ansible", "wireguard", "final_message", "phone_home", "power_state", "output", "merge_how",
+""", {"apt", "yum_repos", "resolv_conf", "manage_resolv_conf", "rsyslog", "snap", "puppet", "ansible", "wireguard", "final_message", "phone_home", "power_state", "output", "merge_how",
       "vendor_data", "network", "random_seed", "landscape", "byobu_by_default", "datasource_list"}),
 }
 
