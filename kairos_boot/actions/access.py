@@ -161,4 +161,4 @@ class IncludeRules(EditFile):
 
     def apply(self, host: Host) -> bool:
         """Add the line."""
-        return self._needed(host) and super().apply(host)
+        return self._needed(host) and EditFile.apply(self, host)

@@ -57,7 +57,7 @@ class Accounts:
                 name = self.values.name(names[0], f"{path}.name") if names else ""
                 if name:
                     self._user(name, item, pairs, path)
-                elif names and not is_null(names[0]):
+                elif names and not (names[0].kind is SCALAR and is_null(names[0])):
                     continue  # what is wrong with it was said
                 elif any(key.value == "snapuser" for key, _ in pairs):
                     self.values.doubt(item, path, "'snapuser' is not supported here, so nobody is made", "give the user a `name`")

@@ -10,6 +10,7 @@ import pytest
 from kairos_boot.cloudconfig.classic import quote
 from kairos_boot.cloudconfig.decode import decode, has_header
 from kairos_boot.cloudconfig.model import Document, Step
+from kairos_boot.cloudconfig.roots import CLASSIC
 
 
 def load(text: str) -> Document:
@@ -334,3 +335,165 @@ def test_a_user_of_the_snap_store_is_named_and_costs_nobody_else() -> None:
 
 def test_a_user_without_any_name_is_an_error_of_the_document() -> None:
     assert problems("users:\n- {gecos: Nobody}\n") == [("error", "2:3")]
+
+
+WRONG_KINDS: dict[str, tuple[str, ...]] = {
+    "hostname": ("[a]", "{a: b}"), "fqdn": ("[a]", "{a: b}"), "users": ("5", "true", "1.5", "[5]", "[true]", "[[a]]", "[{name: 5}]", "[{name: [a]}]"),
+    "groups": ("5", "false", "[5]", "[[a]]", "{a: 5}", "[{a: [5]}]", "{a: {b: c}}"), "ssh_authorized_keys": ("5", "true", "[5]", "{a: b}", "[[a]]"),
+    "write_files": ("5", "x", "{path: /a}", "[x]", "[[a]]", "[{path: [a]}]", "[{path: /a, source: x}]", "[{path: /a, source: {uri: [a]}}]", "[{path: /a, content: {a: b}}]",
+                    "[{path: /a, append: 5}]", "[{path: /a, defer: maybe}]", "[{path: /a, owner: [a]}]", "[{path: /a, encoding: [a]}]", "[{path: /a, permissions: [a]}]"),
+    "milpa_files": ("5", "{path: /a}"), "runcmd": ("5", "x", "{a: b}", "[{a: b}]", "[[[a]]]"), "bootcmd": ("5", "x", "{a: b}", "[{a: b}]"),
+    "timezone": ("5", "true", "[a]", "{a: b}"), "ntp": ("5", "[a]", "{servers: a}", "{servers: {a: b}}", "{enabled: 5}", "{pools: 5}"), "packages": ("5", "vim", "{a: b}", "[[[a]]]", "[{apt: x}]"),
+    "package_update": ("5", "maybe", "[a]", "{a: b}"), "package_upgrade": ("5", "[a]"), "growpart": ("5", "on", "[a]", "{devices: a}"), "disk_setup": ("5", "[a]", "{/dev/vdb: 5}"),
+    "fs_setup": ("5", "{a: b}", "[x]"), "prefer_fqdn_over_hostname": ("5", "[a]"), "preserve_hostname": ("5", "{a: b}"), "manage_etc_hosts": ("5", "maybe", "[a]", "{a: b}"),
+    "chpasswd": ("5", "x", "[a]", "{expire: 5}", "{list: {a: b}}", "{list: x}", "{list: [x]}", "{list: [[a]]}", "{users: x}", "{users: [x]}", "{users: [{name: a}]}", "{users: [{password: b}]}",
+                 "{users: [{name: [a], password: b}]}", "{users: [{name: a, password: [b]}]}", "{users: [{name: a, password: b, type: plain}]}"),
+    "ssh_pwauth": ("5", "maybe", "[a]", "{a: b}"), "disable_root": ("5", "maybe", "[a]"), "disable_root_opts": ("[a]", "{a: b}"),
+    "ca_certs": ("5", "x", "[a]", "{trusted: {a: b}}", "{trusted: [[a]]}", "{remove_defaults: 5}"), "ca-certs": ("5", "{trusted: {a: b}}"),
+}
+
+
+def test_every_classic_key_is_in_the_table_of_wrong_kinds() -> None:
+    assert set(WRONG_KINDS) == CLASSIC
+
+
+@pytest.mark.parametrize(("key", "written"), [(key, written) for key, kinds in WRONG_KINDS.items() for written in kinds])
+def test_a_wrong_kind_is_an_error_with_its_place(key: str, written: str) -> None:
+    """Of every classic key: in `validate` and in a run alike, whatever the stage, and nothing of the document is done."""
+    document = load(f"runcmd: [x]\n{key}: {written}\n" if key != "runcmd" else f"\n{key}: {written}\n")
+    assert document.broken
+    assert not document.stages
+    errors = [p for p in document.problems if p.severity == "error"]
+    assert errors
+    assert all(p.where.startswith("/d.yaml:3:") and p.message for p in errors)
+
+
+USER_KINDS = ("gecos: [a]", "homedir: {a: b}", "shell: [a]", "uid: [5]", "primary_group: [a]", "passwd: {a: b}", "plain_text_passwd: [a]", "hashed_passwd: [a]", "expiredate: [a]", "inactive: [5]",
+              "lock_passwd: 5", "no_create_home: maybe", "system: [a]", "no_user_group: 5", "create_groups: x", "no_log_init: 5", "groups: 5", "groups: [5]", "ssh_authorized_keys: 5",
+              "ssh_authorized_keys: {a: b}", "ssh_import_id: 5", "sudo: true", "sudo: 5", "sudo: {a: b}", "sudo: [5]")
+
+
+@pytest.mark.parametrize("written", USER_KINDS)
+def test_a_wrong_kind_in_a_user_is_an_error_with_its_place(written: str) -> None:
+    assert {severity for severity, place in problems(f"users:\n- {{name: ada, {written}}}\n") if place.startswith("2:")} == {"error"}
+
+
+def test_a_document_of_windows() -> None:
+    """A byte order mark and Windows' line ends, also in block text; the utf-16 of its shell, too."""
+    text = "#cloud-config\r\nruncmd:\r\n- |\r\n  echo a\r\n  echo b\r\nwrite_files:\r\n- path: /a\r\n  content: |\r\n    x\r\n"
+    for data in (b"\xef\xbb\xbf" + text.encode(), text.encode("utf-16")):
+        document = decode(data, "/d.yaml")
+        assert document.problems == ()
+        [step] = document.steps("boot")
+        assert (step.commands, step.files[0].content) == (("echo a\necho b\n",), "x\n")
+
+
+@pytest.mark.parametrize(("written", "name"), [
+    ("hostname: q\nfqdn: q.lab\nprefer_fqdn_over_hostname: true", "q.lab"), ("hostname: q\nfqdn: q.lab\nprefer_fqdn_over_hostname: false", "q"), ("hostname: q\nprefer_fqdn_over_hostname: true", "q"),
+    ("fqdn: q.lab\nprefer_fqdn_over_hostname: true", "q.lab"), ("hostname: q\npreserve_hostname: true", ""), ("hostname: q\npreserve_hostname: false", "q"), ("fqdn: q.lab\npreserve_hostname: true", ""),
+])
+def test_which_name_the_node_gets(written: str, name: str) -> None:
+    """B12."""
+    assert good(written + "\n").steps("initramfs")[0].hostname == name
+
+
+@pytest.mark.parametrize(("written", "names"), [
+    ("true", ("q", "q.lab")), ("localhost", ("q", "q.lab")), ("template", ("q", "q.lab")), ("yes", ("q", "q.lab")), ("false", None), ("off", None), ("~", None),
+])
+def test_whether_the_names_stand_in_the_hosts(written: str, names: tuple[str, str] | None) -> None:
+    [step] = good(f"hostname: q\nfqdn: q.lab\nmanage_etc_hosts: {written}\n").steps("initramfs")
+    assert ("etc_hosts" in step.keys) is (names is not None)
+    assert (step.etc_hosts.hostname, step.etc_hosts.fqdn) == (names or ("", ""))
+
+
+def test_the_hosts_of_a_node_that_keeps_its_name() -> None:
+    [step] = good("hostname: q\npreserve_hostname: true\nmanage_etc_hosts: true\n").steps("initramfs")
+    assert "etc_hosts" in step.keys
+    assert step.etc_hosts.hostname == ""
+
+
+def test_passwords_of_accounts() -> None:
+    """A hash by default, text as text; only text expires; random ones are named, and what chpasswd says wins over `users`."""
+    step = boot("users: [{name: ada, passwd: old, uid: 7}]\nchpasswd: {users: [{name: ada, password: $6$a$b}, {name: bob, password: '!x', type: text}]}\n")
+    assert [(p.name, p.password, p.plain, p.expire) for p in step.passwords] == [("ada", "$6$a$b", False, False), ("bob", "!x", True, True)]
+    assert (step.users["ada"].passwd, step.users["ada"].uid) == ("", "7")
+    assert step.where("passwords", 1).startswith("/d.yaml:3:")
+    lines = boot("chpasswd:\n  expire: false\n  list: |\n    ada:tangerine:x\n    bob:$6$salt$hash\n    cyd:$6$nohash\n    dan:$y$j9T$salt$hash\n")
+    assert [(p.name, p.password, p.plain, p.expire) for p in lines.passwords] == [
+        ("ada", "tangerine:x", True, False), ("bob", "$6$salt$hash", False, False), ("cyd", "$6$nohash", True, False), ("dan", "$y$j9T$salt$hash", False, False)]
+    assert boot("chpasswd: {list: ['ada:x']}\n").passwords[0].expire is True
+    assert problems("chpasswd:\n  list: ['a:R', 'b:RANDOM']\n  users: [{name: c, type: RANDOM}]\n") == [("doubt", "2:10"), ("doubt", "2:17"), ("doubt", "3:11")]
+
+
+@pytest.mark.parametrize("text", ["chpasswd: {list: [tangerine]}", "chpasswd: {list: ':tangerine'}", "chpasswd: {users: [{password: tangerine}]}", "chpasswd: {users: [{name: a, password: [tangerine]}]}",
+                                  "chpasswd: {users: [{name: a, password: tangerine, tipe: text}]}", "chpasswd: tangerine", "chpasswd: [tangerine]", "users: [{name: a, plain_text_passwd: {tangerine: x}}]",
+                                  "users: [{name: a, passwd: *tangerine}]", "chpasswd: {list: *tangerine}", "users: [{name: a, passwd: &tangerine [x]}]", "users: [{name: a, passwd: !tangerine x}]"])
+def test_no_message_has_a_password(text: str) -> None:
+    """Neither a value nor what YAML takes for an alias or a tag of it (C5)."""
+    document = load(text + "\n")
+    assert document.problems or not document.broken
+    assert "tangerine" not in " ".join(str(p) for p in document.problems)
+
+
+@pytest.mark.parametrize(("written", "value"), [("true", "yes"), ("yes", "yes"), ("'true'", "yes"), ("false", "no"), ("no", "no"), ("off", "no"), ("unchanged", ""), ("''", ""), ("~", "")])
+def test_passwords_over_ssh(written: str, value: str) -> None:
+    step = boot(f"ssh_pwauth: {written}\n")
+    assert (step.ssh_pwauth, step.keys) == (value, ("ssh_pwauth",) if value else ())
+
+
+def test_keys_of_root() -> None:
+    """Without a word the listed users alone get the keys for everybody; false gives them to root, true gives root keys that open nothing."""
+    keys = "users: [{name: ada}]\nssh_authorized_keys: [ssh-rsa A a, github:b]\n"
+    assert list(boot(keys.replace(", github:b", "")).authorized_keys) == ["ada"]
+    open_document = good(keys + "disable_root: false\n")
+    assert dict(open_document.steps("boot")[0].authorized_keys) == {"ada": ("ssh-rsa A a",), "root": ("ssh-rsa A a",)}
+    assert dict(open_document.steps("network")[0].authorized_keys) == {"ada": ("github:b",), "root": ("github:b",)}
+    closed = load(keys + "disable_root: true\n")
+    assert [p.severity for p in closed.problems] == ["doubt"]
+    found = dict(closed.steps("boot")[0].authorized_keys)
+    assert found["ada"] == ("ssh-rsa A a",)
+    [key] = found["root"]
+    assert key.startswith("no-port-forwarding,")
+    assert 'login as the user \\"ada\\" rather' in key
+    assert key.endswith(" ssh-rsa A a")
+    [own] = boot("ssh_authorized_keys: [ssh-rsa A a]\ndisable_root: true\ndisable_root_opts: restrict\n").authorized_keys["root"]
+    assert own == "restrict ssh-rsa A a"
+
+
+def test_certificates() -> None:
+    """With the older spelling, too; nothing asked for is no work."""
+    for text in ("ca_certs: {trusted: [A, B], remove_defaults: true}\n", "ca-certs: {trusted: [A, B], remove-defaults: true}\n"):
+        step = boot(text)
+        assert (step.ca_certs.trusted, step.ca_certs.remove_defaults, step.keys) == (("A", "B"), True, ("ca_certs",))
+    assert boot("ca_certs: {trusted: [], remove_defaults: false}\n").keys == ()
+
+
+def test_files_from_a_server_that_are_more_than_that() -> None:
+    """Appended ones, and those with a content for want of an answer; a source wins over a content."""
+    document = good("write_files:\n- {path: /a, append: true, source: {uri: 'http://h/a'}}\n- {path: /b, content: x, encoding: B64, permissions: '0600', owner: 'u:g', source: {uri: 'http://h/b'}}\n"
+                    "- {path: /c, source: {uri: 'http://h/c'}}\n")
+    [step] = document.steps("network")
+    assert [(f.path, f.url, f.append, f.content, f.encoding, f.permissions, f.ownerstring) for f in step.fetched_files] == [
+        ("/a", "http://h/a", True, None, "", None, ""), ("/b", "http://h/b", False, "x", "b64", 0o600, "u:g")]
+    assert [f.path for f in step.downloads] == ["/c"]
+    assert document.steps("boot")[0].files == ()
+
+
+def test_encodings_in_any_letters_and_unknown_ones() -> None:
+    assert [f.encoding for f in boot("write_files: [{path: /a, encoding: GZ+B64}, {path: /b, encoding: ' Base64 '}, {path: /c, encoding: text/plain}]\n").files] == ["gz+b64", "base64", "text/plain"]
+    assert problems("write_files:\n- {path: /a, encoding: rot13}\n") == [("doubt", "2:24")]
+
+
+@pytest.mark.parametrize("names", [("john.doe", "john_doe", "john=2edoe", "john~doe"), ("ä", "a", "A")])
+def test_no_two_names_share_a_rules_file(names: tuple[str, ...]) -> None:
+    """B12: and sudo leaves out none of them."""
+    step = boot("users: [" + ", ".join(f"{{name: '{name}', sudo: ALL}}" for name in names) + "]\n")
+    files = [f.path for f in step.files]
+    assert len(set(files)) == len(names)
+    assert not any("." in path.rpartition("/")[2] or path.endswith("~") for path in files)
+    assert step.sudoers
+
+
+@pytest.mark.parametrize("line", ["## template: jinja", "## template:jinja", "##template: jinja", "## template: jinja \r"])
+def test_every_spelling_of_a_jinja_header_is_named(line: str) -> None:
+    assert [p.severity for p in decode(f"{line}\n#cloud-config\nruncmd: [x]\n".encode(), "/d.yaml").problems] == ["doubt"]
