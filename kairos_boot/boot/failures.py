@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from kairos_boot.boot.cmdline import Cmdline
     from kairos_boot.boot.image import BootDisk
+    from kairos_boot.boot.report import Report
     from kairos_boot.boot.state import BootState
     from kairos_boot.system.udev import Partition
 
@@ -144,6 +145,28 @@ def kept(directory: str) -> list[dict[str, Any]]:
             return read(file.read(1 << 20))[0]
     except OSError:
         return []
+
+
+def take_over(media: Sequence[Medium], environment: Environment, report: Report, root: str = "") -> list[str]:
+    """Make what earlier boots left on *media* part of this boot's record, and take it away; the entries that it is about.
+
+    *root* is where the node's root is mounted now. A medium that is not mounted is there because nothing else is.
+    """
+    told = []
+    for medium in media:
+        if not medium.partition and not left_behind(medium.directory, environment):
+            continue
+        try:
+            with Opened(medium) as directory:
+                for failure in kept(directory):
+                    log = LOG.format(failure.get("entry"))
+                    place = f"{log} on {medium.name}" if medium.partition else f"{directory}/{log}".removeprefix(root)
+                    report.did_not_boot({**failure, "log": place if os.path.exists(f"{directory}/{log}") else ""})
+                    told.append(str(failure.get("entry")))
+                forget(directory, environment)
+        except KairosError as error:
+            report.warn(str(error))
+    return told
 
 
 def forget(directory: str, environment: Environment) -> None:

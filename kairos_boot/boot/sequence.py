@@ -14,18 +14,16 @@ from kairos_boot.errors import KairosError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any
 
     from kairos_boot.boot.build import Builder
     from kairos_boot.boot.cmdline import Cmdline
     from kairos_boot.boot.devices import Devices
-    from kairos_boot.boot.failures import Environment, Medium
+    from kairos_boot.boot.failures import Environment
     from kairos_boot.boot.report import Report
     from kairos_boot.boot.state import BootState
     from kairos_boot.cloudconfig.model import Document
     from kairos_boot.facts import Facts
     from kairos_boot.system.host import Host
-    from kairos_boot.system.mounts import Mounted
 
     Load = Callable[[], list[Document]]
 
@@ -155,47 +153,22 @@ def verify_the_mounts(boot: Boot) -> None:
 def tell_of_failed_boots(boot: Boot) -> None:
     """This system comes up: what kept others from it becomes part of its record, and they may be tried again (D13)."""
     from kairos_boot.boot import failures
-    from kairos_boot.boot.image import STATE_DIRECTORY
-    from kairos_boot.system import mounts
-
-    told: list[dict[str, Any]] = []
-    for medium in _media(boot, mounts.mounted()):
-        if not medium.partition and not failures.left_behind(medium.directory, boot.environment):
-            continue
-        try:
-            with failures.Opened(medium) as directory:
-                told += [{**failure, "log": _log(directory, failure)} for failure in failures.kept(directory)]
-                failures.forget(directory, boot.environment)
-        except KairosError as error:
-            boot.report.warn(str(error))
-    named = [failure.get("entry") for failure in told]
-    images = "" if boot.state.recovery else f"{STATE_DIRECTORY}/cOS"
-    told += [failures.refused(entry, images) for entry in boot.cmdline.values("kairos.failed") if entry not in named]
-    for failure in told:
-        boot.report.did_not_boot(failure)
-
-
-def _log(directory: str, failure: dict[str, Any]) -> str:
-    """Where the node finds the log of a boot that failed, or nothing."""
-    from kairos_boot.boot.failures import LOG
-
-    path = f"{directory}/{LOG.format(failure.get('entry'))}"
-    return path.removeprefix(SYSROOT) if os.path.exists(path) else ""
-
-
-def _media(boot: Boot, mounted: Sequence[Mounted]) -> list[Medium]:
-    """Where an earlier boot may have left its reason: what is mounted, and COS_STATE for a recovery system without COS_OEM."""
-    from kairos_boot.boot import failures
     from kairos_boot.boot.devices import boot_disk
     from kairos_boot.boot.image import STATE_DIRECTORY
     from kairos_boot.system import mounts
 
     oem = failures.Medium("COS_OEM", f"{SYSROOT}/oem")
     if not boot.state.recovery:
-        return [oem, failures.Medium("COS_STATE", STATE_DIRECTORY)]
-    if mounts.at(oem.directory, mounted):
-        return [oem]
-    return failures.media(boot.cmdline, boot.state, boot_disk(boot.host), boot.devices.partitions())
+        media = [oem, failures.Medium("COS_STATE", STATE_DIRECTORY)]
+    elif mounts.at(oem.directory, mounts.mounted()):
+        media = [oem]
+    else:  # recovery does not lie on COS_STATE, which is looked at only when there is nothing else
+        media = failures.media(boot.cmdline, boot.state, boot_disk(boot.host), boot.devices.partitions())
+    told = failures.take_over(media, boot.environment, boot.report, SYSROOT)
+    images = "" if boot.state.recovery else f"{STATE_DIRECTORY}/cOS"
+    for entry in boot.cmdline.values("kairos.failed"):
+        if entry not in told:
+            boot.report.did_not_boot(failures.refused(entry, images))
 
 
 def say_ready(_boot: Boot) -> None:

@@ -31,11 +31,11 @@ from node import Node
 from kairos_boot.system import mounts
 
 def leave(node, *entries):
-    # What earlier boots of these entries left on COS_OEM.
+    # What earlier boots of these entries left on COS_OEM, or on COS_STATE where there is no other.
     from kairos_boot.boot import failures
     from kairos_boot.node import grubenv
     os.makedirs(home + "/oem")
-    part = next(p for p in node.partitions_ if p.label == "COS_OEM")
+    part = next(p for p in node.partitions_ if p.label in ("COS_OEM", "COS_STATE"))
     mounts.mount(part.node, home + "/oem", "ext4")
     for entry in entries:
         failures.keep(home + "/oem", {{"kind": "failed-boot", "entry": entry, "message": "cause of " + entry, "booted": 7}}, b"log of " + entry.encode())
@@ -157,6 +157,14 @@ def test_a_system_that_comes_up_takes_over_what_kept_others_from_it(initrd: Call
     assert told["grubenv"].rstrip("#") == "# GRUB Environment Block\nextra_cmdline=a\nfailed_entries=\n"
     assert told["kept"] == ["failed-boot-fallback.log"]
     assert "The entry fallback did not boot: cause of fallback" in told["log"]
+
+
+def test_a_recovery_system_that_cannot_read_oem_looks_for_reasons_on_the_state_partition(initrd: Callable[..., dict[str, Any]]) -> None:
+    encrypted = "); node.add('COS_STATE', 'vda'); oem = node.partitions_.pop(0); leave(node, 'cos', 'fallback'); node.partitions_.append(type(oem)(oem.node, 'vda', 'COS_OEM', 'crypto_LUKS')"
+    told = initrd(ACTIVE.replace("ACTIVE", "SYSTEM").replace("active", "recovery"), node=encrypted)
+    found = [(r["entry"], r["log"]) for r in told["ledger"] if r["kind"] == "failed-boot"]
+    assert found == [("cos", ".kairos/failed-boot-cos.log on COS_STATE"), ("fallback", ".kairos/failed-boot-fallback.log on COS_STATE")]
+    assert (told["code"], told["ready"]) == (1, True)
 
 
 def test_without_a_layout_the_defaults_are_writable_and_the_boot_is_degraded(initrd: Callable[..., dict[str, Any]]) -> None:
