@@ -84,12 +84,11 @@ class ArrangeDisk:
         """Whether something is missing; None where a script must be run to know the disk."""
         if self.script:
             return None
-        disk, _ = self._disk(host)
-        table = self._read(host, disk)
-        if table is None or self._must_initialize(table):
-            return True
-        missing = self._missing(table)
-        return bool(missing) or (self.expand is not None and self._growth(table) > 0)
+        disk, named = self._disk(host)
+        table, initialize = self._start(host, disk)
+        wanted = self._missing(table)
+        growing = self._check(host, table, wanted, named)
+        return True if initialize or wanted else growing
 
     def apply(self, host: Host) -> bool:
         """Arrange the disk. KairosError: no such disk, no room (nothing was written then), or a tool fails."""
@@ -118,18 +117,18 @@ class ArrangeDisk:
     def _arrange(self, host: Host, disk: str, final: str) -> bool:
         from kairos_boot.system import partitions
 
-        changed = False
-        table = self._read(host, disk)
-        if table is None or self._must_initialize(table):
-            if table and partitions.in_use(disk):
-                raise KairosError("in use, so it is not initialized", disk, "unmount its partitions first")
+        table, initialize = self._start(host, disk)
+        if initialize and partitions.in_use(disk):
+            raise KairosError("in use, so it is not initialized", disk, "unmount its partitions first")
+        wanted = self._missing(table)
+        new = self._places(table, wanted)
+        self._check(host, table, wanted, final)
+        changed = initialize
+        if initialize:
             partitions.write_table(host, disk, f"label: gpt\nlabel-id: {self._guid()}\n", "--wipe=always")
-            changed = True
             table = self._table(host, disk)
         else:
             partitions.tell_kernel(host, disk)  # what an interrupted run wrote, and image files on loop devices
-        wanted = self._missing(table)
-        new = [(p, start, size) for p, start, size in self._places(table, [p for p, slot in wanted if slot is None])]
         if table.last + 1 < table.usable_end:
             partitions.move_backup(host, disk)
         formats = [(p, slot) for p, slot in wanted if slot is not None]
@@ -145,17 +144,18 @@ class ArrangeDisk:
 
             look_again(host, [partitions.node_of(disk, slot.number) for _, slot in formats])
         if self.expand is not None:
-            changed = self._expand(host, disk, table, final) or changed
+            changed = self._expand(host, disk, table) or changed
         if failures:
             raise KairosError("; ".join(failures), disk)
         return changed or bool(formats)
 
-    # -- which disk
-
     def _disk(self, host: Host) -> tuple[str, str]:
         """The disk's path, and the node of the partition that a partition's path or a mount point named."""
-        from kairos_boot.system import partitions
+        from kairos_boot.system import disks, partitions
 
+        if self.label:
+            return disks.find_label(host, self.label), ""
+        path = self.path
         if self.script:
             result = host.processes.run(self.script, timeout=self.timeout)
             path = result.output.strip()
@@ -163,41 +163,10 @@ class ArrangeDisk:
                 raise KairosError(f"{result.explain(self.timeout)}\n{path}", " ".join(self.script))
             if not path:
                 raise KairosError("its output is empty", " ".join(self.script), "it prints the path of a disk")
-        else:
-            path = self.path or self._labelled(host)
-        real = host.real(path)
-        named = ""
-        if os.path.isdir(real) and os.path.ismount(real):
-            real = self._mounted_on(real)
-        if os.path.exists(real) and partitions.parent_disk(real) != real:
-            if self.path and not self.path.startswith("/dev/disk/") and self.partitions:
-                partitions.check_disk(real)
-            named, real = real, partitions.parent_disk(real)
-        partitions.check_disk(real)
-        return real, named if not self.label else ""
-
-    def _labelled(self, host: Host) -> str:
-        name = self.label.replace("/", "\\x2f").replace(" ", "\\x20")  # as udev names its links
-        for kind in ("by-label", "by-partlabel"):
-            path = f"/dev/disk/{kind}/{name}"
-            if host.exists(path):
-                return path
-        from kairos_boot.system.blkid import labelled
-
-        found = labelled(host, self.label)  # udev has not looked yet, or there is none
-        if len(found) > 1:
-            raise KairosError(f"several devices have this file system label: {', '.join(found)}", f"LABEL={self.label}", "name the disk by path")
-        if not found:
-            raise KairosError("no partition has this file system label or name", f"LABEL={self.label}")
-        return found[0]
-
-    def _mounted_on(self, path: str) -> str:
-        from kairos_boot.system.mounts import at, mounted
-
-        found = at(path, mounted())
-        if found is None or not found.source.startswith("/dev/"):
-            raise KairosError("not on a partition", path, "name the disk")
-        return os.path.realpath(found.source)
+        disk, named = disks.find_path(host, path)
+        if named and self.path and not self.path.startswith("/dev/disk/") and self.partitions:
+            partitions.check_disk(named)
+        return disk, named
 
     # -- which table
 
@@ -210,6 +179,15 @@ class ArrangeDisk:
         if table and table.kind != "gpt" and not self.initialize:
             raise KairosError(f"only GPT partition tables are supported, and this one is {table.kind}", disk, "init_disk: true makes a new one; all on it is lost")
         return table
+
+    def _start(self, host: Host, disk: str) -> tuple[Table, bool]:
+        """The table to begin with, and whether it is a new one that has to be written."""
+        from kairos_boot.system.partitions import blank
+
+        table = self._read(host, disk)
+        if table is None or self._must_initialize(table):
+            return blank(disk), True
+        return table, False
 
     def _table(self, host: Host, disk: str) -> Table:
         table = self._read(host, disk)
@@ -244,18 +222,18 @@ class ArrangeDisk:
                 found.append((partition, slot))
         return found
 
-    def _places(self, table: Table, new: list[NewPartition]) -> list[tuple[NewPartition, int, int]]:
+    def _places(self, table: Table, wanted: list[tuple[NewPartition, Slot | None]]) -> list[tuple[NewPartition, int, int]]:
         """Start and size in sectors of each new partition. KairosError: they do not fit."""
         from kairos_boot.system.partitions import MIB
 
         grain = MIB // table.sector
         start = grain if table.final is None else -(-table.final.end // grain) * grain
         placed = []
-        for partition in new:
+        for partition in (partition for partition, slot in wanted if slot is None):
             size = partition.size * grain or table.usable_end - start
             if size <= 0 or start + size > table.usable_end:
-                wanted = f"{partition.size} MiB" if partition.size else "the rest"
-                raise KairosError(f"not enough free space for {partition.title}: {wanted} wanted, {max(0, table.mib(table.usable_end - start))} MiB free; "
+                size_wanted = f"{partition.size} MiB" if partition.size else "the rest"
+                raise KairosError(f"not enough free space for {partition.title}: {size_wanted} wanted, {max(0, table.mib(table.usable_end - start))} MiB free; "
                                   "nothing was written", self.path or self.label)
             placed.append((partition, start, size))
             start += size
@@ -281,38 +259,63 @@ class ArrangeDisk:
 
     # -- growth
 
-    def _growth(self, table: Table) -> int:
-        """Sectors that the last partition lacks; 0 where it is as wanted."""
+    def _check(self, host: Host, table: Table, wanted: list[tuple[NewPartition, Slot | None]], named: str) -> bool | None:
+        """Whether the last partition is to grow, or its file system; None for an image file, whose file systems cannot be seen.
+
+        KairosError: the layout cannot be done as a whole, so none of it is begun (C9): there is no room, a program is missing, or what
+        will be the last partition cannot grow.
+        """
+        new = self._places(table, wanted)
+        programs = [filesystems.maker(partition.fstype) for partition, _ in wanted]
+        growing: bool | None = False
+        if self.expand is not None:
+            final, fstype = self._final(table, wanted, new)
+            seen = bool(new) or os.path.exists(final.node)
+            if named and (new or os.path.realpath(named) != os.path.realpath(final.node)):
+                raise KairosError(f"only the last partition of a disk can grow, which is {final.node or final.name}", named)
+            if seen and fstype not in filesystems.GROWERS:
+                raise KairosError(f"{fstype} cannot be grown" if fstype and fstype not in UNFORMATTED else "no file system that can be grown is on it",
+                                  final.node or final.name, "nothing was changed")
+            whole = None if not seen else bool(wanted) or filesystems.fills(final.node, fstype, final.size * table.sector)
+            growing = self._growth(table, final) > 0 or (None if whole is None else not whole)
+            programs += filesystems.GROWERS[fstype] if growing and seen else ()
+        filesystems.need(host, programs)
+        return growing
+
+    def _final(self, table: Table, wanted: list[tuple[NewPartition, Slot | None]], new: list[tuple[NewPartition, int, int]]) -> tuple[Slot, str]:
+        """The partition that will be the last one, and what will be on it."""
+        from kairos_boot.system.blkid import probe
+        from kairos_boot.system.partitions import Slot
+
+        if new:
+            partition, start, size = new[-1]
+            return Slot(0, "", start, size, name=partition.name), partition.fstype
+        if table.final is None:
+            raise KairosError("it has no partition to expand", self.path or self.label)
+        left = next((p.fstype for p, slot in wanted if slot == table.final), "")  # not formatted yet
+        return table.final, left or (probe(table.final.node).fstype if os.path.exists(table.final.node) else "")
+
+    def _growth(self, table: Table, final: Slot) -> int:
+        """Sectors that the partition *final* lacks; 0 where it is as wanted."""
         from kairos_boot.system.partitions import MIB
 
-        final = table.final
-        if final is None:
-            raise KairosError("it has no partition to expand", self.path or self.label)
         grain = MIB // table.sector
         end = final.start + self.expand * grain if self.expand else max(final.end, table.usable_end)
         if end < final.end:
-            raise KairosError(f"partition {final.number} is {table.mib(final.size)} MiB and is not made smaller ({self.expand} MiB asked for)", self.path or self.label)
+            raise KairosError(f"partition {final.number or final.name} is {table.mib(final.size)} MiB and is not made smaller ({self.expand} MiB asked for)", self.path or self.label)
         if end > max(final.end, table.usable_end):
             raise KairosError(f"not enough free space: {self.expand} MiB wanted, {table.mib(table.usable_end - final.start)} MiB possible; "
                               "nothing was written", self.path or self.label)
         return end - final.end
 
-    def _expand(self, host: Host, disk: str, table: Table, named: str) -> bool:
+    def _expand(self, host: Host, disk: str, table: Table) -> bool:
         from kairos_boot.system import partitions
-        from kairos_boot.system.blkid import probe
 
-        growth = self._growth(table)
-        final = table.final
-        if final is None:
-            return False
+        final, fstype = self._final(table, [], [])
         node = partitions.node_of(disk, final.number)
-        if named and os.path.realpath(named) != node:
-            raise KairosError(f"only the last partition of a disk can grow, which is {node}", named)
-        fstype = probe(node).fstype
-        if fstype not in (*filesystems.EXT, "xfs", "btrfs"):
-            raise KairosError(f"{fstype or 'what is on it'} cannot be grown" if fstype else "no file system that can be grown is on it", node, "nothing was changed")
+        growth = self._growth(table, final)
         if growth:
             partitions.write_table(host, disk, f", {final.size + growth}\n", "-N", str(final.number))
-        elif fstype in filesystems.EXT and filesystems.ext_bytes(node) >= final.size * table.sector - 65536:
-            return False  # nothing is left that a block of the file system would fit in
+        elif filesystems.fills(node, fstype, final.size * table.sector):
+            return False
         return filesystems.grow(host, node, fstype) or growth > 0

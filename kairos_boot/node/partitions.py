@@ -7,6 +7,7 @@ import os
 from kairos_boot.errors import KairosError
 from kairos_boot.node.state import CRYPT, STATE_MOUNT
 from kairos_boot.records import record
+from kairos_boot.system.disks import booted_disk
 from kairos_boot.system.mounts import at
 from kairos_boot.system.udev import Partition
 
@@ -44,10 +45,9 @@ class NodeDisk:
 
 def boot_disk(host: Host, partitions: Sequence[Partition], mounts: Sequence[Mounted]) -> str:
     """The kernel's name of the disk that this boot's image is on. KairosError: it is not known."""
-    noted = (host.read("/run/kairos-boot/boot-disk") or b"").decode("utf-8", "surrogateescape")
-    for line in noted.splitlines():
-        if line.startswith("DISK=") and line != "DISK=":
-            return line.removeprefix("DISK=")
+    noted = booted_disk(host)
+    if noted:
+        return noted
     mount = at(STATE_MOUNT, mounts)
     if mount is not None:
         for part in partitions:

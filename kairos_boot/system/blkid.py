@@ -22,10 +22,14 @@ class Content:
     usage: str = ""
     boot_label: str = ""
     """Of a FAT file system, the name in its first sector; `label` is that of its root directory."""
+    partlabel: str = ""
+    partuuid: str = ""
 
 
-def probe(path: str) -> Content:
-    """The file system of *path*. KairosError: several contradict each other, the device cannot be read, no `blkid` module."""
+def probe(path: str, *, entry: bool = False) -> Content:
+    """The file system of *path*, with *entry* also what the partition table says of it. KairosError: several contradict each other, the
+    device cannot be read, no `blkid` module.
+    """
     try:
         import blkid
     except ModuleNotFoundError as error:
@@ -36,6 +40,8 @@ def probe(path: str) -> Content:
         prober.enable_superblocks(True)
         prober.set_superblocks_flags(blkid.SUBLKS_TYPE | blkid.SUBLKS_LABEL | blkid.SUBLKS_UUID | blkid.SUBLKS_USAGE)
         prober.enable_partitions(True)
+        if entry:
+            prober.set_partitions_flags(blkid.PARTS_ENTRY_DETAILS)
         found = prober.do_safeprobe()
     except OSError as error:
         raise KairosError(f"cannot be probed: {reason(error)}", path) from error
@@ -44,21 +50,28 @@ def probe(path: str) -> Content:
     if not found:
         return Content()
     values = {str(key): str(value) for key, value in prober.items()}
-    return Content(values.get("TYPE", ""), values.get("LABEL", ""), values.get("UUID", ""), values.get("USAGE", ""),
-                   values.get("LABEL_FATBOOT", ""))
+    return Content(*(values.get(name, "") for name in ("TYPE", "LABEL", "UUID", "USAGE", "LABEL_FATBOOT", "PART_ENTRY_NAME", "PART_ENTRY_UUID")))
 
 
-def labelled(host: Host, name: str) -> list[str]:
-    """The devices whose file system has the label *name*, found by looking at all of them."""
+def find(host: Host, kind: str, value: str) -> list[str]:
+    """The partitions whose *kind* (`LABEL`, `UUID`, `PARTLABEL`, `PARTUUID`) is *value*, found by looking at all of them: of two that udev
+    would give one link it shows one. What is no partition counts where no partition is found: it may lie on one.
+    """
+    folder = host.path("/sys/class/block")
     try:
-        devices = [item for item in sorted(os.listdir(host.path("/sys/class/block"))) if not item.startswith(("ram", "zram", "fd", "sr"))]
+        devices = [item for item in sorted(os.listdir(folder)) if not item.startswith(("ram", "zram", "fd", "sr"))]
     except OSError:
         return []
-    found = []
+    partitions: list[str] = []
+    others: list[str] = []
     for device in devices:
+        partition = os.path.exists(f"{folder}/{device}/partition")
+        if not partition and (kind.startswith("PART") or device.startswith("loop")):
+            continue  # an image that is mounted from a file has a label, too
         try:
-            if probe(host.path(f"/dev/{device}")).label == name:
-                found.append(f"/dev/{device}")
+            content = probe(host.path(f"/dev/{device}"), entry=kind.startswith("PART"))
         except KairosError:
-            continue  # nothing that can be read, such as a loop device without a file
-    return found
+            continue  # nothing that can be read, such as a disc drive without a disc
+        if getattr(content, kind.lower()) == (value.lower() if kind == "PARTUUID" else value):
+            (partitions if partition else others).append(f"/dev/{device}")
+    return partitions or others

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 
 from kairos_boot.errors import KairosError
+from kairos_boot.system.environment import for_commands
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from kairos_boot.system.host import Host
 
@@ -19,6 +20,24 @@ LABEL_LIMITS = {**dict.fromkeys(EXT, 16), "xfs": 12, "btrfs": 255, "swap": 15, *
 """File systems that can be made, and how many bytes their label may have."""
 WIPED = 1 << 20
 """Bytes at the start of a new partition that are zeroed: what lay there before must not be taken for its content."""
+
+GROWERS = {**dict.fromkeys(EXT, ("e2fsck", "resize2fs")), "xfs": ("xfs_growfs",), "btrfs": ("btrfs",)}
+"""File systems that can be grown, and the programs that do it."""
+TAIL = 4 << 20
+"""Bytes at the end of a partition that a file system may leave free: too few for a group of its own."""
+
+
+def maker(fstype: str) -> str:
+    """The program that makes a file system; empty for none."""
+    return "" if fstype in UNFORMATTED else "mkfs.fat" if fstype in FAT else "mkswap" if fstype == "swap" else f"mkfs.{fstype}"
+
+
+def need(host: Host, programs: Iterable[str]) -> None:
+    """KairosError: one of *programs* is not there."""
+    path = for_commands(os.environ)["PATH"]
+    missing = [name for name in dict.fromkeys(programs) if name and not any(os.access(host.path(f"{d}/{name}"), os.X_OK) for d in path.split(":"))]
+    if missing:
+        raise KairosError(f"it needs {', '.join(missing)}, which this system does not have; nothing was written", hint="put it into the image and its initrd")
 
 
 def wipe(node: str) -> None:
@@ -42,14 +61,15 @@ def is_blank(node: str) -> bool:
 
 def make(host: Host, node: str, fstype: str, label: str) -> None:
     """Make a file system on *node*. KairosError: the tool is missing or fails."""
+    program = maker(fstype)
     if fstype in EXT:
-        argv = [f"mkfs.{fstype}", "-q", *(["-L", label] if label else []), node]
+        argv = [program, "-q", *(["-L", label] if label else []), node]
     elif fstype in FAT:
-        argv = ["mkfs.fat", *(["-F", fstype[3:]] if fstype in ("fat16", "fat32") else []), *(["-n", label] if label else []), node]
+        argv = [program, *(["-F", fstype[3:]] if fstype in ("fat16", "fat32") else []), *(["-n", label] if label else []), node]
     elif fstype == "swap":
-        argv = ["mkswap", *(["-L", label] if label else []), node]
+        argv = [program, *(["-L", label] if label else []), node]
     else:
-        argv = [f"mkfs.{fstype}", *(["-L", label] if label else []), "-f", node]
+        argv = [program, *(["-L", label] if label else []), "-f", node]
     _run(host, node, argv)
 
 
@@ -92,14 +112,19 @@ def _ext_blocks(node: str) -> int:
     return int.from_bytes(block[4:8], "little") | int.from_bytes(block[0x150:0x154], "little") << 32
 
 
-def ext_bytes(node: str) -> int:
-    """Bytes that an ext file system takes."""
+def fills(node: str, fstype: str, size: int) -> bool:
+    """Whether the file system of *node* takes the *size* bytes of it: nothing is left that growing would take."""
     fd = os.open(node, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        exponent = int.from_bytes(os.pread(fd, 4, 1024 + 24), "little")
+        if fstype == "xfs":  # sb_dblocks, sb_blocksize
+            taken = int.from_bytes(os.pread(fd, 8, 8), "big") * int.from_bytes(os.pread(fd, 4, 4), "big")
+        elif fstype == "btrfs":  # total_bytes of the superblock's dev_item
+            taken = int.from_bytes(os.pread(fd, 8, (64 << 10) + 0xC9 + 8), "little")
+        else:
+            taken = _ext_blocks(node) << (10 + int.from_bytes(os.pread(fd, 4, 1024 + 24), "little"))
     finally:
         os.close(fd)
-    return _ext_blocks(node) << (10 + exponent)
+    return taken + TAIL > size
 
 
 def _mounted(node: str) -> str:

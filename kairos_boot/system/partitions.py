@@ -119,6 +119,27 @@ def read_table(host: Host, disk: str) -> Table | None:
     return Table(told["label"], told.get("id", ""), sector, told.get("firstlba", 0), told.get("lastlba", 0), size_of(disk) // sector, slots)
 
 
+def blank(disk: str) -> Table:
+    """The table that *disk* will have when a new one is written. KairosError: the disk cannot be read."""
+    sector = _sector(disk)
+    return Table("gpt", "", sector, 0, 0, size_of(disk) // sector, ())
+
+
+def _sector(disk: str) -> int:
+    """Bytes of a sector; an image file has those of most disks."""
+    import array
+    import fcntl
+
+    size = array.array("i", [512])
+    fd = os.open(disk, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if stat.S_ISBLK(os.fstat(fd).st_mode):
+            fcntl.ioctl(fd, 0x1268, size)  # BLKSSZGET
+    finally:
+        os.close(fd)
+    return size[0]
+
+
 def _number(node: str, disk: str) -> int:
     return int(node[len(disk):].lstrip("p"))
 

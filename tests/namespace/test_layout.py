@@ -315,6 +315,99 @@ def test_a_label_that_two_file_systems_have_is_refused(disk: Disk) -> None:
     for number in (1, 2):
         subprocess.run(["mkfs.ext4", "-q", "-L", "zz-test-twice", disk.part(number)], check=True)
     before = digest(disk.file)
-    with pytest.raises(KairosError, match="several devices have this"):
+    with pytest.raises(KairosError, match=r"several partitions are meant: /dev/loop[0-9]+p1, /dev/loop[0-9]+p2"):
         ArrangeDisk(label="zz-test-twice", expand=0, where="x").apply(Host("/"))
     assert digest(disk.file) == before
+
+
+@pytest.mark.parametrize("link", [False, True])
+@pytest.mark.parametrize("kind", ["label", "by-label", "by-uuid", "by-partlabel", "by-partuuid"])
+def test_a_name_that_partitions_of_two_disks_have_is_an_error_that_lists_them_whatever_udevs_link_says(disk: Disk, tmp_path: Path, kind: str, link: bool) -> None:
+    """Of two, udev's link shows one: which is chance (C6, D9)."""
+    other = Disk(tmp_path / "other", 100)
+    value = {"by-uuid": "0b0e4f2c-9c0b-4b87-9c1d-2d4d4c7f0a11", "by-partuuid": "7d9a1c11-2b3c-4d5e-8f60-718293a4b5c6"}.get(kind, "zz-twice")
+    folder = Path("/dev/disk", kind if kind != "label" else "by-label")
+    made = folder.parent.exists(), folder.exists()
+    try:
+        other.sfdisk("label: gpt\n")
+        for each in (disk, other):
+            entry = {"by-partlabel": f', name="{value}"', "by-partuuid": f", uuid={value}"}.get(kind, "")
+            each.sfdisk(f"size=20MiB{entry}\n", "--append")
+            name = {"by-uuid": ["-U", value], "by-label": ["-L", value], "label": ["-L", value]}.get(kind, [])
+            subprocess.run(["mkfs.ext4", "-q", *name, each.part(1)], check=True)
+        if link:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / value).symlink_to(other.part(1))
+        before = digest(disk.file), digest(other.file)
+        action = ArrangeDisk(label=value, expand=0) if kind == "label" else ArrangeDisk(f"/dev/disk/{kind}/{value}", expand=0)
+        both = sorted([disk.part(1), other.part(1)], key=os.path.basename)
+        for ask in (action.would_change, action.apply):
+            with pytest.raises(KairosError, match=f"several partitions are meant: {both[0]}, {both[1]}"):
+                ask(Host("/"))
+        assert (digest(disk.file), digest(other.file)) == before
+    finally:
+        if link:
+            (folder / value).unlink(missing_ok=True)
+            if not made[1]:
+                folder.rmdir()
+            if not made[0]:
+                folder.parent.rmdir()
+        other.close()
+
+
+def test_of_two_disks_that_one_is_meant_which_was_booted_from_and_the_nodes_own_labels_are_on_no_other(disk: Disk, tmp_path: Path) -> None:
+    other = Disk(tmp_path / "other", 100)
+
+    class Booted(Host):
+        def read(self, path: str) -> bytes | None:
+            return f"DISK={os.path.basename(disk.node)}\n".encode() if path == "/run/kairos-boot/boot-disk" else super().read(path)
+
+    try:
+        other.sfdisk("label: gpt\n")
+        for each, labels in ((disk, ("zz-data",)), (other, ("zz-data", "COS_ZZ"))):
+            for number, label in enumerate(labels, 1):
+                each.sfdisk("size=20MiB\n", "--append")
+                subprocess.run(["mkfs.ext4", "-q", "-L", label, each.part(number)], check=True)
+        before = digest(other.file)
+        assert ArrangeDisk(label="zz-data", expand=40).apply(Booted("/")) is True
+        assert disk.table().mib(disk.table().slots[0].size) == 40
+        with pytest.raises(KairosError, match="another disk than the one that was booted from"):
+            ArrangeDisk(label="COS_ZZ", expand=0).apply(Booted("/"))
+        assert digest(other.file) == before
+    finally:
+        other.close()
+
+
+@pytest.mark.parametrize(("action", "message"), [
+    ({"partitions": (NewPartition("a", "A", 20, "ext4"), NewPartition("b", "B", 20, "xfs"))}, "it needs mkfs.xfs"),
+    ({"partitions": (NewPartition("a", "A", 20, "ext4"), NewPartition("b", "", 20, "none")), "expand": 0}, "no file system that can be grown"),
+    ({"partitions": (NewPartition("a", "A", 20, "ext4"), NewPartition("b", "B", 20, "vfat")), "expand": 0}, "vfat cannot be grown"),
+    ({"partitions": (NewPartition("a", "A", 20, "ext4"), NewPartition("b", "B", 40, "ext4")), "expand": 30}, "not made smaller"),
+    ({"partitions": (NewPartition("a", "A", 20, "ext4"),), "expand": 5000}, "not enough free space"),
+    ({"partitions": (NewPartition("a", "A", 20, "ext4"), NewPartition("b", "B", 900, "ext4")), "initialize": True, "disk_name": "new"}, "not enough free space"),
+    ({"partitions": (NewPartition("a", "A", 20, "ext4"), NewPartition("b", "B", 20, "xfs")), "initialize": True, "disk_name": "new"}, "it needs mkfs.xfs"),
+])
+def test_a_layout_that_cannot_be_done_to_its_end_is_not_begun(disk: Disk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, action: dict[str, Any], message: str) -> None:
+    """C9: every program, label, size and number is looked at before the first write; a plan says the same."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("sfdisk", "mkfs.ext4", "mkfs.fat", "e2fsck", "resize2fs"):
+        (tools / name).symlink_to(shutil.which(name) or f"/usr/sbin/{name}")
+    monkeypatch.setenv("PATH", str(tools))
+    before = digest(disk.file)
+    made = ArrangeDisk(disk.node, where="x", **action)
+    for ask in (made.would_change, made.apply):
+        with pytest.raises(KairosError, match=message):
+            ask(Host("/"))
+    assert digest(disk.file) == before
+
+
+def test_a_plan_says_of_a_file_system_left_small_what_a_run_does(disk: Disk) -> None:
+    disk.sfdisk('size=50MiB, name="a"\n', "--append")
+    subprocess.run(["mkfs.ext4", "-q", disk.part(1)], check=True)
+    assert arrange(disk).would_change(Host("/")) is False
+    disk.sfdisk(", +\n", "-N", "1")
+    assert arrange(disk, expand=0).would_change(Host("/")) is True
+    assert arrange(disk, expand=0).apply(Host("/")) is True
+    assert arrange(disk, expand=0).would_change(Host("/")) is False
+    assert arrange(disk, expand=0).apply(Host("/")) is False
