@@ -16,10 +16,10 @@ CParser, events, MarkedYAMLError, ReaderError = binding()
 MAX_DEPTH = 10000
 
 
-def compose(data: bytes) -> Node | None:
+def compose(data: bytes, rest: list[tuple[int, int]] | None = None) -> Node | None:
     """The root node of the first document in *data*, None if there is no content; the rest is not parsed.
 
-    UTF-8 and UTF-16 with a byte order mark are known. SyntaxFault: it is no YAML 1.1.
+    *rest* gets line and column of a second document that has content. UTF-8 and UTF-16 with a byte order mark are known. SyntaxFault: it is no YAML 1.1.
     """
     try:
         parser = CParser(data)
@@ -29,7 +29,7 @@ def compose(data: bytes) -> Node | None:
             return None
         if start.version and tuple(start.version) != (1, 1):
             raise SyntaxFault("the document declares a YAML version other than 1.1", 1, 1, "leave the %YAML line out")
-        return _document(parser)
+        root = _document(parser)
     except ReaderError as fault:
         line, column = _place(data, fault.position, fault.encoding)
         raise SyntaxFault(f"not a text that YAML allows: {fault.reason}", line, column, "save the file as UTF-8 without control characters") from fault
@@ -38,6 +38,9 @@ def compose(data: bytes) -> Node | None:
         context = f" {fault.context}" if fault.context else ""
         raise SyntaxFault(f"not YAML: {fault.problem or 'it cannot be read'}{context}", mark.line + 1 if mark else 1, mark.column + 1 if mark else 1,
                           _remedy(data, fault.problem or "", mark.line if mark else 0)) from fault
+    if rest is not None:
+        rest += _rest(parser)
+    return root
 
 
 def _document(parser: Any) -> Node:
@@ -80,6 +83,24 @@ def _document(parser: Any) -> Node:
             open_nodes[-1].value.append((waiting[-1].pop(), node))
         else:
             waiting[-1].append(node)
+
+
+def _rest(parser: Any) -> list[tuple[int, int]]:
+    """Where the next document with content begins, if there is one."""
+    try:
+        event = parser.get_event()
+        while isinstance(event, events.DocumentStartEvent):
+            first = parser.get_event()
+            if type(first) is not events.ScalarEvent or first.value:
+                return [(event.start_mark.line + 1, event.start_mark.column + 1)]
+            parser.get_event()
+            event = parser.get_event()
+    except MarkedYAMLError as fault:
+        mark = fault.problem_mark or fault.context_mark
+        return [(mark.line + 1, mark.column + 1)] if mark else []
+    except ReaderError:
+        pass
+    return []
 
 
 def _alias(event: Any, anchors: dict[str, Node], open_nodes: list[Node]) -> Node:

@@ -8,6 +8,11 @@ from __future__ import annotations
 from kairos_boot.cloudconfig.compose import compose
 from kairos_boot.cloudconfig.model import Document, Problem
 from kairos_boot.cloudconfig.nodes import SyntaxFault
+from kairos_boot.records import replace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kairos_boot.cloudconfig.nodes import Node
 
 HEADER = b"#cloud-config"
 
@@ -17,10 +22,20 @@ def decode(data: bytes, source: str) -> Document:
 
     Never raises for what a text can hold: a document that cannot be read is `broken`, its problems say where and why.
     """
+    rest: list[tuple[int, int]] = []
     try:
-        root = compose(data)
+        root = compose(data, rest)
     except SyntaxFault as fault:
         return Document(source, problems=(Problem("error", f"{source}:{fault.line}:{fault.column}", fault.message, fault.hint),), broken=True)
+    document = _decode(root, source, data)
+    if not rest:
+        return document
+    second = Problem("warning", f"{source}:{rest[0][0]}:{rest[0][1]}", "only the first YAML document of a file is read", "put this one into a file of its own")
+    told: Document = replace(document, problems=(*document.problems, second))
+    return told
+
+
+def _decode(root: Node | None, source: str, data: bytes) -> Document:
     if has_header(data):
         from kairos_boot.cloudconfig.cloudinit import decode as decode_classic
 

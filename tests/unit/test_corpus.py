@@ -39,7 +39,7 @@ def test_a_published_document_loads_or_is_refused_at_the_right_line(path: Path) 
         assert [int(p.where.split(":")[1]) for p in errors] == [REFUSED[name]]
         return
     assert not errors
-    assert {p.where.rsplit(".", 1)[-1].rsplit(": ", 1)[-1] for p in found if p.severity == "warning"} <= UNKNOWN.get(name, set())
+    assert {p.where.rsplit(".", 1)[-1].rsplit(": ", 1)[-1] for p in found if p.severity == "warning" and "only the first YAML document" not in p.message} <= UNKNOWN.get(name, set())
     document = decode(path.read_bytes(), name)
     assert all(step.source == name for stage in document.stages for step in document.steps(stage))
 

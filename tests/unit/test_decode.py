@@ -265,7 +265,7 @@ def test_deep_nesting_neither_crashes_nor_hangs() -> None:
 
 @pytest.mark.parametrize("rest", ["---\nstages: {t: []}\n", "---\n{[broken\n", "...\ngarbage: [\n"])
 def test_only_the_first_document_counts(rest: str) -> None:
-    assert list(good("---\nstages: {s: [{name: x}]}\n" + rest).stages) == ["s"]
+    assert list(load("---\nstages: {s: [{name: x}]}\n" + rest).stages) == ["s"]
 
 
 @pytest.mark.parametrize(("text", "line"), [
@@ -370,3 +370,16 @@ def test_a_flood_of_mistakes_is_read_in_time_linear_in_it(text: str) -> None:
 
     few, many = lines(100), lines(400)
     assert many < 4.2 * few
+
+
+@pytest.mark.parametrize(("rest", "place"), [
+    ("---\nstages: {s: [{name: b}]}\n", "2:1"), ("...\n---\n{[broken", "3:1"), ("---\n---\n# c\n--- a\n", "5:1"), ("---\n# nothing\n", ""), ("...\n", ""), ("---\n...\n---\n", ""), ("...\n@\n", "3:1"),
+])
+@pytest.mark.parametrize("header", ["", "#cloud-config\n"])
+def test_a_second_document_of_a_file_is_not_dropped_in_silence(header: str, rest: str, place: str) -> None:
+    """Only the first is read, as Kairos does, with a warning at the second one; an empty one is none."""
+    document = load(f"{header}stages: {{s: [{{name: a}}]}}\n{rest}")
+    assert [step.name for step in document.steps("s")] == ["a"]
+    found = [p.where.partition(":")[2] for p in document.problems if "only the first YAML document" in p.message and p.severity == "warning"]
+    line = int(place.partition(":")[0] or 0) + bool(header)
+    assert found == ([f"{line}:1"] if place else [])
