@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kairos_boot.cloudconfig.catalog import BOOT_STAGES
 from kairos_boot.reports.text import count, seconds, table
+from kairos_boot.shown import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,25 +19,32 @@ BAR = 50
 
 
 def runs_of_boot(boot: Boot) -> list[Run]:
-    """The first run of each stage that belongs to the boot itself and had something to do, in time."""
+    """The runs of the boot itself that had something to do, in time."""
+    runs = [run for run in _first(boot) if run.main in BOOT_STAGES and run.main != "reconcile" and (run.steps or run.duration >= SHORT)]
+    return sorted(runs, key=lambda run: run.begin)
+
+
+def _first(boot: Boot) -> list[Run]:
+    """The first run of each stage that nobody started by hand: later ones say nothing of the boot's time."""
     first: dict[str, Run] = {}
     for run in boot.runs:
-        if run.main in BOOT_STAGES and run.main != "reconcile" and (run.steps or run.duration >= SHORT):
+        if not run.by_hand:
             first.setdefault(run.stage, run)
-    return sorted(first.values(), key=lambda run: run.begin)
+    return list(first.values())
 
 
 def blame(boot: Boot) -> list[str]:
-    """Every step that ran, the longest first."""
-    steps = [step for run in boot.runs for step in run.steps if step.result != "skipped"]
-    steps.sort(key=lambda step: -step.duration)
-    rows = [[seconds(step.duration), step.stage, step.name, "" if step.result in ("done", "unchanged") else step.result] for step in steps]
+    """Every step that ran, the longest first; what somebody ran by hand is marked."""
+    steps = [(step, run) for run in boot.runs for step in run.steps if step.result != "skipped"]
+    steps.sort(key=lambda pair: -pair[0].duration)
+    rows = [[seconds(step.duration), step.stage, step.name,
+             " ".join(["" if step.result in ("done", "unchanged") else step.result, "by hand" if run.by_hand else ""]).strip()] for step, run in steps]
     return table(rows, right=(0,), indent="") or ["no step has run"]
 
 
 def timeline(boot: Boot) -> list[str]:
-    """Each run of a stage and its longer steps on a common scale, in seconds since the kernel started."""
-    runs = [run for run in boot.runs if run.latest]
+    """Each stage and its longer steps on a common scale, in seconds since the kernel started."""
+    runs = _first(boot)
     if not runs:
         return ["no stage has run"]
     start, end = min(run.begin for run in runs), max(run.begin + run.duration for run in runs)
@@ -50,7 +58,7 @@ def timeline(boot: Boot) -> list[str]:
 
 
 def _bar(begin: float, duration: float, scale: float, mark: str = "#") -> str:
-    left = min(int(begin * scale), BAR - 1)
+    left = max(0, min(int(begin * scale), BAR - 1))
     width = max(1, min(round(duration * scale), BAR - left))
     return (" " * left + mark * width).ljust(BAR)
 
@@ -62,9 +70,9 @@ def critical_chain(boot: Boot) -> list[str]:
         return ["no stage of a boot has run"]
     lines = [f"the last stage of the boot ended {seconds(runs[-1].begin + runs[-1].duration)} after the kernel started"]
     for run, before in zip(reversed(runs), [*reversed(runs[:-1]), None], strict=True):
-        lines.append(f"{run.stage} @{seconds(run.begin)} +{seconds(run.duration)}")
+        lines.append(f"{one_line(run.stage)} @{seconds(run.begin)} +{seconds(run.duration)}")
         chain = _chain(run.steps)
-        lines += [f"  {step.name} @{seconds(step.begin)} +{seconds(step.duration)}" for step in chain if step.duration >= SHORT]
+        lines += [f"  {one_line(step.name)} @{seconds(step.begin)} +{seconds(step.duration)}" for step in chain if step.duration >= SHORT]
         short = [step for step in chain if step.duration < SHORT]
         if short:
             lines.append(f"  {count(len(short), 'shorter step')} +{seconds(sum(step.duration for step in short))}")
@@ -87,7 +95,7 @@ def _chain(steps: Sequence[Step]) -> list[Step]:
 
 def svg(boot: Boot) -> str:
     """The timeline as a picture: one row a stage, one box a step."""
-    runs = [run for run in boot.runs if run.latest]
+    runs = _first(boot)
     start = min((run.begin for run in runs), default=0.0)
     end = max((run.begin + run.duration for run in runs), default=1.0)
     left, width, row = 170, 1000, 22

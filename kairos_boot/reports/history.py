@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     Record = Mapping[str, Any]
 
+MOST = 2.0**38
+"""Seconds: a time beyond is none (and NaN is not below it)."""
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
@@ -25,17 +27,28 @@ class Step:
     def __init__(self, record: Record, items: Sequence[Record]) -> None:
         self.stage, self.name, self.file = _text(record, "stage"), _text(record, "step"), _text(record, "file")
         self.result, self.reason = _text(record, "result"), _text(record, "reason")
-        self.duration = _number(record, "duration")
-        self.begin = _number(record, "uptime") - self.duration
+        self.duration = number(record, "duration")
+        self.begin = number(record, "uptime") - self.duration
         self.items = list(items)
 
 
 class Failure:
     """Something that went wrong, and the stages in which it did (a broken document does in each)."""
 
-    def __init__(self, where: str, message: str, hint: str = "", step: str = "", module: str = "") -> None:
+    def __init__(self, where: str, message: str, hint: str = "", step: str = "", module: str = "", file: str = "") -> None:
         self.where, self.message, self.hint, self.step, self.module = where, message, hint, step, module
+        self.file = file or where.partition(": ")[0].partition(":")[0]
+        """The document that it is about, or the path."""
         self.stages: list[str] = []
+        self.of_condition = False
+        """Whether the step was skipped, since its condition could not be decided."""
+        self.known = False
+        """Whether the last good boot had it, too (E7)."""
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What two boots call the same failure: lines move, and messages have numbers in them, so a step and its key it is."""
+        return (self.file, self.step, self.module) if self.step else (self.file, self.message)
 
 
 class Run:
@@ -43,19 +56,34 @@ class Run:
 
     def __init__(self, stage: str, record: Record) -> None:
         self.stage = stage
-        self.begin, self.time = _number(record, "uptime"), _number(record, "time")
+        self.begin, self.time = number(record, "uptime"), number(record, "time")
         self.duration = 0.0
         self.result = "running"
+        self.by, self.unit = _text(record, "by"), _text(record, "unit")
+        """Who started it: `unit`, `step` (of another run), `hand`, or nothing in the initrd, which runs its own."""
+        sources = record.get("sources")
+        self.sources = tuple(map(str, sources)) if isinstance(sources, list) else ()
+        """Where its documents came from, if not from the usual places."""
         self.steps: list[Step] = []
         self.failures: list[Failure] = []
         self.warnings: list[Failure] = []
         self.latest = True
-        """Whether no later run of this stage replaces it."""
+        """Whether no later run of this stage, started in the same way over the same sources, replaces it."""
 
     @property
     def main(self) -> str:
         """The stage that this is a substage of."""
         return self.stage.removesuffix(".before").removesuffix(".after")
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether somebody started it, so that it is no part of the boot."""
+        return self.by == "hand"
+
+    @property
+    def kind(self) -> tuple[str, bool, tuple[str, ...]]:
+        """What distinguishes it from runs that it has nothing to do with: the stage, who started it, over what."""
+        return self.stage, self.by_hand, self.sources
 
     def count(self, *results: str) -> int:
         """How many steps came to one of *results*."""
@@ -89,28 +117,62 @@ class Boot:
                 _file(problem, self.failures, self.warnings)
         last = self.records[-1] if self.records else None
         for run in self._open.values():
-            run.duration = max(0.0, _number(last or {}, "uptime") - run.begin)
+            run.duration = max(0.0, number(last or {}, "uptime") - run.begin)
             run.result = "running" if alive else "interrupted"
         seen = set()
         for run in reversed(self.runs):
-            run.latest = run.stage not in seen
-            seen.add(run.stage)
+            run.latest = run.kind not in seen
+            seen.add(run.kind)
+        self.compared = ""
+        """The id of the good boot whose failures are known (`compare`), or nothing."""
+        self._known: frozenset[tuple[str, ...]] = frozenset()
 
     @property
     def started(self) -> float:
         """When the kernel started, in seconds since the epoch, by the node's latest clock; 0 for an empty ledger."""
-        return _number(self.records[-1], "time") - _number(self.records[-1], "uptime") if self.records else 0.0
+        return number(self.records[-1], "time") - number(self.records[-1], "uptime") if self.records else 0.0
 
     @property
     def result(self) -> str:
         """`ok`, `degraded` (something failed, or was interrupted) or `running`."""
-        if self.not_booted or self.failed() or any(run.latest and run.result in ("degraded", "interrupted") for run in self.runs):
+        if self.not_booted or self.failed() or self.interrupted() or any(run.result == "degraded" and not run.failures for run in self.runs if run.latest):
             return "degraded"
         return "running" if any(run.result == "running" for run in self.runs) else "ok"
 
     def failed(self) -> list[Failure]:
-        """Each failure that still counts once, in the order of the boot; those of runs that were repeated do not count any more."""
-        return _once([(f, []) for f in self.failures] + [(f, [r.stage]) for r in self.runs if r.latest for f in r.failures])
+        """Each failure that stands, once: those that the last good boot had, too, come last, the rest in the order of the boot.
+
+        It stands until its step was done, or until the stage was run again over the same sources and has no such step any more.
+        """
+        standing = [(f, [r.stage]) for at, r in enumerate(self.runs) for f in r.failures if self._stands(f, r, self.runs[at + 1:])]
+        found = _once([(f, []) for f in self.failures] + standing)
+        for failure in found:
+            failure.known = failure.key in self._known
+        return sorted(found, key=lambda failure: failure.known)
+
+    def _stands(self, failure: Failure, run: Run, later: Sequence[Run]) -> bool:
+        for other in later:
+            if other.stage != run.stage:
+                continue
+            same = [step for step in other.steps if failure.step and (step.name, step.file) == (failure.step, failure.file)]
+            if any(step.result != "skipped" or failure.of_condition for step in same):
+                return False  # it was done, or failed once more, which stands for itself
+            if not same and other.sources == run.sources and other.result in ("done", "degraded"):
+                return False
+        return True
+
+    def interrupted(self) -> list[Run]:
+        """The runs that never ended, and were not repeated over the same sources."""
+        return [run for at, run in enumerate(self.runs) if run.result == "interrupted"
+                and not any((other.stage, other.sources) == (run.stage, run.sources) for other in self.runs[at + 1:])]
+
+    def came_up(self) -> bool:
+        """Whether the boot came so far that its failures are those of a node that works."""
+        return not self.interrupted() and any(run.main in ("boot", "network") and not run.by_hand and run.result in ("done", "degraded") for run in self.runs)
+
+    def compare(self, good: Boot) -> None:
+        """Take the failures of the boot *good*, which came up with them, for known."""
+        self.compared, self._known = good.boot_id, frozenset(failure.key for failure in good.failed())
 
     def warned(self) -> list[Failure]:
         """Each warning once."""
@@ -130,7 +192,7 @@ class Boot:
                 _file(early, run.failures, run.warnings)
         elif stage in self._open:
             run = self._open.pop(stage)
-            run.result, run.duration = _text(record, "result"), _number(record, "duration")
+            run.result, run.duration = _text(record, "result"), number(record, "duration")
 
     def _take_item(self, record: Record) -> None:
         self._items.setdefault((_text(record, "stage"), _text(record, "step")), []).append(record)
@@ -144,9 +206,13 @@ class Boot:
         run.steps.append(step)
         failed = [item for item in step.items if item.get("result") == "failed"]
         for item in failed:
-            run.failures.append(Failure(_text(item, "where"), _text(item, "error"), _text(item, "hint"), step.name, _text(item, "module")))
+            run.failures.append(Failure(_text(item, "where"), _text(item, "error"), _text(item, "hint"), step.name, _text(item, "module"), step.file))
+        for failure in run.failures:
+            if failure.step == step.name:
+                failure.file = step.file or failure.file
+                failure.of_condition = step.result == "skipped"
         if step.result == "failed" and not failed and not any(f.step == step.name for f in run.failures):
-            run.failures.append(Failure(step.file, step.reason, "", step.name))
+            run.failures.append(Failure(step.file, step.reason, "", step.name, file=step.file))
 
     def _take_problem(self, record: Record) -> None:
         stage = _text(record, "stage")
@@ -179,9 +245,14 @@ def _once(found: Sequence[tuple[Failure, list[str]]]) -> list[Failure]:
     known: dict[tuple[str, str, str], Failure] = {}
     for failure, stages in found:
         key = (failure.where, failure.message, failure.step)
-        same = known.setdefault(key, Failure(failure.where, failure.message, failure.hint, failure.step, failure.module))
+        same = known.setdefault(key, Failure(failure.where, failure.message, failure.hint, failure.step, failure.module, failure.file))
         same.stages += [stage for stage in stages if stage not in same.stages]
     return list(known.values())
+
+
+def failures_of(runs: Sequence[Run]) -> list[Failure]:
+    """What failed in *runs*, each once."""
+    return _once([(failure, [run.stage]) for run in runs for failure in run.failures])
 
 
 def _text(record: Record, name: str) -> str:
@@ -189,9 +260,10 @@ def _text(record: Record, name: str) -> str:
     return value if isinstance(value, str) else str(value)
 
 
-def _number(record: Record, name: str) -> float:
+def number(record: Record, name: str) -> float:
+    """A number of seconds; nothing where a damaged record has another thing, or one that no clock gives."""
     value = record.get(name, 0)
-    return float(value) if isinstance(value, int | float) else 0.0
+    return float(value) if isinstance(value, int | float) and abs(value) < MOST else 0.0
 
 
 def load(host: Host, ago: str = "0", *, running: bool = False) -> Boot:
@@ -199,12 +271,7 @@ def load(host: Host, ago: str = "0", *, running: bool = False) -> Boot:
 
     *running* is whether a run goes on at this moment, so that a stage without an end is no wreck.
     """
-    current = (host.read(BOOT_ID) or b"").decode("ascii", "replace").strip()
-    folder = host.path(KEPT)
-    older = [(boot, f"{KEPT}/{name}") for _, boot, name in kept(folder) if boot != current]
-    here = f"{DIRECTORY}/{current}.jsonl"
-    copies = [f"{KEPT}/{name}" for _, boot, name in kept(folder) if boot == current]
-    boots = [*older, (current, here if host.exists(here) or not copies else copies[0])]
+    boots = _boots(host)
     number = ago.lstrip("-")
     if number.isdecimal() and len(number) < 8:
         back = int(number)
@@ -226,4 +293,30 @@ def load(host: Host, ago: str = "0", *, running: bool = False) -> Boot:
         if os.geteuid() and not os.access(host.path(DIRECTORY), os.R_OK | os.X_OK) and host.exists(DIRECTORY):
             raise KairosError("cannot be read", path, "run it with sudo")
         raise KairosError("nothing was recorded in this boot yet", path, "run-stage records what it does; --boot 1 is the boot before")
-    return Boot(boot, data, ago=back, alive=not back and running)
+    made = Boot(boot, data, ago=back, alive=not back and running)
+    _compare(made, host, boots[:len(boots) - 1 - back])
+    return made
+
+
+def _boots(host: Host) -> list[tuple[str, str]]:
+    """Id and ledger of each boot, the oldest first."""
+    current = (host.read(BOOT_ID) or b"").decode("ascii", "replace").strip()
+    known = kept(host.path(KEPT))
+    older = [(boot, f"{KEPT}/{name}") for _, boot, name in known if boot != current]
+    here = f"{DIRECTORY}/{current}.jsonl"
+    copies = [f"{KEPT}/{name}" for _, boot, name in known if boot == current]
+    return [*older, (current, here if host.exists(here) or not copies else copies[0])]
+
+
+def _compare(boot: Boot, host: Host, older: Sequence[tuple[str, str]]) -> None:
+    """Tell *boot* what the last good one of *older* could not do either."""
+    if not boot.failed():
+        return
+    for name, path in reversed(older):
+        try:
+            good = Boot(name, host.read(path) or b"")
+        except OSError:
+            continue
+        if good.came_up():
+            boot.compare(good)
+            return

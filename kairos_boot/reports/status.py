@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 
-from kairos_boot.reports.history import Failure
-from kairos_boot.reports.text import Paint, count, seconds, table
+from kairos_boot.reports.history import Failure, failures_of, number
+from kairos_boot.reports.text import Paint, count, place, seconds, table
+from kairos_boot.shown import one_line, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,11 +28,12 @@ def as_text(boot: Boot, now: float, *, colour: bool = False, steps: bool = False
     paint = Paint(on=colour)
     failed = boot.failed()
     lines = [*_not_booted(boot, paint), *_head(boot, failed, now, paint), ""]
-    if failed:
-        lines += [paint("FAILED", "1;31"), *(line for f in failed for line in _failure(f)), ""]
-    broken = [run for run in boot.runs if run.latest and run.result == "interrupted"]
+    for title, of_title in (("FAILED", [f for f in failed if not f.known]), ("FAILED IN THE LAST GOOD BOOT, TOO", [f for f in failed if f.known])):
+        if of_title:
+            lines += [paint(title, "1;31"), *(line for f in of_title for line in _failure(f)), ""]
+    broken = boot.interrupted()
     if broken:
-        lines += [paint("INTERRUPTED", "1;31"), *(f"  {run.stage} began {_when(run)} and never ended" for run in broken), ""]
+        lines += [paint("INTERRUPTED", "1;31"), *(f"  {one_line(run.stage)} began {_when(run)} and never ended" for run in broken), ""]
     lines += [*_stages(boot), ""]
     lines += _mounts(boot)
     warned = boot.warned()
@@ -51,11 +53,13 @@ def _head(boot: Boot, failed: list[Failure], now: float, paint: Paint) -> list[s
     done = sum(run.count("done", "unchanged") for run in runs)
     skipped = sum(run.count("skipped") for run in runs)
     what = f"{count(done, 'step')} done, {skipped} skipped" + (f", {count(len(failed), 'failure')}" if failed else "")
-    started = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(boot.started)) if boot.started else "unknown"
+    if failed and boot.compared:
+        what += f", {sum(not f.known for f in failed) or 'none'} of them new"
+    started = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(boot.started)) if boot.started > 0 else "unknown"
     ago = f", {seconds(now - boot.started)} ago" if not boot.ago and 0 <= now - boot.started < 10**8 else ""
     which = "this boot" if not boot.ago else "the boot before" if boot.ago == 1 else f"{boot.ago} boots ago"
-    mode = f"{boot.facts['mode']} system, " if boot.facts.get("mode") else ""
-    return [f"{paint(boot.result.upper(), COLOURS[boot.result])}: {what}", f"{which}: {mode}started {started}{ago}, id {boot.boot_id}"]
+    mode = f"{one_line(str(boot.facts['mode']))} system, " if boot.facts.get("mode") else ""
+    return [f"{paint(boot.result.upper(), COLOURS[boot.result])}: {what}", f"{which}: {mode}started {started}{ago}, id {one_line(boot.boot_id)}"]
 
 
 def _not_booted(boot: Boot, paint: Paint) -> list[str]:
@@ -63,35 +67,36 @@ def _not_booted(boot: Boot, paint: Paint) -> list[str]:
     lines = []
     for record in boot.not_booted:
         about = {name: str(record.get(name, "")) for name in ("entry", "where", "message", "hint", "log")}
-        booted = record.get("happened")
-        when = time.strftime(" at %Y-%m-%d %H:%M:%S UTC", time.gmtime(booted)) if isinstance(booted, int | float) and booted else ""
-        lines += [paint(f"THE ENTRY {about['entry']} DID NOT BOOT{when}", "1;31"), *_failure(Failure(about["where"], about["message"], about["hint"])),
-                  *([f"      what its initrd did: {about['log']}"] if about["log"] else []), ""]
+        booted = number(record, "happened")
+        when = time.strftime(" at %Y-%m-%d %H:%M:%S UTC", time.gmtime(booted)) if booted > 0 else ""
+        lines += [paint(f"THE ENTRY {one_line(about['entry'])} DID NOT BOOT{when}", "1;31"), *_failure(Failure(about["where"], about["message"], about["hint"])),
+                  *([f"      what its initrd did: {one_line(about['log'])}"] if about["log"] else []), ""]
     return lines
 
 
 def _failure(failure: Failure) -> list[str]:
-    place = f"{failure.where}: " if failure.where else ""
-    first, *rest = failure.message.split("\n")
+    place = f"{one_line(failure.where)}: " if failure.where else ""
+    first, *rest = plain(failure.message).split("\n")
     lines = [f"  {place}{first}"]
     if len(rest) > OUTPUT:
         lines.append(f"      | … {count(len(rest) - OUTPUT, 'line')} before")
         rest = rest[-OUTPUT:]
     lines += [f"      | {line}" for line in rest]
     about = [f"stage {', '.join(failure.stages)}" if failure.stages else "", f"step {failure.step}" if failure.step else "", failure.module]
+    whose = " (the image's defaults)" if failure.file.startswith(VENDOR) else ""
     if any(about):
-        lines.append(f"      in {', '.join(x for x in about if x)}")
+        lines.append(f"      in {one_line(', '.join(x for x in about if x))}{whose}")
     if failure.hint:
-        lines.append(f"      {failure.hint}")
+        lines.append(f"      {one_line(failure.hint)}")
     return lines
 
 
 def _grouped(boot: Boot) -> list[list[Run]]:
-    """The latest runs of each stage with its substages, in the order in which the stages began."""
-    groups: dict[str, list[Run]] = {}
+    """The latest runs of each stage with its substages, in the order in which they began; those of the boot apart from others."""
+    groups: dict[tuple[object, ...], list[Run]] = {}
     for run in boot.runs:
         if run.latest:
-            groups.setdefault(run.main, []).append(run)
+            groups.setdefault((run.main, *run.kind[1:]), []).append(run)
     return list(groups.values())
 
 
@@ -103,10 +108,11 @@ def _outcome(runs: list[Run]) -> str:
 def _stages(boot: Boot) -> list[str]:
     rows = [["STAGE", "RESULT", "DONE", "SKIPPED", "FAILED", "TOOK", "BEGAN", ""]]
     for runs in _grouped(boot):
-        again = sum(r.stage == runs[0].stage for r in boot.runs) - 1
+        again = sum(r.kind == runs[0].kind for r in boot.runs)
+        how = [*(["by hand"] if runs[0].by_hand else []), *(["by a step"] if runs[0].by == "step" else []), " ".join(runs[0].sources),
+               f"run {again} times" if again > 1 else ""]
         rows.append([runs[0].main, _outcome(runs), str(sum(r.count("done", "unchanged") for r in runs)), str(sum(r.count("skipped") for r in runs)),
-                     str(sum(r.count("failed") for r in runs)), seconds(sum(r.duration for r in runs)), _when(runs[0]),
-                     f"run {again + 1} times" if again else ""])
+                     str(len(failures_of(runs))), seconds(sum(r.duration for r in runs)), _when(runs[0]), ", ".join(filter(None, how))])
     return table(rows, right=(2, 3, 4, 5, 6)) if len(rows) > 1 else ["  no stage has run yet"]
 
 
@@ -137,7 +143,7 @@ def _steps(boot: Boot) -> list[str]:
     for run in boot.runs:
         if run.latest and run.steps:
             rows = [[step.result, seconds(step.duration), step.name, _cut(step.reason)] for step in run.steps]
-            lines += [f"{run.stage} ({run.result}, {seconds(run.duration)})", *table(rows, right=(1,)), ""]
+            lines += [f"{one_line(run.stage)} ({one_line(run.result)}, {seconds(run.duration)})", *table(rows, right=(1,)), ""]
     return lines
 
 
@@ -149,14 +155,15 @@ def _cut(reason: str) -> str:
 def as_data(boot: Boot) -> dict[str, Any]:
     """The same for programs. Times are in seconds: `time` since the epoch, `begin` since the kernel started."""
     return {
-        "boot": {"id": boot.boot_id, "ago": boot.ago, "started": round(boot.started, 3), **boot.facts},
+        "boot": {**boot.facts, "id": boot.boot_id, "ago": boot.ago, "started": round(boot.started, 3), "compared_with": boot.compared},
         "result": boot.result,
         "not_booted": [{k: v for k, v in record.items() if k not in ("kind", "time", "uptime")} for record in boot.not_booted],
         "failures": [_failure_data(f) for f in boot.failed()],
         "warnings": [_failure_data(f) for f in boot.warned()],
         "stages": [{
             "stage": run.stage, "result": run.result, "latest": run.latest, "time": run.time, "begin": run.begin, "duration": run.duration,
-            "done": run.count("done", "unchanged"), "skipped": run.count("skipped"), "failed": run.count("failed"),
+            "by": run.by, "unit": run.unit, "sources": list(run.sources),
+            "done": run.count("done", "unchanged"), "skipped": run.count("skipped"), "failed": len(failures_of([run])),
             "steps": [{
                 "step": step.name, "file": step.file, "result": step.result, "reason": step.reason, "begin": round(step.begin, 6),
                 "duration": step.duration,
@@ -169,5 +176,5 @@ def as_data(boot: Boot) -> dict[str, Any]:
 
 
 def _failure_data(failure: Failure) -> dict[str, Any]:
-    return {"where": failure.where, "message": failure.message, "hint": failure.hint, "step": failure.step, "module": failure.module,
-            "stages": failure.stages}
+    return {"where": failure.where, **place(failure.where), "message": failure.message, "hint": failure.hint, "step": failure.step, "module": failure.module,
+            "stages": failure.stages, "known": failure.known, "of": "image" if failure.file.startswith(VENDOR) else "node"}

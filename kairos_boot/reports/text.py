@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from kairos_boot.shown import one_line
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,12 +25,21 @@ def table(rows: Sequence[Sequence[str]], right: Sequence[int] = (), indent: str 
     """Lines of aligned columns; those with a number in *right* are aligned at their right end."""
     if not rows:
         return []
+    rows = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
     for row in rows:
         cells = [cell.rjust(width) if i in right else cell.ljust(width) for i, (cell, width) in enumerate(zip(row, widths, strict=True))]
         lines.append((indent + "  ".join(cells)).rstrip())
     return lines
+
+
+def place(where: str) -> dict[str, str | int]:
+    """File, line and column of `FILE:LINE:COLUMN: …`, as far as it has them, each a field for programs."""
+    parts = where.partition(": ")[0].rsplit(":", 2)
+    if len(parts) == 3 and all(part.isdecimal() and part.isascii() and len(part) < 10 for part in parts[1:]):
+        return {"file": parts[0], "line": int(parts[1]), "column": int(parts[2])}
+    return {}
 
 
 def count(number: int, noun: str) -> str:

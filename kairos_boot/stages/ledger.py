@@ -29,7 +29,7 @@ from kairos_boot.errors import reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from kairos_boot.system.host import Host
@@ -40,6 +40,8 @@ BOOTS = 10
 """So many boots are kept, this one included."""
 TEXT = 4096
 """Characters kept of a text: half from its start, half from its end."""
+NESTED = 64
+"""A record that is nested deeper is damaged."""
 ITEMS = 256
 """Entries kept of a list or a map."""
 
@@ -195,11 +197,31 @@ def read(data: bytes) -> tuple[list[dict[str, Any]], int]:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
-        except ValueError:
+            record = json.loads(line, parse_constant=_finite, parse_float=_finite) if _is_flat(line) else None
+        except (ValueError, RecursionError):
             record = None
         if isinstance(record, dict) and isinstance(record.get("kind"), str):
             records.append(record)
         else:
             damaged += 1
     return records, damaged
+
+
+def _finite(text: str) -> float:
+    """A number; NaN, Infinity and what is larger than any are no time. ValueError."""
+    value = float(text)
+    if value - value:
+        raise ValueError(text)
+    return value
+
+
+def _is_flat(line: bytes) -> bool:
+    """Whether a line is nested as a record may be: whoever prints one goes as deep as it does."""
+    return line.count(b"[") + line.count(b"{") <= NESTED or max(_depths(line)) <= NESTED
+
+
+def _depths(line: bytes) -> Iterator[int]:
+    depth = 0
+    for byte in line:
+        depth += (byte in b"[{") - (byte in b"]}")
+        yield depth

@@ -33,8 +33,8 @@ class Story:
             self.ledger.write("item", stage=stage, step=name, module="commands", action="run x", result="failed", duration=duration, **failed)
         self.ledger.write("step", stage=stage, step=name, file="/oem/a.yaml", result=result, reason=reason, duration=duration)
 
-    def start(self, stage: str) -> None:
-        self.ledger.write("stage", event="start", stage=stage, steps=1)
+    def start(self, stage: str, **origin: Any) -> None:
+        self.ledger.write("stage", event="start", stage=stage, steps=1, **origin)
 
     def end(self, stage: str, result: str = "done", duration: float = 1.0) -> None:
         self.ledger.write("stage", event="end", stage=stage, result=result, duration=duration)
@@ -248,3 +248,170 @@ def test_a_system_that_came_up_for_another_one_leads_with_the_reason(story: Stor
     assert "DEGRADED: 1 step done" in lines[4]
     assert as_data(story.boot())["result"] == "degraded"
     assert [r["entry"] for r in as_data(story.boot())["not_booted"]] == ["cos"]
+
+
+def fail(story: Story, stage: str = "boot", step: str = "A.x", error: str = "no", **origin: Any) -> None:
+    """A run with one failure."""
+    story.start(stage, **origin)
+    story.step(stage, step, "failed", error, error=error, where="/oem/a.yaml:1:1")
+    story.end(stage, "degraded")
+
+
+def test_a_failure_stands_until_its_step_was_done(story: Story) -> None:
+    """A run of the same stage with another document says nothing of it (X17)."""
+    fail(story, by="unit")
+    story.start("boot", by="hand", sources=["/srv/x.yaml"])
+    story.step("boot", "B.y")
+    story.end("boot")
+    assert [f.step for f in story.boot().failed()] == ["A.x"]
+    assert story.text().startswith("DEGRADED: 1 step done, 0 skipped, 1 failure")
+    story.start("boot", by="hand")
+    story.step("boot", "A.x", "skipped", "--only")
+    story.end("boot")
+    assert story.boot().result == "degraded"
+    story.start("boot", by="hand")
+    story.step("boot", "A.x")
+    story.end("boot")
+    assert story.boot().result == "ok"
+
+
+def test_a_failure_of_a_step_that_is_no_more_goes_with_a_run_over_the_same_sources(story: Story) -> None:
+    fail(story)
+    story.stage("boot", "A.other")
+    assert story.boot().result == "ok"
+
+
+def test_a_failure_that_comes_again_with_other_words_is_one(story: Story) -> None:
+    fail(story, error="exit status 1")
+    fail(story, error="exit status 2")
+    assert [f.message for f in story.boot().failed()] == ["exit status 2"]
+
+
+def test_what_ran_by_hand_is_shown_as_such_beside_the_boot(story: Story) -> None:
+    fail(story, by="unit", unit="cos-setup-boot.service")
+    story.start("boot", by="hand", sources=["/srv/x\n.yaml"])
+    story.step("boot", "B.y")
+    story.end("boot")
+    rows = [line for line in story.text().split("\n") if line.startswith("  boot ")]
+    assert [row.split()[1:5] for row in rows] == [["degraded", "0", "0", "1"], ["done", "1", "0", "0"]]
+    assert rows[1].endswith("by hand, /srv/x\\n.yaml")
+    assert [(s["by"], s["unit"], s["sources"]) for s in as_data(story.boot())["stages"]] == [("unit", "cos-setup-boot.service", []), ("hand", "", ["/srv/x\n.yaml"])]
+
+
+def test_header_and_table_count_alike(story: Story) -> None:
+    """Two commands of one step that failed, and a condition that could not be decided, are three failures (X6)."""
+    story.start("boot")
+    for number in (0, 1):
+        story.ledger.write("item", stage="boot", step="A.x", module="commands", action="run x", result="failed", error="no", where=f"/oem/a.yaml:{number}:1")
+    story.step("boot", "A.x", "failed", "no")
+    story.ledger.write("problem", stage="boot", step="A.c", severity="error", where="/oem/a.yaml:9:1: stages.boot[1].if", message="time limit")
+    story.step("boot", "A.c", "skipped", "if: time limit")
+    story.end("boot", "degraded")
+    assert story.text().startswith("DEGRADED: 0 steps done, 1 skipped, 3 failures")
+    assert next(line.split()[:5] for line in story.text().split("\n") if line.startswith("  boot ")) == ["boot", "degraded", "0", "1", "3"]
+    data = as_data(story.boot())
+    assert (len(data["failures"]), data["stages"][0]["failed"]) == (3, 3)
+
+
+def earlier(tmp_path: Path, *failing: str, end: bool = True) -> Host:
+    """A node with a boot before this one, in which these steps of stage boot failed."""
+    host = node(tmp_path, "old")
+    story = Story(tmp_path / "run/cos/ledger", "old")
+    story.start("boot", by="unit")
+    for name in failing:
+        story.step("boot", name, "failed", "x", error="exit status 1 at 12:00", where="/oem/a.yaml:3:1")
+    if end:
+        story.end("boot", "degraded" if failing else "done")
+    story.ledger.keep(host)
+    os.unlink(story.ledger.path)
+    return node(tmp_path, "new")
+
+
+def test_failures_that_the_last_good_boot_had_too_are_marked_and_come_last(tmp_path: Path) -> None:
+    """What is new is what somebody must look at (E7); lines move, and messages have times in them."""
+    host = earlier(tmp_path, "A.old")
+    story = Story(tmp_path / "run/cos/ledger", "new")
+    story.start("boot", by="unit")
+    story.step("boot", "A.old", "failed", "x", error="exit status 1 at 13:00", where="/oem/a.yaml:4:1")
+    story.step("boot", "A.new", "failed", "x", error="exit status 1", where="/oem/a.yaml:9:1")
+    story.end("boot", "degraded")
+    boot = load(host)
+    assert [(f.step, f.known) for f in boot.failed()] == [("A.new", False), ("A.old", True)]
+    lines = as_text(boot, 1_000_060.0)
+    assert lines[0] == "DEGRADED: 0 steps done, 0 skipped, 2 failures, 1 of them new"
+    assert lines.index("FAILED") < lines.index("FAILED IN THE LAST GOOD BOOT, TOO")
+    assert [f["known"] for f in as_data(boot)["failures"]] == [False, True]
+    assert as_data(boot)["boot"]["compared_with"] == "old"
+
+
+def test_a_boot_that_did_not_come_up_is_no_measure(tmp_path: Path) -> None:
+    host = earlier(tmp_path, "A.old", end=False)
+    fail(Story(tmp_path / "run/cos/ledger", "new"), step="A.old")
+    assert [(f.step, f.known) for f in load(host).failed()] == [("A.old", False)]
+
+
+def test_failures_of_the_image_and_of_the_node_are_told_apart(story: Story) -> None:
+    story.start("boot")
+    story.ledger.write("item", stage="boot", step="D.x", module="commands", action="run x", result="failed", error="no", where="/system/oem/d.yaml:1:1")
+    story.ledger.write("step", stage="boot", step="D.x", file="/system/oem/d.yaml", result="failed", reason="no", duration=0)
+    story.step("boot", "A.x", "failed", "no", error="no", where="/oem/a.yaml:1:2: stages.boot[0]")
+    story.end("boot", "degraded")
+    assert "in stage boot, step D.x, commands (the image's defaults)" in story.text()
+    assert "in stage boot, step A.x, commands\n" in story.text() + "\n"
+    assert [(f["of"], f["file"], f["line"], f["column"]) for f in as_data(story.boot())["failures"]] == [("image", "/system/oem/d.yaml", 1, 1), ("node", "/oem/a.yaml", 1, 2)]
+
+
+def test_foreign_text_does_nothing_to_a_terminal(story: Story) -> None:
+    """A step's name, its stage, what a command said: none forges a line or sends a control character (E6)."""
+    evil = "\x1b]0;pwn\x07\x9b"
+    story.start("boot" + evil)
+    story.step("boot" + evil, "A.x\nOK: forged" + evil, "failed", "x" + evil, error=f"a{evil}\nb{evil}", where="/oem/a.yaml:1:1" + evil, hint=evil + "\n")
+    story.step("boot" + evil, "A.y" + evil, "skipped", "x" + evil)
+    story.ledger.write("mount", what="w" + evil, where="/", result="missing", error="no" + evil)
+    story.ledger.write("boot", mode="active" + evil)
+    for more in ({}, {"steps": True}):
+        lines = story.text(**more)
+        assert "\x1b" not in lines
+        assert "\x9b" not in lines
+        assert not [line for line in lines.split("\n")[1:] if line.startswith("OK: ")]
+
+
+SHAPES: tuple[Any, ...] = (None, True, -1, 0.5, 1e300, 10**400, "", "x", "\udc80\x1b", [], [[]], ["a", 1], {}, {"a": {"b": []}}, "9" * 5000)
+
+
+def test_records_of_any_shape_are_no_crash(story: Story) -> None:
+    """Each field of each kind of record with each wrong type, lines cut anywhere, and lines that are no records: `status` and `analyze` tell what is left (E6)."""
+    import random
+
+    from kairos_boot.reports import analyze
+
+    story.ledger.write("boot", mode="active")
+    story.ledger.write("failed-boot", entry="cos", where="/x", message="m", hint="h", happened=1000, log="/l")
+    story.ledger.write("mount", what="a", where="/b", type="ext4", options="", result="missing", error="e", hint="h", duration=0.1)
+    story.ledger.write("problem", stage="boot", step="A.x", severity="error", where="/oem/a.yaml:1:1", message="m", hint="h")
+    fail(story, by="unit", unit="u", sources=["/a"])
+    story.stage("boot", "A.x", "A.y")
+    story.ledger.write("kept", result="failed", where="/var/log", error="e")
+    with open(story.ledger.path, encoding="utf-8") as file:
+        good = [json.loads(line) for line in file]
+    rng = random.Random(7)
+    for round_ in range(400):
+        lines = []
+        for record in good:
+            mutated = dict(record)
+            for field in rng.sample(sorted(mutated), rng.randrange(3)):
+                mutated[field] = rng.choice(SHAPES)
+            line = json.dumps(mutated)
+            lines.append(line[:rng.randrange(len(line))] if not rng.randrange(12) else line)
+        if not round_ % 4:
+            lines += ["[" * 200_000, '{"kind": "stage", "time": Infinity}', '{"kind": "mount", "time": NaN, "what": 1e999}', "{" + '"kind": ' * 9, '{"kind": "item", "x": ' + "[" * 900 + "]" * 900 + "}"]
+        boot = Boot("b1", "\n".join(lines).encode("utf-8", "surrogatepass"))
+        assert as_text(boot, 1_000_060.0)
+        assert as_text(boot, 1_000_060.0, steps=True)
+        json.loads(json.dumps(as_data(boot), allow_nan=False))
+        for report in (analyze.blame, analyze.timeline, analyze.critical_chain):
+            assert report(boot)
+        assert analyze.svg(boot)
+        if not round_ % 4:
+            assert boot.damaged >= 5
+            assert "damaged lines" in "\n".join(as_text(boot, 0.0))
