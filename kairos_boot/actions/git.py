@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from kairos_boot.actions.files import DIRECTORY_MODE
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
 from kairos_boot.shown import masked, shown
@@ -50,8 +51,8 @@ class CheckOut:
 
     def would_change(self, host: Host) -> bool | None:
         """Whether there is no repository yet; else only the remote tells."""
-        with host.place(self.path):
-            return None if host.exists(f"{self.path}/.git") else True
+        _check(host, self)
+        return None if host.exists(f"{self.path}/.git") else True
 
     def apply(self, host: Host) -> bool:
         """Clone or update. KairosError: with git's own words; the old files are there unless git was changing them."""
@@ -60,6 +61,38 @@ class CheckOut:
                 return _Git(self, host, keys).update()
         except OSError as error:
             raise KairosError(f"cannot prepare {self.path}: {reason(error)}", self.where) from error
+
+
+def _check(host: Host, wanted: CheckOut) -> None:
+    """KairosError: the work tree is not root's, and git, run by root, would obey what its owner writes into `.git` (C12)."""
+    for path in (wanted.path, f"{wanted.path}/.git"):
+        with host.place(path) as place:
+            owner = place.heir()[0] if place.status is None else place.status.st_uid
+            if owner not in place.trusted:
+                raise KairosError(f"{path} belongs to user {owner}, whom git must not obey as root", wanted.where, "choose a directory of root")
+
+
+def clear(path: str) -> None:
+    """Remove the locks and temporary files that a git which was ended left in the work tree *path*; not those of one that runs."""
+    found = []
+    for directory, names, files in os.walk(f"{path}/.git"):
+        names[:] = [name for name in names if name not in ("hooks", "info", "logs")]
+        found += [f"{directory}/{name}" for name in files if name.endswith(".lock") or (name.startswith("tmp_") and "/objects" in directory)]
+    if found and not _runs(path):
+        for name in found:
+            os.unlink(name)
+
+
+def _runs(path: str) -> bool:
+    """Whether a git works in the tree *path*."""
+    for process in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{process}/comm", encoding="utf-8", errors="replace") as file:
+                if file.read().startswith("git") and f"{os.readlink(f'/proc/{process}/cwd')}/".startswith(f"{path}/"):
+                    return True
+        except OSError:
+            continue  # it has ended
+    return False
 
 
 class _Keys:
@@ -140,19 +173,22 @@ class _Git:
                 break
         said = result.output.strip()
         token = "" if wanted.access.password else wanted.access.username
+        from urllib.parse import quote
+
         for secret in filter(None, (wanted.access.password, wanted.access.private_key, token if wanted.url.startswith("http") else "")):
-            said = said.replace(secret, "(secret)")
+            said = said.replace(secret, "(secret)").replace(quote(secret, safe=""), "(secret)")
         raise KairosError(f"git {words[0]} of {shown(wanted.url)} into {wanted.path}: {result.explain(wanted.timeout)}" + (f"\n{masked(said)}" if said else ""), wanted.where)
 
     def update(self) -> bool:
         """Compare with the remote, fetch and reset where something differs."""
         wanted = self.wanted
+        _check(self.host, wanted)
+        parts = [f"{wanted.path}/.git/{name}" for name in ("HEAD", "config", "objects", "refs")]
+        new = not all(map(self.host.exists, parts))  # a clone that was cut off is begun again
         with self.host.place(wanted.path) as place:
-            new = not self.host.exists(f"{wanted.path}/.git")
-        self._unlock()
+            place.make_directory(DIRECTORY_MODE, None, None)
+            clear(place.path)
         if new:
-            with self.host.place(wanted.path) as place:
-                place.make_directory(0o755, None, None)
             self("init", "-q")
         if self("config", "--get", "remote.origin.url", check=False) != wanted.url:
             self("remote", "remove", "origin", check=False)
@@ -169,13 +205,6 @@ class _Git:
         else:
             self("checkout", "-q", "-f", "--detach", f"refs/tags/{branch}", "--")
         return True
-
-    def _unlock(self) -> None:
-        """Remove the lock that git left when the power went: it is older than this boot, so nobody holds it."""
-        lock = self.host.path(f"{self.wanted.path}/.git/index.lock")
-        up = (self.host.read("/proc/uptime") or b"").split()
-        if up and os.path.exists(lock) and os.stat(lock).st_mtime < self.host.clock() - float(up[0]):
-            os.unlink(lock)
 
     def _remote(self) -> tuple[str, str, str]:
         """Name, commit and kind (`heads` or `tags`) of what the remote has. KairosError: it has no such branch."""

@@ -31,6 +31,9 @@ def plan(step: Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
         yield Invalid(step.where(KEY, "url"), f"not the URL of a repository: {shown(url)!r}")
     elif url.startswith("http") and "@" in url and "@" not in shown(url).partition("?")[0] and "@" in url.partition("?")[0]:
         yield Invalid(step.where(KEY, "url"), "the login in the address has a character that ends a login", "write %2F for / in it, or give it in auth")
+    elif url.startswith("http") and "?" in url:
+        yield Invalid(step.where(KEY, "url"), "the address of a repository has no query: git would write it into files and arguments",
+                      "give a token as auth.password")
     elif git.branch.startswith("-") or len(git.branch.split()) > 1 or set(git.branch) & set("~^:?*[\\"):
         yield Invalid(step.where(KEY, "branch"), f"not the name of a branch: {git.branch!r}")
     elif public and not any(map(is_key_type, public.split()[:2])):

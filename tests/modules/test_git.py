@@ -131,16 +131,56 @@ def test_what_cannot_be_had_is_an_error(machine: Node, step: MakeStep, remote: P
     assert "needs the git program" in str(error)
 
 
-def test_a_lock_from_before_this_boot_goes(machine: Node, step: MakeStep, remote: Path, path: Path) -> None:
-    """The power went while git wrote; a lock of this boot is somebody's and stays."""
+@pytest.mark.parametrize("left", ["index.lock", "HEAD.lock", "config.lock", "shallow.lock", "refs/remotes/origin/main.lock", "objects/pack/tmp_pack_x",
+                                  "objects/00/tmp_obj_x"])
+def test_what_a_git_that_was_ended_left_goes(machine: Node, step: MakeStep, remote: Path, path: Path, left: str) -> None:
+    """The power went, or the time was over, while git wrote; what a git that works there holds stays."""
     machine.do(git, step(git={"url": str(remote), "path": str(path)}))
     commit(remote, "two")
-    lock = path / ".git/index.lock"
+    lock = path / ".git" / left
+    lock.parent.mkdir(exist_ok=True)
     lock.touch()
-    [error] = machine.do(git, step(git={"url": str(remote), "path": str(path)}))
-    assert "index.lock" in str(error)
-    os.utime(lock, (0, 0))
+    with subprocess.Popen(("git", "-C", path, "cat-file", "--batch"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdin
+        assert other.stdout
+        other.stdin.write("HEAD\n")
+        other.stdin.flush()
+        other.stdout.readline()  # it works there
+        machine.do(git, step(git={"url": str(remote), "path": str(path)}))
+        assert lock.exists()
+        other.stdin.close()
+    [result] = machine.do(git, step(git={"url": str(remote), "path": str(path)}))
+    assert isinstance(result, bool), result
+    assert (path / "file").read_text() == "two"
+    assert not lock.exists()
+
+
+@pytest.mark.parametrize("missing", ["HEAD", "config", "refs", "objects"])
+def test_a_clone_that_was_cut_off_is_begun_again(machine: Node, step: MakeStep, remote: Path, path: Path, missing: str) -> None:
+    """`git init` makes one thing after the other."""
+    (path / ".git").mkdir(parents=True)
+    for name in ("HEAD", "config", "refs", "objects")[:("HEAD", "config", "refs", "objects").index(missing)]:
+        (path / ".git" / name).mkdir() if name in ("refs", "objects") else (path / ".git" / name).write_text({"HEAD": "ref: refs/heads/main\n", "config": ""}[name])
     assert machine.do(git, step(git={"url": str(remote), "path": str(path)})) == [True]
+    assert (path / "file").read_text() == "one"
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("owned", ["the tree", "the directory above", ".git"])
+def test_root_obeys_no_repository_of_a_user(machine: Node, step: MakeStep, remote: Path, path: Path, owned: str) -> None:
+    """Its configuration names programs that git runs."""
+    path.mkdir(parents=True)
+    if owned == "the directory above":
+        path.rmdir()
+        os.chown(path.parent, 2000, 2000)
+    elif owned == "the tree":
+        os.chown(path, 2000, 2000)
+    else:
+        (path / ".git").mkdir()
+        os.chown(path / ".git", 2000, 2000)
+    [error] = machine.do(git, step(git={"url": str(remote), "path": str(path)}))
+    assert "belongs to user 2000" in str(error)
+    assert not (path / "file").exists()
 
 
 @pytest.mark.parametrize(("key", "value"), [
@@ -255,7 +295,9 @@ def test_a_login_with_a_slash_is_refused_and_not_shown(machine: Node, step: Make
     assert "MA" not in str(error)
 
 
-def test_a_token_in_the_query_is_not_shown(machine: Node, step: MakeStep, path: Path) -> None:
+def test_a_token_in_the_query_is_refused_and_not_shown(machine: Node, step: MakeStep, path: Path) -> None:
+    """It would stand in .git/config, and in the arguments of git's helper for http."""
     [error] = machine.do(git, step(git={"url": "http://127.0.0.1:1/r.git?access_token=MARK", "path": str(path), "branch": "main"}))
-    assert "127.0.0.1:1/r.git" in str(error)
+    assert "stages.s[0].git.url: the address of a repository has no query" in str(error)
     assert "MARK" not in str(error)
+    assert not path.exists()
