@@ -9,7 +9,7 @@ from kairos_boot.actions.base import Invalid
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record, replace
 from kairos_boot.system.accounts import find_account
-from kairos_boot.system.atomic import finish_file, sync_descriptor
+from kairos_boot.system.atomic import finish_file, rename_over, sync_descriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -170,14 +170,34 @@ def _open_directory(home: int, account: Account, *, write: bool) -> tuple[int, b
 
 
 def _add(directory: int, account: Account, lines: Iterable[str], *, write: bool) -> bool:
-    """Add the missing *lines* to the file; True if there are any."""
+    """Add the missing *lines* to the file; True if there are any.
+
+    A line with options takes the place of the same key without any: sshd looks no further than at the first line of a key.
+    """
     old, mode = _read(directory, account)
-    known = {line.strip() for line in old.decode("utf-8", "surrogateescape").split("\n")}
+    kept = old.decode("utf-8", "surrogateescape").split("\n")
+    known = {line.strip() for line in kept}
     new = [line for line in dict.fromkeys(lines) if line not in known]
+    for line in new:
+        options, key = _parts(line)
+        place = next((index for index, other in enumerate(kept) if options and _parts(other) == (False, key)), None) if key else None
+        if place is None:
+            kept[len(kept) - (kept[-1] == ""):] = [line, ""]
+        else:
+            kept[place] = line
+            kept = [other for index, other in enumerate(kept) if index <= place or _parts(other) != (False, key)]
     if new and write:
-        gap = b"\n" if old and not old.endswith(b"\n") else b""
-        _replace(directory, account, old + gap + "".join(f"{line}\n" for line in new).encode("utf-8", "surrogateescape"), mode)
+        _replace(directory, account, "\n".join(kept).encode("utf-8", "surrogateescape"), mode)
     return bool(new)
+
+
+def _parts(line: str) -> tuple[bool, str]:
+    """Whether a line has options before its key, and the key itself, empty where there is none."""
+    words = line.split()
+    for index, word in enumerate(words[:-1]):
+        if word.startswith(TYPES) and words[index + 1].startswith("AAAA"):
+            return index > 0, words[index + 1]
+    return False, ""
 
 
 def _read(directory: int, account: Account) -> tuple[bytes, int]:
@@ -209,7 +229,7 @@ def _replace(directory: int, account: Account, content: bytes, mode: int) -> Non
             file.write(content)
             file.flush()
             finish_file(fd, mode, account.uid, account.gid)
-        os.rename(temporary, FILE, src_dir_fd=directory, dst_dir_fd=directory)
+        rename_over(temporary, FILE, directory)
     except BaseException:
         os.unlink(temporary, dir_fd=directory)
         raise

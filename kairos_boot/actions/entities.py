@@ -21,6 +21,8 @@ COLUMNS = {
     "gshadow": ("name", "password", "administrators", "members"),
 }
 """Keys of each kind in the order of the file's fields; a user may name its `group` instead of its `gid`."""
+MARKS = frozenset(("", "x", "*", "!", "!!"))
+"""What passwd and group, which everybody reads, may hold in place of a password."""
 
 
 @record
@@ -84,25 +86,44 @@ class EnsureEntity(Entity):
 
     def _edit(self, accounts: Accounts, host: Host) -> None:
         if self.kind == "group":
-            gid = number(self.values.get("gid", ""))
-            members = [n.strip() for n in self.values.get("users", "").split(",") if n.strip()]
-            accounts.ensure_group(self.name, members, gid, self.values.get("password", ""), self.path)
+            self._group(accounts)
             return
         table = accounts.table(self.kind, self.path)
         old = table.fields(self.name)
         line = [self.values.get(column, "") for column in COLUMNS[self.kind]]
+        secret = ""
         if self.kind == "user":
-            self._user(accounts, host, line, old)
+            secret = self._user(accounts, host, line, old)
         elif self.kind == "shadow":
             self._shadow(host, line, old)
         elif line[1] not in ("", "x"):
             line[1] = field(line[1], old[1] if old else "")
         table.put(line)
         if self.kind == "user" and self.own_file and line[1] == "x":
-            self._follow_user(accounts, host)
+            self._follow_user(accounts, host, secret)
 
-    def _user(self, accounts: Accounts, host: Host, line: list[str], old: list[str] | None) -> None:
-        """Numbers are never taken by accident: what is not given stays, or is the lowest free one (C3)."""
+    def _group(self, accounts: Accounts) -> None:
+        gid, password = number(self.values.get("gid", "")), self.values.get("password", "")
+        members = [n.strip() for n in self.values.get("users", "").split(",") if n.strip()]
+        secret, shadow = "" if password in MARKS else password, accounts.table("gshadow")
+        if secret and self.own_file and not shadow.missing:
+            accounts.ensure_group(self.name, members, gid, "x", self.path)
+            line = shadow.fields(self.name) or [self.name, "!", "", ""]
+            shadow.put([line[0], field(secret, line[1]), *line[2:]])
+            return
+        old = accounts.table("group", self.path).fields(self.name)
+        accounts.ensure_group(self.name, members, gid, field(secret, old[1] if old else "") if secret else password, self.path)
+
+    def _user(self, accounts: Accounts, host: Host, line: list[str], old: list[str] | None) -> str:
+        """Numbers are never taken by accident: what is not given stays, or is the lowest free one (C3).
+
+        A password, since everybody reads passwd, is given back for shadow where there is one, and else stands there as its hash.
+        """
+        secret = "" if line[1] in MARKS else line[1]
+        if secret and self.own_file and not accounts.table("shadow", optional=True).missing:
+            line[1] = "x"
+        elif secret:
+            line[1] = field(secret, old[1] if old else "")
         line[1] = line[1] or (old[1] if old else "") or "x"
         if number(line[2]) is None:
             line[2] = old[2] if old else str(accounts.table("user", self.path).free_number())
@@ -114,6 +135,7 @@ class EnsureEntity(Entity):
                 raise KairosError("neither its gid nor its group is given", hint="add gid: or group:")
             line[3] = old[3] if old else (own or [])[2]
         line[4] = line[4] or "Created by entities"
+        return secret
 
     def _shadow(self, host: Host, line: list[str], old: list[str] | None) -> None:
         stored = old[1] if old else ""
@@ -122,11 +144,18 @@ class EnsureEntity(Entity):
             line[2] = old[2] if old and old[2] and line[1] == stored else today(host)
         line[3:] = [new or (old[column] if old else "") for column, new in enumerate(line[3:], 3)]
 
-    def _follow_user(self, accounts: Accounts, host: Host) -> None:
-        """A new account has a locked line in shadow, where there is one."""
+    def _follow_user(self, accounts: Accounts, host: Host, secret: str) -> None:
+        """A new account has a line in shadow, where there is one: locked, unless there is a password."""
         table = accounts.table("shadow", optional=True)
-        if not table.missing and table.fields(self.name) is None:
-            table.put([self.name, "!", today(host), *[""] * 6])
+        if table.missing:
+            return
+        line = table.fields(self.name)
+        if line is None:
+            table.put([self.name, field(secret, "") if secret else "!", today(host), *[""] * 6])
+        elif secret:
+            password = field(secret, line[1])
+            if password != line[1]:
+                table.put([self.name, password, today(host), *line[3:]])
 
 
 @record
@@ -143,6 +172,8 @@ class DeleteEntity(Entity):
         wanted: dict[int, str] = {}
         if self.kind != "group":
             wanted = {column: self.values[key] for column, key in enumerate(COLUMNS[self.kind]) if self.values.get(key)}
+            if self.kind == "user" and self.values.get("password", "") not in MARKS:
+                del wanted[1]  # a password stands in shadow, and as its hash
             if self.kind == "user" and self.values.get("group"):
                 wanted[3] = str(lookup_group(host, self.values["group"]))
         gone = accounts.table(self.kind, self.path, optional=True).remove(self.name, wanted)

@@ -8,7 +8,7 @@ import stat
 from kairos_boot.actions.files import DIRECTORY_MODE
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.shown import shown
-from kairos_boot.system.atomic import beside, create_file, finish_file, keep_attributes, sync_place
+from kairos_boot.system.atomic import beside, create_file, finish_file, keep_attributes, rename_over, sync_place
 from kairos_boot.system.http import TransferError
 
 TYPE_CHECKING = False
@@ -134,7 +134,7 @@ class Replacement:
         finish_file(self._fd, mode, user, group)
         if not self._ours():
             raise KairosError(f"{self._path} is written by another download at the same time")
-        os.rename(self._name, self.place.name, src_dir_fd=self.place.directory, dst_dir_fd=self.place.directory)
+        rename_over(self._name, self.place.name, self.place.directory)
         sync_place(self.place)
 
     def _ours(self) -> bool:

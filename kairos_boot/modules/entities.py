@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from kairos_boot.actions.accounts import is_name
+from kairos_boot.actions.accounts import is_entry, is_name
 from kairos_boot.actions.base import Invalid, Note
 from kairos_boot.actions.entities import COLUMNS, DeleteEntity, EnsureEntity
 from kairos_boot.errors import KairosError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from kairos_boot.actions.base import Action
@@ -39,7 +39,7 @@ def _plan(key: str, step: Step, facts: Facts) -> Iterator[Action]:
         try:
             values = parse(facts.render(item.entity, where, secret=True, needed=True))
             kind = values.pop("kind", "")
-            unknown = _check(kind, values, item.path)
+            unknown = _check(kind, values, item.path, is_name if key == "ensure_entities" else is_entry)
         except KairosError as error:
             yield Invalid(where, error.message, error.hint or "the entity was left out")
             continue
@@ -51,20 +51,20 @@ def _plan(key: str, step: Step, facts: Facts) -> Iterator[Action]:
         yield action(kind, values, item.path, where)
 
 
-def _check(kind: str, values: dict[str, str], path: str) -> list[str]:
+def _check(kind: str, values: dict[str, str], path: str, fits: Callable[[str], bool]) -> list[str]:
     """Leave in *values* what an account file can hold, numbers in decimal; return the unknown keys. ValueError: one cannot be held."""
     if kind not in COLUMNS:
         raise ValueError(f"unsupported kind of entity: {kind!r}")
     if path and not path.startswith("/"):
         raise ValueError(f"not an absolute path: {path!r}")
     columns = COLUMNS[kind]
-    if not is_name(values.get(columns[0], "")):
+    if not fits(values.get(columns[0], "")):
         raise ValueError(f"{columns[0]} is not a name: {values.get(columns[0], '')!r}")
     unknown = [key for key in values if key not in columns and not (kind == "user" and key == "group")]
     for key in unknown:
         del values[key]
     for key, value in values.items():
-        hashed = key == "password" and kind in ("shadow", "gshadow") and value[:1] not in ("$", "!")
+        hashed = key == "password" and value[:1] not in ("$", "!")
         if any(c in value for c in "\n\0") or (":" in value and not hashed):
             raise ValueError(f"{key} must be one line without a colon")
         if key in ("uid", "gid") and value:

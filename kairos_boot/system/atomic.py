@@ -29,11 +29,21 @@ def replace_file(place: Place, content: bytes, mode: int, user: int, group: int)
                 file.flush()
                 keep_attributes(place, fd)
                 finish_file(fd, mode, user, group)
-            os.rename(temporary, place.name, src_dir_fd=place.directory, dst_dir_fd=place.directory)
+            rename_over(temporary, place.name, place.directory)
         except BaseException:
             os.unlink(temporary, dir_fd=place.directory)
             raise
     sync_place(place)
+
+
+def rename_over(temporary: str, name: str, directory: int) -> None:
+    """Give what is complete its name in the open *directory*. OSError: it cannot have it, as where something is mounted on the name."""
+    try:
+        os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            raise OSError(errno.EBUSY, "something is mounted on it, so the file below cannot be replaced (see findmnt)", name) from error
+        raise
 
 
 def beside(name: str, ending: str = "kairos-new") -> str:

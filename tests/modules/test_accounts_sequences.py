@@ -12,7 +12,7 @@ import pytest
 
 from kairos_boot.errors import KairosError
 from kairos_boot.facts import Facts
-from kairos_boot.modules import entities, users
+from kairos_boot.modules import cloudinit, entities, users
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,7 +49,7 @@ class Sequence:
 
     def edit(self) -> None:
         """One edit."""
-        kinds: list[Callable[[], None]] = [self.user, self.user, self.user_entity, self.group_entity, self.group_entity, self.shadow_entity, self.gshadow_entity,
+        kinds: list[Callable[[], None]] = [self.user, self.user, self.user, self.password, self.members, self.user_entity, self.group_entity, self.group_entity, self.shadow_entity, self.gshadow_entity,
                                            self.delete_user, self.delete_group, self.delete_nobody]
         self.random.choice(kinds)()
 
@@ -61,13 +61,31 @@ class Sequence:
                 "lock_passwd": self.random.random() < 0.2, "uid": self.random.choice(["", "", "1700"]), "gecos": self.random.choice(["", "Ä, b"])}
         if groups and self.random.random() < 0.3:
             user["primary_group"] = self.random.choice(groups)
-        self.apply(f"users {name} {user}", users.plan(self.step(users={name: user}), Facts()))
+        classic = self.random.random() < 0.4
+        if classic:
+            user.update({"system": self.random.random() < 0.3, "plain_text_passwd": self.random.choice(["", "!plain"]), "expiredate": self.random.choice(["", "2032-09-01"]),
+                         "inactive": self.random.choice(["", "5", "-1"]), "create_groups": True})
+            if user["uid"] and "1700" in self.host.text("/etc/passwd"):
+                user["uid"] = ""
+        self.apply(f"users {name} {user}", users.plan(self.step(users={name: user}, classic=classic), Facts()))
+
+    def password(self) -> None:
+        """A password of somebody who is there."""
+        for name in self.names("/etc/passwd")[:1]:
+            item = {"name": name, "password": self.random.choice(["plain", "$6$p$q"]), "plain": True, "expire": self.random.random() < 0.5}
+            self.apply(f"passwords {item}", cloudinit.plan_passwords(self.step(passwords=[item]), Facts()))
+
+    def members(self) -> None:
+        """Members of a group that is there, some of them nobody."""
+        for group in self.names("/etc/group")[:1]:
+            names = (*self.some(self.names("/etc/passwd")), "stranger")
+            self.apply(f"members {group} {names}", cloudinit.plan_group_members(self.step(group_members={group: names}), Facts(read=self.host.read)))
 
     def user_entity(self) -> None:
         """A line of passwd."""
         name, groups = self.random.choice(NAMED[:4]), [*self.names("/etc/group"), "wheel"]
         number = self.random.choice(["uid: -1\n", "uid: 1800\n", ""])
-        self.ensure(f"kind: user\nusername: {name}\n{number}group: {self.random.choice(groups)}\nhomedir: /srv\nshell: /bin/sh\n")
+        self.ensure(f"kind: user\nusername: {name}\n{self.random.choice(['', 'password: plain', 'password: x'])}\n{number}group: {self.random.choice(groups)}\nhomedir: /srv\nshell: /bin/sh\n")
 
     def group_entity(self) -> None:
         """A line of group."""
@@ -75,7 +93,7 @@ class Sequence:
         name = self.random.choice(NAMED[4:])
         if name in self.names("/etc/group"):
             number = ""  # a new number would be missing to those whose primary group it is
-        self.ensure(f"kind: group\ngroup_name: {name}\npassword: x\n{number}users: \"{','.join(self.some(self.names('/etc/passwd')))}\"\n")
+        self.ensure(f"kind: group\ngroup_name: {name}\npassword: {self.random.choice(['x', 'plain'])}\n{number}users: \"{','.join(self.some(self.names('/etc/passwd')))}\"\n")
 
     def shadow_entity(self) -> None:
         """A line of shadow."""

@@ -221,3 +221,21 @@ def test_a_plan_does_not_say_that_keys_fail_of_an_account_that_it_makes_before_t
     node.put("/etc/passwd", node.text("/etc/passwd") + "homeless:x:1700:1700::/home/homeless:/bin/sh\n")
     [action] = authorized_keys.plan(step(authorized_keys={user: ["ssh-ed25519 AAAA x"]}), Facts())
     assert action.would_change(node) is None
+
+
+def test_a_key_with_options_takes_the_place_of_the_bare_one(node: Node, step: MakeStep) -> None:
+    """Sshd looks no further than at the first line of a key, so behind the bare one the options would mean nothing (`disable_root`)."""
+    bare, closed = "ssh-ed25519 AAAA1 one", 'restrict,command="echo ssh-rsa no" ssh-ed25519 AAAA1 one'
+    add(node, step, bare, "ssh-rsa AAAA2 two")
+    node.put(FILE, node.text(FILE) + "# mine\nssh-ed25519 AAAA1 again\n", 0o600)
+    assert add(node, step, closed) == [True]
+    assert node.text(FILE) == f"{closed}\nssh-rsa AAAA2 two\n# mine\n"
+    assert add(node, step, closed) == [False]
+
+
+def test_a_bare_key_never_replaces_one_with_options(node: Node, step: MakeStep) -> None:
+    """Who limited a key meant it: the line is added behind, where it opens nothing."""
+    closed = "restrict ssh-ed25519 AAAA1 one"
+    add(node, step, closed)
+    add(node, step, "ssh-ed25519 AAAA1 one")
+    assert node.text(FILE).startswith(closed + "\n")

@@ -331,3 +331,49 @@ def test_a_kill_at_any_moment_leaves_old_or_new(node: Node) -> None:
             assert all(len(entry.split(":")) == width for entry in text.splitlines())
             assert text.startswith("root:")
         assert EnsureEntity("group", {"group_name": f"after{wait}"}).apply(node)
+
+
+@pytest.mark.parametrize("password", ["plainpw", "pass:word", "$6$salt$hash", "!half"])
+def test_a_password_of_a_user_entity_stands_where_nobody_reads_it(node: Node, step: MakeStep, password: str) -> None:
+    """Everybody reads passwd, so it gets the mark, shadow the hash, once; the entity can be taken out again."""
+    text = f"kind: user\nusername: USER\npassword: '{password}'\nuid: 800\ngid: 50\ninfo: S\nhomedir: /srv\nshell: /bin/sh\n"
+    for name in ("svc", "daemon"):
+        assert ensure(node, step, text.replace("USER", name)) == [True]
+        assert line(node, "/etc/passwd", name).split(":")[1] == "x"
+        stored = line(node, "/etc/shadow", name).split(":")[1]
+        assert stored == password if password[0] in "$!" else verify(password, stored)
+        assert ensure(node, step, text.replace("USER", name)) == [False]
+    assert "plainpw" not in node.text("/etc/passwd") + node.text("/etc/shadow")
+    assert delete(node, step, text.replace("USER", "svc")) == [True]
+    assert "svc" not in node.text("/etc/passwd") + node.text("/etc/shadow")
+
+
+def test_a_password_without_a_shadow_file_is_hashed(node: Node, step: MakeStep) -> None:
+    """Of another file than the node's own, too."""
+    os.unlink(f"{node.root}/etc/shadow")
+    text = "kind: user\nusername: svc\npassword: plainpw\nuid: 800\ngid: 50\ninfo: S\nhomedir: /srv\nshell: /bin/sh\n"
+    for _ in range(2):
+        ensure(node, step, text)
+        assert verify("plainpw", line(node, "/etc/passwd", "svc").split(":")[1])
+
+
+@pytest.mark.parametrize("shadow", [True, False])
+def test_a_password_of_a_group_entity_is_hashed(node: Node, step: MakeStep, shadow: bool) -> None:
+    """In gshadow, where there is one."""
+    if not shadow:
+        os.unlink(f"{node.root}/etc/gshadow")
+    text = "kind: group\ngroup_name: lab\npassword: plainpw\ngid: 900\nusers: keeper\n"
+    assert ensure(node, step, text) == [True]
+    assert ensure(node, step, text) == [False]
+    if shadow:
+        assert line(node, "/etc/group", "lab") == "lab:x:900:keeper"
+    assert verify("plainpw", line(node, "/etc/gshadow" if shadow else "/etc/group", "lab").split(":")[1])
+
+
+@pytest.mark.parametrize("name", ["12", "n" * 40])
+def test_an_odd_name_can_be_taken_out_but_not_made(node: Node, step: MakeStep, name: str) -> None:
+    node.put("/etc/group", GROUP + f"{name}:x:901:\n")
+    [failure] = ensure(node, step, f"kind: group\ngroup_name: '{name}'\n")
+    assert "is not a name" in str(failure)
+    assert delete(node, step, f"kind: group\ngroup_name: '{name}'\n") == [True]
+    assert node.text("/etc/group") == GROUP
