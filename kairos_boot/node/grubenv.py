@@ -48,6 +48,8 @@ def changed(block: bytes, changes: Mapping[str, str | None], where: str = "") ->
     lines = []
     todo = dict(changes)
     for name, _, line in _lines(block, where):
+        if not name and not line.startswith(b"#"):
+            continue  # somebody's blank line: GRUB takes it for the beginning of the next name, and would not find that variable
         if name not in changes:
             lines.append(line)
         elif todo.get(name) is not None:

@@ -68,6 +68,16 @@ def test_what_is_not_changed_stays_in_its_order_byte_for_byte() -> None:
     assert grubenv.changed(new, {}) == new
 
 
+@needs_grub
+@pytest.mark.parametrize("odd", ["\n", "no variable\n", "\n\nwords\n"])
+def test_a_line_that_hides_the_next_variable_from_grub_goes_with_the_next_change(tmp_path: Path, odd: str) -> None:
+    """A hand that edited the file left a blank line: what is set behind it must reach GRUB all the same."""
+    path = tmp_path / "grubenv"
+    path.write_bytes((grubenv.HEADER + f"a=1\n# a comment\n{odd}next_entry=cos\n".encode()).ljust(1024, b"#"))
+    grubenv.save(str(path), {"next_entry": "recovery"})
+    assert editor(path, "list") == "a=1\nnext_entry=recovery\n"
+
+
 def test_a_name_that_stands_twice_is_left_once() -> None:
     block = (grubenv.HEADER + b"a=1\nb=2\na=3\n").ljust(1024, b"#")
     assert grubenv.changed(block, {"a": "9"}) == (grubenv.HEADER + b"a=9\nb=2\n").ljust(1024, b"#")
