@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 
@@ -304,28 +305,27 @@ def test_gaps_in_the_numbering_are_no_obstacle(disk: Disk) -> None:
 
 def test_a_label_is_found_where_udev_has_made_no_link(disk: Disk) -> None:
     disk.sfdisk("size=20MiB\n", "--append")
-    subprocess.run(["mkfs.ext4", "-q", "-L", "zz-test-label", disk.part(1)], check=True)
-    assert not os.path.exists("/dev/disk/by-label/zz-test-label")
-    assert ArrangeDisk(label="zz-test-label", expand=40, where="x").apply(Host("/")) is True
+    subprocess.run(["mkfs.ext4", "-q", "-L", f"zz-one-{os.getpid()}", disk.part(1)], check=True)
+    assert not os.path.exists(f"/dev/disk/by-label/zz-one-{os.getpid()}")
+    assert ArrangeDisk(label=f"zz-one-{os.getpid()}", expand=40, where="x").apply(Host("/")) is True
     assert [slot.size for slot in disk.table().slots] == [40 * MIB // 512]
 
 
 def test_a_label_that_two_file_systems_have_is_refused(disk: Disk) -> None:
     disk.sfdisk("size=20MiB\nsize=20MiB\n", "--append")
     for number in (1, 2):
-        subprocess.run(["mkfs.ext4", "-q", "-L", "zz-test-twice", disk.part(number)], check=True)
+        subprocess.run(["mkfs.ext4", "-q", "-L", f"zz-two-{os.getpid()}", disk.part(number)], check=True)
     before = digest(disk.file)
     with pytest.raises(KairosError, match=r"several partitions are meant: /dev/loop[0-9]+p1, /dev/loop[0-9]+p2"):
-        ArrangeDisk(label="zz-test-twice", expand=0, where="x").apply(Host("/"))
+        ArrangeDisk(label=f"zz-two-{os.getpid()}", expand=0, where="x").apply(Host("/"))
     assert digest(disk.file) == before
 
 
-@pytest.mark.parametrize("link", [False, True])
-@pytest.mark.parametrize("kind", ["label", "by-label", "by-uuid", "by-partlabel", "by-partuuid"])
+@pytest.mark.parametrize(("kind", "link"), [("label", False), ("label", True), ("by-label", True), ("by-uuid", True), ("by-partlabel", True), ("by-partuuid", True)])
 def test_a_name_that_partitions_of_two_disks_have_is_an_error_that_lists_them_whatever_udevs_link_says(disk: Disk, tmp_path: Path, kind: str, link: bool) -> None:
     """Of two, udev's link shows one: which is chance (C6, D9)."""
     other = Disk(tmp_path / "other", 100)
-    value = {"by-uuid": "0b0e4f2c-9c0b-4b87-9c1d-2d4d4c7f0a11", "by-partuuid": "7d9a1c11-2b3c-4d5e-8f60-718293a4b5c6"}.get(kind, "zz-twice")
+    value = str(uuid4()) if kind in ("by-uuid", "by-partuuid") else f"zz-{os.getpid()}"
     folder = Path("/dev/disk", kind if kind != "label" else "by-label")
     made = folder.parent.exists(), folder.exists()
     try:
