@@ -41,7 +41,8 @@ class Mount:
             _directory(target, self.mode)
             mounts.mount(self.source, target, self.fstype, self.options)
         except OSError as error:
-            raise KairosError(f"cannot mount {self.source}: {reason(error)}", self.target) from error
+            hint = "" if self.source == self.fstype else "see dmesg; check the file system with the tools of its kind, such as e2fsck"
+            raise KairosError(f"cannot mount {self.source}: {reason(error)}", self.target, hint) from error
         return True
 
 

@@ -11,7 +11,7 @@ from kairos_boot.boot.image import RECOVER, STATE_DIRECTORY, check_file_system
 from kairos_boot.boot.report import FatalError
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import replace
-from kairos_boot.system.atomic import make_directories, replace_file
+from kairos_boot.system.atomic import replace_file
 from kairos_boot.system.host import Host
 
 TYPE_CHECKING = False
@@ -42,6 +42,7 @@ LOST = {
     "/usr/local": "what is written there and to the persistent directories is kept in memory, until the node is switched off",
 }
 """What a missing partition means for whoever reads of it."""
+CHECK = "is the disk attached, and is this the name that blkid shows?"
 
 
 class Builder:
@@ -113,14 +114,14 @@ class Builder:
             return None
         if part is None:
             others = elsewhere(self.devices.partitions(), self.disk.disk, what.partition("=")[2] or what)
-            hint = f"{others} has that label, but is on another disk than the one that was booted from" if others else LOST.get(where, "")
+            hint = f"{others} has that label, but is on another disk than the one that was booted from" if others else LOST.get(where, CHECK)
             self.report.missing(what, where, KairosError(f"{what} is missing: {where} is not mounted", hint=hint))
         return part
 
     def lay(self, layout: Layout) -> None:
         """Mount what the layout asks for, parents first, the persistent directories brought in step with the image before they are bound."""
         for problem in layout.problems:
-            self.report.missing("the layout", "", KairosError(problem))
+            self.report.missing("the layout", "", KairosError(problem, hint=order.REMEDY))
         if not layout.found:
             self.report.missing("the layout", "", KairosError(
                 "no stage wrote /run/cos/cos-layout.env: nothing is persistent in this boot", hint="a step of stage rootfs has to write it"))
@@ -158,7 +159,8 @@ class Builder:
         if layout.overlay.startswith(("LABEL=", "UUID=", "PARTUUID=", "/dev/")):
             device = self._volume(layout.overlay, root.BASE, self.cmdline.device_seconds)
         elif not layout.overlay.startswith("tmpfs:"):
-            self.report.missing(layout.overlay, root.BASE, KairosError(f"OVERLAY={layout.overlay} is neither tmpfs:SIZE nor a device; memory is used"))
+            self.report.missing(layout.overlay, root.BASE, KairosError(f"OVERLAY={layout.overlay} is neither tmpfs:SIZE nor a device; memory is used",
+                                                                        hint="write tmpfs:25% or LABEL=…"))
         part = parts.base(device)
         default = root.Parts(replace(layout, overlay="tmpfs:20%", state_paths=()), self._locate, self.sysroot, self.run).base(None)
         if part == default or not self.do(replace(part, fatal=False)):
@@ -180,17 +182,32 @@ class Builder:
             if not part.name:
                 there.append(part)
                 continue
-            kept = self.resolve(f"{store}/{part.name}.bind")
+            kept = self._kept(part, store)
             if part.behind and not os.path.isdir(kept) and _filled(self.resolve(part.behind)):
                 self.report.log(6, f"{part.where} needs no directory of its own: what is there is persistent with the directory that it lies in", kind="part")
                 continue
             there.append(replace(part, action=Bind(kept, part.action.target)))
-            trees.append(persist.Tree(part.name, part.action.target, kept))
+            trees += [persist.Tree(part.name, part.action.target, kept)] if kept else []
         if trees:
-            manifests = self.resolve(f"{store}/.manifest")
             self.report.part(f"Kept {len(trees)} persistent directories in step with the image",
-                             lambda: self._synchronise(trees, manifests), what="sync", where=store)
+                             lambda: self._synchronise(trees, self._safe(f"{store}/.manifest")), what="sync", where=store)
         return there
+
+    def _kept(self, part: Part, store: str) -> str:
+        """Where the store of a persistent directory is; empty where a link of some user leads it astray."""
+        try:
+            return self._safe(f"{store}/{part.name}.bind")
+        except KairosError as error:
+            self.report.log(3, f"{part.where}: {error}", kind="failure")
+            return ""
+
+    def _safe(self, path: str) -> str:
+        """Where *path* of the node lies here. KairosError: an unprivileged user decides it (C12), or no way leads there."""
+        try:
+            with self.node.place(path) as place:
+                return place.path
+        except OSError as error:
+            raise KairosError(reason(error), path) from error
 
     def _synchronise(self, trees: list[persist.Tree], manifests: str) -> None:
         outcomes = persist.synchronise(trees, manifests, image_identity(self.disk), self.sync)
@@ -206,63 +223,67 @@ class Builder:
 
     def _make(self, part: Part) -> bool:
         """Whether the place of a mount is there, or could be made. Links of the image were followed when the mounts were ordered; one of
-        a file system that is mounted by now may lead anywhere, so it is not followed.
+        a file system that is mounted by now may lead anywhere, so it is not followed, and no user leads a mount astray (C12).
         """
-        target = part.action.target
-        if self.resolve(part.place) != target:
-            self.report.missing(part.what, part.where, KairosError(
-                f"{part.where} is not mounted: {part.place} leads elsewhere by a link on a file system that is mounted above it", hint="remove the link"))
-            return False
-        if os.path.isdir(target):
-            return True
-        if os.path.lexists(target):
-            self.report.warn(f"{part.where} is no directory: it is left out")
-            return False
-        above = target
-        while not os.path.isdir(above):
-            above = os.path.dirname(above)
-        owner = os.stat(above)
         try:
-            make_directories(target, 0o755, owner.st_uid, owner.st_gid if owner.st_uid else 0)
+            with self.node.place(part.place) as place:
+                astray = "" if place.path == part.action.target else f"{part.place} leads elsewhere by a link on a file system that is mounted above it"
+                if not astray:
+                    place.make_directory(0o755, None, None)
+        except KairosError as error:
+            astray = error.message
         except OSError as error:
             text = f"{part.where} is not there and cannot be made ({reason(error)}): it is left out"
             if part.optional:
                 self.report.warn(text)
             else:
-                self.report.missing(part.what, part.where, KairosError(text))
+                self.report.missing(part.what, part.where, KairosError(text, hint="the image needs that directory, or a layer above it (RW_PATHS)"))
             return False
-        return True
+        if astray:
+            self.report.missing(part.what, part.where, KairosError(f"{part.where} is not mounted: {astray}", hint="remove the link"))
+            return False
+        return self._is_directory(part)
+
+    def _is_directory(self, part: Part) -> bool:
+        if os.path.isdir(part.action.target):
+            return True
+        self.report.warn(f"{part.where} is no directory: it is left out")
+        return False
 
     def do(self, part: Part, *, shown: bool = True) -> bool:
-        """Make one mount and remember it. FatalError: the node cannot boot without it."""
+        """Make one mount and remember it; where it fails, what is to be there instead. FatalError: the node cannot boot without it."""
         if part.where != root.BASE and not self._make(part):
             return False
         if part.needless:
             self.report.log(6, part.needless, kind="part")
             return False
-        if isinstance(part.action, Bind) and not os.path.isdir(part.action.source):
-            self.report.missing(part.what, part.where, KairosError(f"{part.where} is not persistent: its directory could not be made"))
-            return False
-        if isinstance(part.action, Mount) and part.action.source.startswith("/dev/"):
-            check_file_system(part.action.source, part.action.fstype, self.cmdline.fsck if "rw" in part.action.options else (),
-                              self.host.processes, self.report)
-
-        def apply() -> None:
-            try:
-                part.action.apply(self.host)
-            except KairosError as error:
-                if part.fatal:
-                    raise FatalError(f"the root overlay failed: {error.message}", error.where, RECOVER) from error
-                raise
-
-        options = part.line.options if part.line else ()
-        done = self.report.part(part.text, apply, what=part.what, where=part.where, fstype=part.fstype, options=options, shown=shown)
+        done = self._mount(part, shown=shown)
         if done:
             self.parts.append(part)
             self.lines += [part.line] if part.line else []
         elif part.instead:
             self.do(part.instead)
         return done
+
+    def _mount(self, part: Part, *, shown: bool) -> bool:
+        action = part.action
+        if isinstance(action, Bind) and not os.path.isdir(action.source):
+            self.report.missing(part.what, part.where, KairosError(f"{part.where} is not persistent: its directory could not be made",
+                                                                     hint="is the persistent partition full, or read-only after an error? see dmesg"))
+            return False
+        if isinstance(action, Mount) and action.source.startswith("/dev/"):
+            check_file_system(action.source, action.fstype, self.cmdline.fsck if "rw" in action.options else (), self.host.processes, self.report)
+
+        def apply() -> None:
+            try:
+                action.apply(self.host)
+            except KairosError as error:
+                if part.fatal:
+                    raise FatalError(f"the root overlay failed: {error.message}", error.where, RECOVER) from error
+                raise
+
+        options = part.line.options if part.line else ()
+        return self.report.part(part.text, apply, what=part.what, where=part.where, fstype=part.fstype, options=options, shown=shown)
 
     def write_fstab(self) -> None:
         """Write /etc/fstab of the node."""
@@ -279,7 +300,8 @@ class Builder:
         """Record what was mounted and is not what a program sees there (D6)."""
         for part in self.parts:
             if part.action.would_change(self.host):
-                self.report.missing(part.what, part.where, KairosError(f"{part.where} is not mounted as planned ({part.action.describe()})"))
+                self.report.missing(part.what, part.where, KairosError(
+                    f"{part.where} is not mounted as planned ({part.action.describe()})", hint="something was mounted over it, or it was unmounted: see findmnt"))
 
 
 def _filled(path: str) -> bool:

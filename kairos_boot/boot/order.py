@@ -57,7 +57,7 @@ class _Order:
         self.problems: list[tuple[str, str]] = []
 
     def harmless(self, parts: list[Part], *, told: bool) -> list[Part]:
-        """Without what would hide the store of the persistent directories, or be part of it; without them, if it cannot be written."""
+        """Without what would hide the store of the persistent directories, or be part of it. If it cannot be written, there is memory."""
         if not self.store:
             return parts
         others = [part for part in parts if part.kind != PERSISTENT]
@@ -67,7 +67,7 @@ class _Order:
         holder = max(volumes, key=lambda part: len(part.place), default=None) or trial.above(self.store)
         if holder is None or holder.kind == READ_ONLY:
             self.problems.append((self.store, f"nothing is persistent: {self.store}, where it would be kept, is read-only"))
-            return others
+            return [*others, *(part.instead for part in parts if part.kind == PERSISTENT and part.instead)]
         self.kept = holder.kind == VOLUME or (holder.kind == LAYER and not self.memory)
         if not self.kept and not told:
             self.problems.append((self.store, f"nothing is persistent: no volume holds {self.store}, so what is written there is kept in memory"))
@@ -121,6 +121,8 @@ class _Order:
     def _below(self, part: Part, above: Part | None) -> Part:
         if above is None:
             return part
+        if part.kind == PERSISTENT and above.kind != READ_ONLY:
+            part = replace(part, instead=None)  # it can be written without
         if part.kind == above.kind == LAYER:
             self.stacked.add(part.place)
         behind = ""

@@ -162,7 +162,8 @@ class Parts:
                 names[name] = path
                 store = f"{self.store}/{name}.bind"
                 yield Part(Bind(f"{self.sysroot}{store}", f"{self.sysroot}{place}"), path, place, PERSISTENT,
-                           Line(store, place, "none", ("bind", *fstab.INITRD)), optional=True, name=name)
+                           Line(store, place, "none", ("bind", *fstab.INITRD)), optional=True, name=name,
+                           instead=replace(self._layer(path, place, f"{name}.bind"), fatal=False))
 
 
 def dashed(path: str) -> str:

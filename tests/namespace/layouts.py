@@ -128,6 +128,8 @@ class Expected:
             if under not in (None, READ_ONLY):
                 asked += [(path, BIND) for path in layout.state]
                 asked = [(path, kind) for path, kind in asked if self.spares_the_store(path, kind, holder)]
+            else:
+                asked += [(path, LAYER) for path in layout.state]  # a program that wants to write there can
         self.settle(asked, there)
 
     def spares_the_store(self, path: str, kind: int, holder: str) -> bool:
@@ -259,6 +261,9 @@ def _failures(node: Node, expected: Expected, failed: int) -> list[str]:
     if node.read("/etc/fstab") is None:
         told.discard("/etc/fstab")
     surplus = told - expected.wrong
+    bare = [r["error"] for r in node.records if r["kind"] == "mount" and r["result"] != "done" and not r.get("hint")]
+    if bare:
+        return [f"failures without a remedy: {bare}"]
     return [f"failures are told of {sorted(surplus)}: {[r.get('error') for r in node.records if r.get('where') in surplus]}"] if surplus else \
         [f"{failed} failures, {len(told)} of them told"] if bool(failed) != bool(told) and node.read("/etc/fstab") is not None else []
 

@@ -322,3 +322,28 @@ finally:
     node.close()
 """)
     assert told == {"COS_OEM": [30, "vda"], "COS_PERSISTENT": [30, "vda"], "DATA": [30, ""]}
+
+
+@pytest.mark.parametrize(("owner", "link"), [(1000, ".state"), (1000, ".state/home.bind"), (1000, ".state/.manifest"), (0, ".state")])
+def test_no_user_leads_the_persistent_directories_astray_and_a_link_of_root_is_followed(unshared: Callable[..., Any], owner: int, link: str) -> None:
+    """C12: what is written there would be written elsewhere, by root."""
+    told = unshared(SHIPPED + f"""
+node = Node(home, env=ENV, tree={{"home/default": "x", "opt/kept": "x"}})
+try:
+    mounts.mount(node.partitions_[1].node, "/mnt", "ext4")
+    os.makedirs("/mnt/elsewhere")
+    if "/" in {link!r}:
+        os.makedirs("/mnt/.state")
+    os.symlink("/usr/local/elsewhere", "/mnt/{link}")
+    os.lchown("/mnt/{link}", {owner}, {owner})
+    mounts.unmount("/mnt")
+    builder = node.lay()
+    tell({{"failed": bool(builder.report.failed), "elsewhere": os.listdir(node.sysroot + "/usr/local/elsewhere"), "home": node.put("/home/x", "x"),
+          "ssh": node.put("/etc/ssh/x", "x"), "said": node.lines}})
+finally:
+    node.close()
+""")
+    assert (told["home"], told["ssh"]) == (True, True)
+    assert told["failed"] == bool(owner)
+    assert bool(told["elsewhere"]) == (not owner)
+    assert not owner or any("is a link of user 1000" in line for line in told["said"]), told["said"]

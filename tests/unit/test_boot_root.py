@@ -139,8 +139,8 @@ def test_the_same_layer_stands_by_for_a_persistent_partition_that_cannot_be_moun
 
 
 @pytest.mark.parametrize(("more", "mounts"), [
-    ({"volumes": (), "rw_paths": ("/home", "/etc")}, ["Overlay /etc", "Overlay /home"]),  # the store would be in the read-only image
-    ({"volumes": (Volume("LABEL=d", "/usr/local"),)}, ["Mount /usr/local", "Overlay /etc"]),  # or on a read-only volume
+    ({"volumes": (), "rw_paths": ("/etc",)}, ["Overlay /etc", "Overlay /home"]),  # the store would be in the read-only image
+    ({"volumes": (Volume("LABEL=d", "/usr/local"),)}, ["Mount /usr/local", "Overlay /etc", "Overlay /home"]),  # or on a read-only volume
     ({"volumes": (), "rw_paths": ("/usr/local",)}, ["Overlay /usr/local", "Bind /home"]),  # or in memory
 ])
 def test_a_layout_without_a_place_for_what_is_persistent_is_told_once_and_all_else_is_done(more: dict[str, object], mounts: list[str]) -> None:
