@@ -43,8 +43,7 @@ def holder(host: Host, words: Sequence[str], ask: Callable[[tuple[str, ...]], st
     own = running_unit(host)
     if not own:
         return ""
-    rows = [line.split() for line in ask(("systemctl", "list-jobs", "--no-legend", "--no-pager", "--plain", "--full")).splitlines()]
-    jobs = [row[1] for row in rows if len(row) == 4]
+    jobs = queued(ask)
     if own not in jobs:
         return ""
     wanted = _show([word for word in words if not word.startswith("-")], ask)
@@ -59,6 +58,12 @@ def holder(host: Host, words: Sequence[str], ask: Callable[[tuple[str, ...]], st
     while found := {name for name, unit in queue.items() if name not in waiting and unit.after & waiting}:
         waiting |= found
     return own if any(unit.id in waiting or unit.names & waiting for unit in wanted) else ""
+
+
+def queued(ask: Callable[[tuple[str, ...]], str]) -> list[str]:
+    """The units that have a job."""
+    rows = [line.split() for line in ask(("systemctl", "list-jobs", "--no-legend", "--no-pager", "--plain", "--full")).splitlines()]
+    return [row[1] for row in rows if len(row) == 4]
 
 
 def _show(names: Sequence[str], ask: Callable[[tuple[str, ...]], str]) -> list[Unit]:

@@ -20,12 +20,14 @@ Exit code: 0 all done, 1 something failed and the rest was done, 2 wrong usage, 
 
 from __future__ import annotations
 
+import os
 import sys
 
 from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import UsageError, parse
 from kairos_boot.errors import Ended, KairosError
 from kairos_boot.stages.runner import Options, Runner, substages
+from kairos_boot.stages.turn import await_turn
 from kairos_boot.system.host import Host
 from kairos_boot.system.process import STOPPED
 
@@ -62,6 +64,8 @@ def run(words: list[str]) -> int:
     lock = Lock(about=f"stage {stage}")
     end_in_order()
     try:
+        if AROUND not in os.environ:  # a step's own run has its turn
+            await_turn(host, stage, lambda text: log(5, text, kind="lock", stage=stage))
         lock.acquire(lambda text: log(5, text, kind="lock", stage=stage))
         nest(stage, sources, inside=lock.fd < 0)
         return _emit(stage, options, host, wiring.Sources(host, sources, given, keep=True), as_json="json" in given)
@@ -94,7 +98,6 @@ def end_in_order() -> None:
 
 def nest(stage: str, sources: Sequence[str], *, inside: bool) -> None:
     """Note what runs, for the runs that its steps start. KairosError: this is one of those, and the same again, which would never end."""
-    import os
     from zlib import crc32
 
     own = f"{crc32(repr((stage, *sources)).encode()):x}"

@@ -22,6 +22,8 @@ STAGES = {
     "boot": ("Before=getty.target", "multi-user.target"),
     "network": ("After=network-online.target", "multi-user.target"),
 }
+IMPATIENT = "[Unit]\nDefaultDependencies=no\n{order}\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/bin/kairos-agent run-stage --only network /early\n"
+"""A unit of the owner that emits a stage long before its turn; one of them in front of the stage that comes before."""
 SERVICE = "[Unit]\n{unit}\n[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n"
 SERVICES = {
     "plain": "", "early": "DefaultDependencies=no", "puller": "DefaultDependencies=no\nRequires=pulled.service\nAfter=pulled.service", "pulled": "",
@@ -56,6 +58,10 @@ def node(layer: Layer) -> Layer:
         layer.write({f"{UNITS}/cos-setup-{stage}.service": FOREIGN.format(unit=unit, stage=stage, target=target)})
         layer.link(f"{UNITS}/{target}.wants/cos-setup-{stage}.service", f"{UNITS}/cos-setup-{stage}.service")
     layer.write({f"{UNITS}/{name}.service": SERVICE.format(unit=unit) for name, unit in SERVICES.items()})
+    for name, order in (("impatient", ""), ("in-front", "Before=cos-setup-boot.service")):
+        layer.write({f"{UNITS}/{name}.service": IMPATIENT.format(order=order)})
+        layer.link(f"{UNITS}/sysinit.target.wants/{name}.service", f"{UNITS}/{name}.service")
+    layer.write({"/early/early.yaml": "stages: {network: [{commands: [cat /run/trace >>/run/early || echo nothing >>/run/early]}]}\n"})
     layer.write({"/oem/10_trace.yaml": TRACE, "/oem/20_start.yaml": CONFIG, "/etc/hosts": "127.0.0.1 localhost\n"})
     layer.link(f"{UNITS}/systemd-networkd-wait-online.service", "/dev/null")
     layer.link(f"{UNITS}/ssh.service", "/dev/null")
@@ -71,7 +77,6 @@ def test_foreign_units_of_the_stages_run_one_after_the_other(container: Containe
         shown = container.show(f"cos-setup-{stage}.service", "ExecMainStartTimestampMonotonic", "ExecMainExitTimestampMonotonic")
         times += [int(shown["ExecMainStartTimestampMonotonic"]), int(shown["ExecMainExitTimestampMonotonic"])]
     assert times == sorted(times)
-    assert "another run" not in container.run("journalctl", "--boot", "--output=cat", "--identifier=kairos-boot")
 
 
 def notes(container: Container, stage: str) -> list[str]:
@@ -93,3 +98,11 @@ def test_what_would_wait_for_the_stage_was_queued_and_the_rest_waited_for(contai
     assert notes(container, "network") == ["late"]
     assert container.read("/run/beside").strip() == "active"
     assert container.run("systemctl", "--failed", "--plain", "--no-legend").strip() == ""
+
+
+def test_a_stage_that_something_else_starts_too_early_waits_for_the_one_before_it(container: Container) -> None:
+    """Decision D14; but never for what waits for itself: then it runs at once, and says so."""
+    told = container.run("journalctl", "--boot", "--output=cat", "--identifier=kairos-boot")
+    assert told.count("stage network waits for cos-setup-boot.service, which comes before it") == 1
+    assert told.count("stage network does not wait for cos-setup-boot.service, which waits for this run") == 1
+    assert "boot" in container.read("/run/early").split()
