@@ -1,7 +1,8 @@
 """kairos-boot logs [-o FILE]
 
 Collects what a report of a fault needs in one archive: the ledgers of the last boots, the initrd's log, the journal of
-the stage units, disks, mounts and the kernel's messages. No cloud-config is taken, since those hold secrets.
+the stage units, disks, mounts and the kernel's messages. No cloud-config is taken, since those hold secrets; words that
+look like logins are left out. Nothing of another root (--root) is executed.
 
   -o, --output FILE   the archive (./kairos-logs.tar.gz without it)
 """
@@ -12,6 +13,7 @@ import sys
 
 from kairos_boot.cli.arguments import UsageError, parse
 from kairos_boot.reports.collect import collect
+from kairos_boot.shown import plain
 from kairos_boot.system.host import Host
 
 FLAGS = {"output": True, "root": True}
@@ -23,7 +25,7 @@ def run(words: list[str]) -> int:
     if given.words:
         raise UsageError(f"it takes no words: {given.words[0]}")
     target = given.value("output", "kairos-logs.tar.gz")
-    for line in collect(Host(given.value("root", "/")), target):
-        sys.stderr.write(f"left out: {line}\n")
+    for line in collect(Host(given.value("root", "/")), target, Host().processes):
+        sys.stderr.write(plain(f"left out: {line}\n"))
     sys.stdout.write(f"{target}\n")
     return 0
