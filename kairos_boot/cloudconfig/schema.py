@@ -11,6 +11,7 @@ from kairos_boot.cloudconfig.catalog import STAGES, SUBSTAGES
 from kairos_boot.cloudconfig.roots import NOT_HERE, SECTIONS
 from kairos_boot.cloudconfig.scalars import NO, YES
 from kairos_boot.cloudconfig.schema_classic import classic
+from kairos_boot.cloudconfig.schema_words import STEP, describe
 from kairos_boot.cloudconfig.typed import ALIASES, fields
 
 TYPE_CHECKING = False
@@ -39,49 +40,15 @@ KINDS: dict[str, Schema] = {
     "OnFailure": {"enum": ["continue", "stop-step", "stop-stage", None]},
 }
 
-DESCRIPTIONS = {
-    "name": "What the step is called in the graph, in messages and by `after`.",
-    "after": "Steps to wait for, by their full names; the step then leaves its place in the file's chain.",
-    "if": "A shell command; the step is skipped unless it succeeds. May be a template.",
-    "node": "A regular expression for the host name; the step is skipped where it does not match.",
-    "only_os": "A regular expression for the name, the ID or an ID_LIKE of the operating system.",
-    "only_os_version": "A regular expression for the version of the operating system.",
-    "only_arch": "A regular expression for the architecture, such as amd64 or arm64.",
-    "only_service_manager": "systemd or openrc.",
-    "if_files": "Lists of paths under `any`, `all` and `none`: which must exist.",
-    "commands": "Shell commands, each in a shell of its own. May be templates.",
-    "files": "Files to write.",
-    "downloads": "Files to fetch over HTTP(S).",
-    "directories": "Directories to make.",
-    "ensure_entities": "Lines of passwd, shadow, group or gshadow to have.",
-    "delete_entities": "Lines of passwd, shadow, group or gshadow to remove.",
-    "hostname": "The host name. May be a template with .MachineID, .Random, .UUID, .ProtectedID.",
-    "sysctl": "Parameters of the running kernel, by name.",
-    "authorized_keys": "SSH keys by user: keys, github:NAME, gitlab:NAME, or URLs.",
-    "users": "Accounts by name.",
-    "modules": "Kernel modules to load.",
-    "environment": "Variables to set in a file, by name.",
-    "environment_file": "The file of `environment`; /etc/environment if there is none given.",
-    "package_pins": "Versions to hold packages at, by name.",
-    "unpack_images": "Container images to unpack.",
-    "systemd_firstboot": "Options of systemd-firstboot, by name.",
-    "timesyncd": "Settings of systemd-timesyncd, by name.",
-    "timeout": "The time limit of each command and download of the step: seconds, or text such as 90s or 5m; 0 is none.",
-    "retries": "How many more times a failing command or download is tried.",
-    "frequency": "When the step runs: always, once, once-per-image, or on-change of its text.",
-    "on_failure": "What a failing item stops: nothing, the rest of the step, or the stage.",
-}
-"""What the keys of a step mean; the others are described by their record."""
-
 
 def json_schema() -> Schema:
     """The schema of a whole document."""
     definitions: dict[str, Schema] = {}
     step = _kind("Step", definitions)
-    for key, text in DESCRIPTIONS.items():
+    for key, text in STEP.items():
         below = definitions["Step"]["properties"][key]
         definitions["Step"]["properties"][key] = {"description": text, **({"allOf": [below]} if "$ref" in below else below)}
-    definitions["Steps"] = {"description": "The steps of a stage, in their order.", "type": ["array", "null"], "items": {"anyOf": [step, NULL]}}
+    definitions["Steps"] = {"description": "The steps of a stage, in their order.", "type": ["array", "null"], "items": step}
     keys = {
         "name": {**TEXT, "description": "The first part of the names of the document's steps; without it, its path."},
         "stages": {"description": "The steps of each stage, by the stage's name.", "type": ["object", "null"],
@@ -92,7 +59,7 @@ def json_schema() -> Schema:
         **{key: {"description": f"A key of cloud-init without a meaning here{'; ' + hint if hint else ''}."} for key, hint in NOT_HERE.items()},
         **classic(definitions),
     }
-    return {
+    schema: Schema = {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "$id": ID,
         "title": "cloud-config of kairos-boot",
@@ -102,6 +69,8 @@ def json_schema() -> Schema:
         "additionalProperties": False,
         "definitions": dict(sorted(definitions.items())),
     }
+    describe(schema)
+    return schema
 
 
 def _stages() -> Iterator[tuple[str, str]]:
@@ -119,10 +88,10 @@ def _kind(kind: str, definitions: dict[str, Schema]) -> Schema:
         return dict(KINDS[kind])
     if kind.startswith("tuple["):
         item = _kind(kind[6:-6], definitions)
-        return {"type": ["array", "null"], "items": {"anyOf": [item, NULL]} if "$ref" in item else item}
+        return {"type": ["array", "null"], "items": item}
     if kind.startswith("Mapping[str, "):
         item = _kind(kind[13:-1], definitions)
-        return {"type": ["object", "null"], "additionalProperties": {"anyOf": [item, NULL]} if "$ref" in item else item}
+        return {"type": ["object", "null"], "additionalProperties": item}
     if kind not in definitions:
         definitions[kind] = {}
         definitions[kind] = _record(getattr(model, kind), definitions)
@@ -132,9 +101,8 @@ def _kind(kind: str, definitions: dict[str, Schema]) -> Schema:
 def _record(cls: type, definitions: dict[str, Schema]) -> Schema:
     keys = {}
     for key, (_, kind) in fields(cls).items():
-        below = _kind(kind, definitions)
-        keys[key] = {"anyOf": [below, NULL]} if "$ref" in below else below
+        keys[key] = _kind(kind, definitions)
     for alias, key in ALIASES.items():
         if key in keys:
             keys[alias] = keys[key]
-    return {"description": " ".join((cls.__doc__ or "").split()), "type": "object", "properties": keys, "additionalProperties": False}
+    return {"description": " ".join((cls.__doc__ or "").split()), "type": ["object", "null"], "properties": keys, "additionalProperties": False}
