@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -347,3 +349,32 @@ finally:
     assert told["failed"] == bool(owner)
     assert bool(told["elsewhere"]) == (not owner)
     assert not owner or any("is a link of user 1000" in line for line in told["said"]), told["said"]
+
+
+def test_the_small_layout_that_is_booted_in_a_virtual_machine(unshared: Callable[..., Any]) -> None:
+    """`tests/vm/layouts`: nothing fails, and what lasts is what its list says."""
+    text = (Path(__file__).resolve().parents[1] / "vm/layouts/40_layout.yaml").read_text()
+    values = yaml.safe_load(text)["stages"]["rootfs"][0]["environment"]
+    env = "VOLUMES=LABEL=COS_PERSISTENT:/usr/local\n" + "".join(f'{name}="{value}"\n' for name, value in values.items())
+    told = unshared(SHIPPED + f"""
+from tests.vm.layouts import marks
+def furnish(folder):
+    for path in ("usr/lib/sysctl.d", "usr/lib/modprobe.d"):
+        os.makedirs(f"{{folder}}/{{path}}")
+    os.symlink("usr/lib", folder + "/lib")
+node = Node(home, env={env!r}, furnish=furnish)
+try:
+    failed = node.lay().report.failed
+    first = inside(node.sysroot, marks.main)
+    node.leave()
+    node.boot()
+    failed += node.lay().report.failed
+    tell({{"failed": failed, "first": first, "second": inside(node.sysroot, marks.main), "lasts": marks.LASTS,
+          "fstab": [line.split()[1] for line in node.read("/etc/fstab").splitlines() if line[0] != "#"]}})
+finally:
+    node.close()
+""".replace("from tests.vm.layouts import marks", "from tests.vm.layouts import marks\nfrom layouts import inside"))
+    assert told["failed"] == 0
+    assert not any(told["first"].values())
+    assert told["second"] == told["lasts"]
+    assert len(told["fstab"]) == len(set(told["fstab"]))
