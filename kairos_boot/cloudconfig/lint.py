@@ -116,11 +116,15 @@ def _owners(step: Step) -> Iterator[Problem]:
 
 def _cloud_init(step: Step) -> Iterator[Problem]:
     """What a cloud-init user expects otherwise (B12)."""
+    if "." in step.hostname and "{{" not in step.hostname:
+        yield _doubt(step, ("hostname",), "the host name is set as it is written; cloud-init would cut it at its first dot", "write the short name, and the full one as `fqdn`, unless that is meant")
     if step.commands:
         yield _doubt(step, ("commands",), "these commands run at every boot, not only at the first", "write a step with `frequency: once` under `stages:` for what must run once")
     for name, user in step.users.items():
-        if user.passwd and "lock_passwd" not in _given(step, name):
-            yield _doubt(step, ("users", name, "passwd"), f"the password opens the account {name!r}; cloud-init would lock it", "add `lock_passwd: false` or `true` to say what you mean")
+        if (user.passwd or user.plain_text_passwd) and "lock_passwd" not in _given(step, name):
+            yield _doubt(step, ("users", name, "passwd" if user.passwd else "plain_text_passwd"), f"the password opens the account {name!r}; cloud-init would lock it", "add `lock_passwd: false` or `true` to say what you mean")
+    for number, password in enumerate(step.passwords):
+        yield _doubt(step, ("passwords", number), f"the password of {password.name!r} is set at each boot that finds another one", "write the hash of the one that the user has, or a step with `frequency: once`")
     for number, file in enumerate(step.files):
         if file.ownerstring not in ("", "root") and ":" not in file.ownerstring:
             yield _doubt(step, ("files", number, "ownerstring"), f"{file.path} gets the own group of {file.ownerstring!r}, too", "write `owner: USER:GROUP` to choose another")

@@ -85,4 +85,7 @@ def test_what_a_cloud_init_user_expects_otherwise() -> None:
     messages = found("#cloud-config\nusers:\n- {name: ada, passwd: tangerine}\nruncmd:\n- ls\nwrite_files:\n- {path: /a, owner: bob}\n")
     assert [m.split(": ")[0] for m in messages] == ["/d.yaml:5:3", "/d.yaml:3:23", "/d.yaml:7:21"]
     assert "tangerine" not in " ".join(messages)
+    more = found("#cloud-config\nhostname: a.b\nusers:\n- {name: ada, plain_text_passwd: tangerine}\nchpasswd: {users: [{name: bob, password: tangerine, type: text}]}\n")
+    assert sorted(m.split(": ")[0] for m in more) == ["/d.yaml:2:11", "/d.yaml:4:34", "/d.yaml:5:20"]
+    assert "tangerine" not in " ".join(more)
     assert found("#cloud-config\nusers:\n- {name: ada, passwd: x, lock_passwd: false}\nwrite_files:\n- {path: /a, owner: 'bob:bob'}\n") == []
