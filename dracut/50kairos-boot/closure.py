@@ -21,6 +21,8 @@ NOT_HERE = frozenset(("pyroute2", "pystemd", "systemd", "asyncio", "ssl", "_ssl"
 are unpacked in the node or in its own root)."""
 VERBS = frozenset(("initrd", "main", "wiring", "arguments", "run_stage"))
 LATER = frozenset(("__pycache__", "reports", "lifecycle"))
+CHECKS = frozenset(("lint.py", "schema.py", "schema_classic.py", "schema_words.py"))
+"""What only `validate` and `schema` use."""
 NODE = frozenset(("__init__", "grubenv"))
 """Of what a node knows of itself, the initrd asks the boot loader's environment only."""
 WHOLE = ("yaml", "_yaml", "pyudev")
@@ -52,7 +54,7 @@ def sources() -> list[str]:
     for folder, folders, files in os.walk(f"{PROGRAM}/kairos_boot"):
         folders[:] = sorted(name for name in folders if name not in LATER)
         only = {"cli": VERBS | {"__init__"}, "node": NODE}.get(os.path.basename(folder))
-        found += [f"{folder}/{name}" for name in sorted(files) if name.endswith(".py") and (only is None or name[:-3] in only)]
+        found += [f"{folder}/{name}" for name in sorted(files) if name.endswith(".py") and name not in CHECKS and (only is None or name[:-3] in only)]
     return found
 
 
