@@ -10,10 +10,10 @@ from kairos_boot.errors import KairosError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Any
 
     from kairos_boot.actions.base import Action
     from kairos_boot.cloudconfig.model import Step
+    from kairos_boot.cloudconfig.nodes import Node
     from kairos_boot.facts import Facts
 
 KEY = "ensure_entities"
@@ -112,34 +112,32 @@ def _simple(text: str) -> dict[str, str] | None:
 
 
 def _yaml(text: str) -> dict[str, str]:
-    import yaml
+    from kairos_boot.cloudconfig.compose import compose
+    from kairos_boot.cloudconfig.nodes import SyntaxFault
 
+    rest: list[tuple[int, int]] = []
     try:
-        node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)  # the text around it may be a secret
-        place = f" in line {mark.line + 1}" if mark else ""
-        said = (getattr(error, "problem", None) or "it cannot be read").split("'")
-        problem = "'".join("…" if number % 2 and len(part) > 1 else part for number, part in enumerate(said))  # a word may be secret, too
-        raise ValueError(f"the entity is not YAML: {problem}{place}") from None
-    except RecursionError:
-        raise ValueError("the entity is nested too deeply") from None
+        node = compose(text.encode("utf-8", "surrogateescape"), rest)
+    except SyntaxFault as fault:
+        raise ValueError(f"the entity is not YAML, line {fault.line}: {fault.message.removeprefix('not YAML: ')}") from None
+    if rest:
+        raise ValueError(f"the entity is more than one YAML document, line {rest[0][0]}")
     return _fields(node)
 
 
-def _fields(node: Any) -> dict[str, str]:
+def _fields(node: Node | None) -> dict[str, str]:
     """The scalars of a YAML mapping; those that it merges in (`<<`) come first."""
-    if getattr(node, "id", "") != "mapping":
+    if node is None or node.kind != "map":
         raise ValueError("the entity is not a mapping")
     found: dict[str, str] = {}
     merged: dict[str, str] = {}
     for key, value in node.value:
-        if key.value == "<<" and value.id == "mapping":
+        if key.value == "<<" and value.kind == "map":
             merged.update(_fields(value))
-        elif key.id != "scalar" or value.id != "scalar":
-            raise ValueError("a field of the entity is not one value" if key.id != "scalar" else f"the field {key.value} is not one value")
+        elif key.kind != "text" or value.kind != "text":
+            raise ValueError("a field of the entity is not one value" if key.kind != "text" else f"the field {key.value} is not one value")
         elif key.value in found:
             raise ValueError(f"the field {key.value} is given twice")
         else:
-            found[key.value] = "" if value.style is None and value.value in NULLS else value.value
+            found[key.value] = "" if value.plain and value.value in NULLS else value.value
     return {**merged, **found}
