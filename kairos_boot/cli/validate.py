@@ -21,13 +21,13 @@ from kairos_boot.facts import Facts
 from kairos_boot.stages.execution import planned
 from kairos_boot.stages.graph import order
 from kairos_boot.system.host import Host
+from kairos_boot.template import TemplateError, check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kairos_boot.cloudconfig.model import Document, Step
-    from kairos_boot.template import TemplateError
 
 
 def run(words: list[str]) -> int:
@@ -82,6 +82,19 @@ class _AnyNode(Facts):
     def __init__(self) -> None:
         super().__init__(hostname_data=lambda: dict.fromkeys(("UUID", "Random", "MachineID", "ProtectedID"), "0123456789abcdef" * 2))
         self.unread: list[Problem] = []
+
+    def render(self, text: str, where: str, *, secret: bool | None = False, needed: bool = False) -> str:
+        """As a node would, after a look at all of it: a rendering sees only the parts that it comes to."""
+        try:
+            check(text)
+        except TemplateError as error:
+            return self.failing(text, error, where, secret=secret, needed=needed)
+        return super().render(text, where, secret=secret, needed=needed)
+
+    def render_hostname(self, text: str) -> str:
+        """The same; an error is its module's to tell."""
+        check(text)
+        return super().render_hostname(text)
 
     def failing(self, text: str, error: TemplateError, where: str, *, secret: bool | None, needed: bool) -> str:
         """Keep what cannot be parsed; what only fails may do so for the lack of a node."""

@@ -38,8 +38,8 @@ def render(
 
 
 def check(text: str) -> None:
-    """Parse *text* only; raise TemplateError. Unknown functions are found here, wrong arguments are not."""
+    """Parse *text* only; raise TemplateError. Unknown functions and written expressions that are none are found here, wrong arguments are not."""
     if "{{" in text:
         from kairos_boot.template.parser import parse
 
-        parse(text)
+        parse(text, checking=True)

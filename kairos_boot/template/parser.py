@@ -19,9 +19,12 @@ _OPERANDS = frozenset(("bool", "char", ".", "field", "ident", "number", "nil", "
 _PLAIN = (n.Dot, n.Nil, n.Literal)
 
 
-def parse(text: str, known: Collection[str] = ()) -> dict[str, list[n.Node]]:
-    """The templates of *text* by name, the text's own under `template`; *known* are functions beyond the language's."""
-    parser = _Parser(text, known)
+def parse(text: str, known: Collection[str] = (), *, checking: bool = False) -> dict[str, list[n.Node]]:
+    """The templates of *text* by name, the text's own under `template`; *known* are functions beyond the language's.
+
+    With *checking* a regular expression that is written out must be one, too; a rendering finds that out when it gets there.
+    """
+    parser = _Parser(text, known, checking=checking)
     try:
         return parser.whole()
     except RecursionError:
@@ -29,10 +32,11 @@ def parse(text: str, known: Collection[str] = ()) -> dict[str, list[n.Node]]:
 
 
 class _Parser(TokenStream):
-    __slots__ = ("depth", "known", "loops", "templates", "variables")
+    __slots__ = ("checking", "depth", "known", "loops", "templates", "variables")
 
-    def __init__(self, text: str, known: Collection[str]) -> None:
+    def __init__(self, text: str, known: Collection[str], *, checking: bool) -> None:
         super().__init__(text)
+        self.checking = checking
         self.known = known
         self.depth = 0
         self.loops = 0
@@ -244,7 +248,19 @@ class _Parser(TokenStream):
             break
         if not args:
             raise self.error("empty command")
+        if self.checking and len(args) > 1:
+            self.expression(args[0], args[1])
         return n.Command(position, args)
+
+    def expression(self, function: n.Node, argument: n.Node) -> None:
+        """Check the expression that a function for regular expressions is given, if it is written out."""
+        if isinstance(function, n.Identifier) and "egex" in function.name and function.name != "regexQuoteMeta" and isinstance(argument, n.Literal):
+            from kairos_boot.template.regex.compile import compile_expression
+
+            try:
+                compile_expression(str(argument.value))
+            except Failure as fault:
+                raise self.error(fault.reason, hint=fault.hint) from None
 
     def operand(self) -> n.Node | None:
         """A term with the fields behind it."""

@@ -43,6 +43,17 @@ def test_what_only_a_node_knows_is_no_error(keys: str) -> None:
     assert in_step(keys) == []
 
 
+@pytest.mark.parametrize("call", ['regexMatch "(" .x', 'regexFind "[a" .x', '.x | mustRegexMatch "*"', 'if false }}{{ regexReplaceAll "(?=a)" .x "b" }}{{ end', 'print (regexSplit "a)" .x -1)'])
+def test_an_expression_in_a_template_is_compiled(call: str) -> None:
+    """Wherever it stands, whether a rendering comes to it or not."""
+    [error] = in_step(f"commands: ['{{{{ {call} }}}}']")
+    assert error.startswith("/d.yaml:3:16: stages.s[0].commands[0]: ")
+    assert "error parsing regexp" in error
+    [error] = in_step(f"hostname: '{{{{ {call.replace('.x', '.UUID')} }}}}'")
+    assert "error parsing regexp" in error
+    assert in_step("""commands: ['{{ regexFind "[a-z]+" .Values.x }}{{ regexMatch .Values.y "(" }}{{ regexQuoteMeta "(" }}']""") == []
+
+
 def test_a_stage_that_nothing_emits_is_an_error() -> None:
     [error] = errors("stages:\n  initramsf:\n  - commands: [a]\n")
     assert error == "/d.yaml:2:3: stages.initramsf: no stage is called 'initramsf': its steps would never run; did you mean 'initramfs'?"
