@@ -92,17 +92,21 @@ class Ending:
                 self.problems.append(str(error))
 
     def _choose(self, block: str, following: list[str]) -> None:
-        """What failed before, as the list or the boot loader says, and this entry are not tried again until something comes up."""
-        if self.next or not following:
+        """What failed before, as the list or the boot loader says, and this entry are not tried again until something comes up.
+
+        A reset that was cut off would be started again and again otherwise; recovery is what is left in any case.
+        """
+        if self.next or self.entry not in (*failures.FOLLOWING, "statereset"):
             return
         before = self.environment.load(block).get(failures.LIST, "").split()
         failed = list(dict.fromkeys([*before, *self.cmdline.values("kairos.failed"), self.entry]))
         left = [entry for entry in following if entry not in failed]
-        if not left:
+        if left:
+            self.environment.save(block, {"next_entry": left[0], failures.LIST: " ".join(failed)})
+            self.next = left[0]
+        else:
+            self.environment.save(block, {failures.LIST: " ".join(failed)})
             following.clear()
-            return
-        self.environment.save(block, {"next_entry": left[0], failures.LIST: " ".join(failed)})
-        self.next = left[0]
 
     def what_follows(self, *, shell: bool) -> list[tuple[str, str]]:
         """The banner's lines on what comes now, and where the reason is."""

@@ -116,7 +116,15 @@ def test_what_the_boot_loader_could_not_load_is_not_tried_again(tmp_path: Path, 
     else:
         with pytest.raises(Stays):
             machine.fatal(entry, words)
-        assert machine.environment() == {}
+        assert "next_entry" not in machine.environment()
+
+
+def test_a_reset_that_cannot_boot_is_not_started_again_by_itself(tmp_path: Path) -> None:
+    """An action that was cut off goes on at each start; the list keeps a dead recovery image from being tried for ever."""
+    machine = Machine(tmp_path)
+    with pytest.raises(Stays):
+        machine.fatal("recovery", "kairos.reset")
+    assert machine.environment() == {"failed_entries": "statereset"}
 
 
 @pytest.mark.parametrize("entry", ["", "live"])

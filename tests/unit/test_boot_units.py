@@ -79,13 +79,16 @@ def test_whatever_ends_the_initrd_runs_our_end_which_knows_whether_dracut_gives_
 
 def test_the_boot_loader_and_the_initrd_mean_the_same_entries_and_variables() -> None:
     from kairos_boot.boot import failures
+    from kairos_boot.lifecycle import marker
 
     menu = (IMAGE / "grub.cfg").read_text()
     for mode, entry in failures.ENTRIES.items():
         assert f"--id {entry} {{" in menu, mode
         assert f"boot_image {entry} " in menu
     assert f'"${failures.LIST}"' in menu
-    assert f" {failures.LIST} " in menu.split("load_env", 1)[1].split("if [", 1)[0]
+    loaded = menu.split("load_env", 1)[1].split("if [", 1)[0].split()
+    assert {failures.LIST, marker.RESUME, "next_entry", "saved_entry"} <= set(loaded)
+    assert f'"${marker.RESUME}"' in menu
     assert "kairos.failed=$entry" in menu
 
 

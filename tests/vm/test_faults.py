@@ -203,6 +203,24 @@ def test_recovery_tells_of_both(dead: tuple[list[str], Node]) -> None:
     assert leads_with(node) == ["cos", "fallback"]
 
 
+@pytest.mark.parametrize(("variables", "entry"), [
+    ({"failed_entries": "cos"}, "COS_PASSIVE"), ({"failed_entries": "cos fallback"}, "COS_SYSTEM"), ({"saved_entry": "fallback", "failed_entries": "fallback"}, "COS_SYSTEM"),
+    ({"next_entry": "cos", "failed_entries": "cos"}, "COS_ACTIVE"), ({"resume_entry": "statereset"}, "kairos.reset"),
+    ({"resume_entry": "statereset", "failed_entries": "statereset"}, "COS_ACTIVE"),
+], ids=lambda value: " ".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else value)
+def test_the_menu_chooses_what_has_not_failed_and_what_goes_on(variables: dict[str, str], entry: str, base_disk: Path, tmp_path: Path, machines: list[qemu.Machine]) -> None:
+    """As far as the kernel's command line."""
+    overlay = variant.Overlay(base_disk, tmp_path / "node.qcow2")
+    overlay.write_oem({}, {**AT_ONCE, **variables})
+    machine = qemu.Machine(overlay.path, tmp_path)
+    machines.append(machine)
+    machine.start()
+    line = machine.wait_console(r"Command line: .*", BOOT, failed=None)[0]
+    machine.kill()
+    assert entry in line
+    assert ("kairos.reset" in line) == (entry == "kairos.reset")
+
+
 def blocks(disk: Path, offset: int, image: str, path: str, scratch: Path) -> list[int]:
     """The blocks of the image that a file inside it has."""
     copy = scratch / "image"
