@@ -54,7 +54,7 @@ class Accounts:
                     continue
                 pairs = self.values.pairs(item, path)
                 names = [value for key, value in pairs if key.value == "name"]
-                name = self.values.name(names[0], f"{path}.name") if names else ""
+                name = self.values.text(names[0], f"{path}.name") if names else ""
                 if name:
                     self._user(name, item, pairs, path)
                 elif names and not (names[0].kind is SCALAR and is_null(names[0])):

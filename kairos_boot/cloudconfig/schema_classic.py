@@ -78,7 +78,7 @@ def _object(**keys: Schema) -> Schema:
 
 def _user() -> Schema:
     keys: dict[str, Schema] = {
-        "name": {"type": "string", "description": "The account's name."},
+        "name": {"type": ["string", "number", "boolean"], "description": "The account's name."},
         **dict.fromkeys(TEXTS, TEXT), **dict.fromkeys(BOOLEANS, BOOLEAN), **dict.fromkeys(PASSWORDS, TEXT), **{key: {} for key in NOT_HERE},
         "groups": {"anyOf": [NAME, NAMES_LIST, {"type": "object"}]},
         "ssh_authorized_keys": NAMES,

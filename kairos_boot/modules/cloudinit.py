@@ -35,10 +35,11 @@ def plan_group_members(step: Step, facts: Facts) -> Iterator[Action]:
     """Yield the members of each group; who does not exist is named and left out."""
     from kairos_boot.actions.entities import EnsureEntity
 
-    known = {line.split(b":")[0].decode("utf-8", "surrogateescape") for line in (facts.read("/etc/passwd") or b"").split(b"\n") if line.count(b":") > 2}
+    accounts = facts.read("/etc/passwd")
+    known = {line.split(b":")[0].decode("utf-8", "surrogateescape") for line in (accounts or b"").split(b"\n") if line.count(b":") > 2}
     for group, members in step.group_members.items():
         where = step.where("group_members", group)
-        there = [name for name in members if name in known or name in step.users]
+        there = [name for name in members if accounts is None or name in known or name in step.users]  # without a node nobody is missing
         for name in members:
             if name not in there:
                 yield Note(where, f"{name} does not exist and is left out of the group {group}", "list the user under `users`")
@@ -59,7 +60,7 @@ def plan_ssh_pwauth(step: Step, facts: Facts) -> Iterator[Action]:
     from kairos_boot.actions.access import ReloadServer, ServerSetting
 
     where = step.where("ssh_pwauth")
-    if not any(facts.read(path) is not None for path in ServerSetting.MAIN):
+    if facts.read("/etc/passwd") is not None and not any(facts.read(path) is not None for path in ServerSetting.MAIN):
         yield Note(where, "there is no ssh server's configuration, so ssh_pwauth changes nothing", "install the server in the image")
         return
     changed: list[str] = []
@@ -88,6 +89,8 @@ def plan_etc_hosts(step: Step, facts: Facts) -> Iterator[Action]:
         return
     hostname = hostname or (facts.read("/etc/hostname") or b"").decode("utf-8", "replace").strip()
     names = list(dict.fromkeys(name for name in (wanted.fqdn or hostname, hostname.partition(".")[0]) if name))
+    if not names and facts.read("/etc/passwd") is None:
+        return  # no node, no name
     if any(name.split() != [name] or "#" in name for name in names) or not names:
         yield Invalid(step.where("etc_hosts"), "there is no name for /etc/hosts", "give `hostname` or `fqdn`")
     else:

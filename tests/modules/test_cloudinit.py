@@ -285,3 +285,9 @@ def test_accounts_files_are_the_rest_as_they_were(node: Node, do: Callable[..., 
     assert node.text("/etc/passwd") == PASSWD
     assert node.text("/etc/group") == GROUP.replace("wheel:x:10:", "wheel:x:10:keeper")
     assert node.text("/etc/shadow") == SHADOW.replace("$6$keepkeep$notarealhash:19000", f"$6$n$h:{DAY}")
+
+
+def test_nothing_is_said_of_a_node_where_there_is_none(step: MakeStep) -> None:
+    """`validate` plans without a node: who and what is on it cannot be missing."""
+    wanted = step(classic=True, etc_hosts={}, ssh_pwauth="no", group_members={"wheel": ("stranger",)}, ca_certs={"trusted": (PEM,)})
+    assert [type(action).__name__ for _, action in planned(wanted, Facts())] == ["EnsureEntity", "TrustCertificates", "ServerSetting", "ReloadServer"]

@@ -338,7 +338,7 @@ def test_a_user_without_any_name_is_an_error_of_the_document() -> None:
 
 
 WRONG_KINDS: dict[str, tuple[str, ...]] = {
-    "hostname": ("[a]", "{a: b}"), "fqdn": ("[a]", "{a: b}"), "users": ("5", "true", "1.5", "[5]", "[true]", "[[a]]", "[{name: 5}]", "[{name: [a]}]"),
+    "hostname": ("[a]", "{a: b}"), "fqdn": ("[a]", "{a: b}"), "users": ("5", "true", "1.5", "[5]", "[true]", "[[a]]", "[{name: [a]}]"),
     "groups": ("5", "false", "[5]", "[[a]]", "{a: 5}", "[{a: [5]}]", "{a: {b: c}}"), "ssh_authorized_keys": ("5", "true", "[5]", "{a: b}", "[[a]]"),
     "write_files": ("5", "x", "{path: /a}", "[x]", "[[a]]", "[{path: [a]}]", "[{path: /a, source: x}]", "[{path: /a, source: {uri: [a]}}]", "[{path: /a, content: {a: b}}]",
                     "[{path: /a, append: 5}]", "[{path: /a, defer: maybe}]", "[{path: /a, owner: [a]}]", "[{path: /a, encoding: [a]}]", "[{path: /a, permissions: [a]}]"),
