@@ -6,7 +6,7 @@ import os
 
 from kairos_boot.actions.mounts import Bind, Mount
 from kairos_boot.boot import fstab, order, persist, root
-from kairos_boot.boot.disk import elsewhere, find_label, find_spec, find_state
+from kairos_boot.boot.disk import by_name, elsewhere, find_label, find_spec, find_state
 from kairos_boot.boot.image import RECOVER, STATE_DIRECTORY, check_file_system
 from kairos_boot.boot.report import FatalError
 from kairos_boot.errors import KairosError, reason
@@ -113,7 +113,7 @@ class Builder:
             self.report.missing(what, where, error)
             return None
         if part is None:
-            others = elsewhere(self.devices.partitions(), self.disk.disk, what.partition("=")[2] or what)
+            others = elsewhere(self.devices.partitions(), self.disk.disk, by_name(what).partition("=")[2] or what)
             hint = f"{others} has that label, but is on another disk than the one that was booted from" if others else LOST.get(where, CHECK)
             self.report.missing(what, where, KairosError(f"{what} is missing: {where} is not mounted", hint=hint))
         return part
@@ -169,7 +169,7 @@ class Builder:
         return device is None
 
     def _volume(self, spec: str, where: str, seconds: float) -> Partition | None:
-        ours = spec.partition("=")[2].startswith("COS_")
+        ours = by_name(spec).partition("=")[2].startswith("COS_")
         return self._find(spec, where, lambda parts: find_spec(parts, self.disk.disk, spec), seconds, anywhere=not ours)
 
     def _in_step(self, parts: Sequence[Part], store: str) -> list[Part]:

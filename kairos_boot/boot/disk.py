@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 from kairos_boot.errors import KairosError
+from kairos_boot.system.disks import LINKS, link_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,16 +38,24 @@ def find_label(partitions: Sequence[Partition], disk: str, label: str) -> Partit
 def find_spec(partitions: Sequence[Partition], disk: str, spec: str) -> Partition | None:
     """The partition of a volume `LABEL=…`, `UUID=…`, `PARTUUID=…` or `/dev/…`.
 
-    The node's own labels (COS_…) are looked for on *disk*, the boot disk, only; others there first. KairosError: several, or no such form.
+    The node's own labels (COS_…) are looked for on *disk*, the boot disk, only; others there first. A link of udev by label or number is
+    such a name, too: of several partitions it shows one. KairosError: several, or no such form.
     """
-    kind, eq, value = spec.partition("=")
-    if spec.startswith("/dev/"):
-        return next((p for p in partitions if p.node == spec), None)
+    kind, eq, value = by_name(spec).partition("=")
+    if kind.startswith("/dev/"):
+        node = os.path.realpath(spec)
+        return next((p for p in partitions if p.node in (spec, node)), None)
     if not eq or kind not in ("LABEL", "UUID", "PARTUUID"):
         raise KairosError(f"not a device: {spec!r}", hint="write LABEL=…, UUID=…, PARTUUID=… or /dev/…")
     found = [p for p in partitions if value and {"LABEL": p.label, "UUID": p.uuid, "PARTUUID": p.partuuid}[kind] == (value.lower() if kind == "PARTUUID" else value)]
     here = [p for p in found if p.disk == disk]
     return _only(here if here or value.startswith("COS_") else found, spec)
+
+
+def by_name(spec: str) -> str:
+    """`LABEL=…` and the like for udev's link of that name; anything else as it is."""
+    kind = LINKS.get(os.path.dirname(spec), "")
+    return f"{kind}={link_value(os.path.basename(spec))}" if kind in ("LABEL", "UUID", "PARTUUID") else spec
 
 
 def elsewhere(partitions: Sequence[Partition], disk: str, label: str) -> str:

@@ -25,7 +25,7 @@ def find_path(host: Host, path: str) -> tuple[str, str]:
     """The disk that *path* is, is a partition of, or is mounted from; and the partition if it names one. KairosError: none or several."""
     kind = LINKS.get(os.path.dirname(path))
     if kind:
-        found = _only(host, kind, _plain(os.path.basename(path)))
+        found = _only(host, kind, link_value(os.path.basename(path)))
         path = found or path
     real = host.real(path)
     named = ""
@@ -73,7 +73,7 @@ def _mounted_on(path: str) -> str:
     return os.path.realpath(found.source)
 
 
-def _plain(name: str) -> str:
+def link_value(name: str) -> str:
     r"""The value that udev made a link's name of: it writes `\x20` for a blank."""
     first, *rest = os.fsencode(name).split(b"\\x")
     return os.fsdecode(first + b"".join(bytes([int(part[:2], 16)]) + part[2:] if _hex(part[:2]) else b"\\x" + part for part in rest))

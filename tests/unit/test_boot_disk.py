@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from kairos_boot.boot.disk import elsewhere, find_label, find_spec, find_state
@@ -65,6 +67,21 @@ def test_the_nodes_own_labels_count_on_the_boot_disk_only() -> None:
 @pytest.mark.parametrize("spec", ["LABEL=DATA", "UUID=u3", "PARTUUID=BB-2", "/dev/vdb1"])
 def test_a_further_volume_may_be_on_any_disk(spec: str) -> None:
     assert find_spec([STATE, DATA], "vda", spec) == DATA
+
+
+@pytest.mark.parametrize("spec", ["/dev/disk/by-label/DATA", "/dev/disk/by-uuid/u3", "/dev/disk/by-partuuid/bb-2"])
+def test_udevs_link_by_a_name_is_that_name(spec: str) -> None:
+    """Two partitions that have the name have one link (D9)."""
+    assert find_spec([STATE, DATA], "vda", spec) == DATA
+    twin = Partition("/dev/vdc1", "vdc", "DATA", "xfs", "bb-2", "u3")
+    with pytest.raises(KairosError, match="/dev/vdb1, /dev/vdc1"):
+        find_spec([STATE, DATA, twin], "vda", spec)
+    assert find_spec([OTHER], "vda", "/dev/disk/by-label/COS_STATE") is None
+
+
+def test_another_link_is_followed() -> None:
+    """/dev/stdin is a link everywhere; by-path and by-id are such."""
+    assert find_spec([DATA, Partition(os.path.realpath("/dev/stdin"), "vdb")], "vda", "/dev/stdin") == Partition(os.path.realpath("/dev/stdin"), "vdb")
 
 
 def test_a_further_volume_on_the_boot_disk_is_preferred() -> None:
