@@ -1,13 +1,14 @@
-"""The second half of the initrd, without its stages: check the root, mount what belongs to it, keep it in step, write its fstab."""
+"""The second half of the initrd, without its stages: check the root, mount what belongs to it, write its fstab."""
 
 from __future__ import annotations
 
 import os
 
 from kairos_boot.actions.mounts import Bind, Mount
-from kairos_boot.boot import fstab, order, persist, root
+from kairos_boot.boot import fstab, order, root
 from kairos_boot.boot.disk import by_name, elsewhere, find_label, find_spec, find_state
 from kairos_boot.boot.image import RECOVER, STATE_DIRECTORY, check_file_system
+from kairos_boot.boot.keeping import Keeping
 from kairos_boot.boot.report import FatalError
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import replace
@@ -16,7 +17,7 @@ from kairos_boot.system.host import Host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
     from typing import Protocol
 
     from kairos_boot.boot.cmdline import Cmdline
@@ -140,7 +141,7 @@ class Builder:
             self.report.log(6, text, kind="part")
         for part in plan.first:
             self.do(part)
-        bound = sum(self.do(part, shown=not part.name) and bool(part.name) for part in self._in_step(plan.rest, parts.store))
+        bound = sum(self.do(part, shown=not part.name) and bool(part.name) for part in Keeping(self.node, self.report, self.disk, self.sync, parts.store).in_step(plan.rest))
         if bound:
             self.report.say(f"Bound {bound} persistent directories")
 
@@ -171,55 +172,6 @@ class Builder:
     def _volume(self, spec: str, where: str, seconds: float) -> Partition | None:
         ours = by_name(spec).partition("=")[2].startswith("COS_")
         return self._find(spec, where, lambda parts: find_spec(parts, self.disk.disk, spec), seconds, anywhere=not ours)
-
-    def _in_step(self, parts: Sequence[Part], store: str) -> list[Part]:
-        """Bring the persistent directories of *parts* in step with the image, and return what is to be mounted, each bound from where its
-        store is now: the persistent partition may have a link there.
-        """
-        there: list[Part] = []
-        trees: list[persist.Tree] = []
-        for part in parts:
-            if not part.name:
-                there.append(part)
-                continue
-            kept = self._kept(part, store)
-            if part.behind and not os.path.isdir(kept) and _filled(self.resolve(part.behind)):
-                self.report.log(6, f"{part.where} needs no directory of its own: what is there is persistent with the directory that it lies in", kind="part")
-                continue
-            there.append(replace(part, action=Bind(kept, part.action.target)))
-            trees += [persist.Tree(part.name, part.action.target, kept)] if kept else []
-        if trees:
-            self.report.part(f"Kept {len(trees)} persistent directories in step with the image",
-                             lambda: self._synchronise(trees, self._safe(f"{store}/.manifest")), what="sync", where=store)
-        return there
-
-    def _kept(self, part: Part, store: str) -> str:
-        """Where the store of a persistent directory is; empty where a link of some user leads it astray."""
-        try:
-            return self._safe(f"{store}/{part.name}.bind")
-        except KairosError as error:
-            self.report.log(3, f"{part.where}: {error}", kind="failure")
-            return ""
-
-    def _safe(self, path: str) -> str:
-        """Where *path* of the node lies here. KairosError: an unprivileged user decides it (C12), or no way leads there."""
-        try:
-            with self.node.place(path) as place:
-                return place.path
-        except OSError as error:
-            raise KairosError(reason(error), path) from error
-
-    def _synchronise(self, trees: list[persist.Tree], manifests: str) -> None:
-        outcomes = persist.synchronise(trees, manifests, image_identity(self.disk), self.sync)
-        for outcome in outcomes:
-            changes = outcome.changes
-            if changes.write or changes.remove:
-                self.report.log(6, f"{outcome.name}: {len(changes.write)} written, {len(changes.remove)} removed")
-            for path in changes.kept:
-                self.report.log(6, f"{outcome.name}: {path or '.'} stays as the user left it; the image has another one now")
-        wrong = [f"{outcome.name}: {outcome.error}" for outcome in outcomes if outcome.error]
-        if wrong:
-            raise KairosError("; ".join(wrong), hint="is the persistent partition full?")
 
     def _make(self, part: Part) -> bool:
         """Whether the place of a mount is there, or could be made. Links of the image were followed when the mounts were ordered; one of
@@ -302,31 +254,6 @@ class Builder:
             if part.action.would_change(self.host):
                 self.report.missing(part.what, part.where, KairosError(
                     f"{part.where} is not mounted as planned ({part.action.describe()})", hint="something was mounted over it, or it was unmounted: see findmnt"))
-
-
-def _filled(path: str) -> bool:
-    """Whether *path* is a directory with something in it."""
-    try:
-        return bool(os.listdir(path))
-    except OSError:
-        return False
-
-
-def image_identity(disk: BootDisk) -> str:
-    """A name for the content of the image: its file's inode, size and times, and its superblock, which counts what was ever written.
-    An upgrade writes a new file; a change in place sets its times. Empty without an image, and then nothing is taken for unchanged.
-    """
-    try:
-        now = os.stat(disk.image)
-        with open(disk.image, "rb") as file:
-            file.seek(1024)
-            block = file.read(1024)
-    except OSError:
-        return ""
-    from hashlib import blake2b
-
-    times = f"{now.st_ino}:{now.st_size}:{now.st_mtime_ns}:{now.st_ctime_ns}"
-    return f"1:{disk.image}:{times}:{blake2b(block, digest_size=16).hexdigest()}"
 
 
 def link_sources(names: Iterable[str], sysroot: str, base: str = "") -> None:

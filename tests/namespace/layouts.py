@@ -192,7 +192,7 @@ def mounts_of(sysroot: str) -> dict[str, tuple[str, str, bool]]:
 
 
 def check(seed: int, home: str) -> list[str]:
-    """Boot the layout of *seed* twice and return what is wrong."""
+    """Boot the layout of *seed* twice, then a new image, and return what is wrong."""
     layout = Layout(seed)
     node = Node(home, persistent=layout.there, env=layout.env, furnish=layout.furnish)
     try:
@@ -241,18 +241,20 @@ def _check(layout: Layout, node: Node) -> list[str]:
     written: list[str] = inside(node.sysroot, write)
     wrong += [f"{place} can be written, and nothing is mounted there that can" for place in written if expected.lasts(place) is None]
     wrong += [f"{place} cannot be written" for place, kind in expected.at.items() if kind != READ_ONLY and place in places and place not in written]
-    node.leave()
-    node.boot()
-    node.records.clear()
-    builder = node.lay()
-    wrong += _failures(node, expected, builder.report.failed)
-    second = mounts_of(node.sysroot)
-    if first != second:
-        wrong.append(f"the second boot mounts something else: {sorted(set(first.items()) ^ set(second.items()))}")
-    left: list[str] = inside(node.sysroot, lambda: [place for place in places if os.path.exists(f"{place}/mark")])
-    for place in written:
-        if (place in left) != expected.lasts(place):
-            wrong.append(f"what was written to {place} is {'still there' if place in left else 'gone'}")
+    for boot in ("the second boot", "the boot of a new image"):
+        node.leave()
+        if boot == "the boot of a new image":
+            node.image = node.build_image({"etc/new": "x"}, "next.img")
+        node.boot()
+        node.records.clear()
+        builder = node.lay()
+        wrong += _failures(node, expected, builder.report.failed)
+        later = mounts_of(node.sysroot)
+        if first != later:
+            wrong.append(f"{boot} mounts something else: {sorted(set(first.items()) ^ set(later.items()))}")
+        left: list[str] = inside(node.sysroot, lambda: [place for place in places if os.path.exists(f"{place}/mark")])
+        wrong += [f"what was written to {place} is {'still there' if place in left else 'gone'} in {boot}" for place in written
+                  if (place in left) != expected.lasts(place)]
     return wrong
 
 

@@ -1,4 +1,4 @@
-"""Random layouts, booted twice: what is written lasts where it should and nowhere else, and all that is said of it is true (D6, D11).
+"""Random layouts, booted twice and with a new image: what is written lasts where it should and nowhere else, and all that is said of it is true (D6, D11).
 
 `KAIROS_LAYOUTS=N` tries N of them, `KAIROS_LAYOUTS=A-B` those seeds.
 """

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kairos_boot.boot import image, report
-from kairos_boot.boot.build import image_identity
 from kairos_boot.boot.cmdline import Cmdline
 from kairos_boot.boot.image import BootDisk, check_image
+from kairos_boot.boot.keeping import image_identity
 from kairos_boot.boot.report import FatalError, Report, banner
 from kairos_boot.boot.state import detect
 from kairos_boot.errors import KairosError
