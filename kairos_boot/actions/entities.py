@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kairos_boot.actions.accounts import today
+from kairos_boot.actions.accounts import today, usual
+from kairos_boot.actions.homes import taken
 from kairos_boot.errors import KairosError
 from kairos_boot.records import NOTHING, record
 from kairos_boot.system.accounts import FILES, Accounts, lookup_group, number
@@ -33,6 +34,8 @@ class Entity:
     values: Mapping[str, str] = NOTHING
     path: str = ""
     where: str = ""
+    homes: tuple[str, ...] = ()
+    """Homes of the step's users: no new number is one that owns them (C8)."""
 
     def __repr__(self) -> str:
         """No password."""
@@ -86,7 +89,7 @@ class EnsureEntity(Entity):
 
     def _edit(self, accounts: Accounts, host: Host) -> None:
         if self.kind == "group":
-            self._group(accounts)
+            self._group(accounts, host)
             return
         table = accounts.table(self.kind, self.path)
         old = table.fields(self.name)
@@ -102,17 +105,18 @@ class EnsureEntity(Entity):
         if self.kind == "user" and self.own_file and line[1] == "x":
             self._follow_user(accounts, host, secret)
 
-    def _group(self, accounts: Accounts) -> None:
+    def _group(self, accounts: Accounts, host: Host) -> None:
+        homes = taken(host, usual(host)["HOME"], self.homes)[1] if self.own_file else set()
         gid, password = number(self.values.get("gid", "")), self.values.get("password", "")
         members = [n.strip() for n in self.values.get("users", "").split(",") if n.strip()]
         secret, shadow = "" if password in MARKS else password, accounts.table("gshadow")
         if secret and self.own_file and not shadow.missing:
-            accounts.ensure_group(self.name, members, gid, "x", self.path)
+            accounts.ensure_group(self.name, members, gid, "x", self.path, homes)
             line = shadow.fields(self.name) or [self.name, "!", "", ""]
             shadow.put([line[0], field(secret, line[1]), *line[2:]])
             return
         old = accounts.table("group", self.path).fields(self.name)
-        accounts.ensure_group(self.name, members, gid, field(secret, old[1] if old else "") if secret else password, self.path)
+        accounts.ensure_group(self.name, members, gid, field(secret, old[1] if old else "") if secret else password, self.path, homes)
 
     def _user(self, accounts: Accounts, host: Host, line: list[str], old: list[str] | None) -> str:
         """Numbers are never taken by accident: what is not given stays, or is the lowest free one (C3).
@@ -126,7 +130,7 @@ class EnsureEntity(Entity):
             line[1] = field(secret, old[1] if old else "")
         line[1] = line[1] or (old[1] if old else "") or "x"
         if number(line[2]) is None:
-            line[2] = old[2] if old else str(accounts.table("user", self.path).free_number())
+            line[2] = old[2] if old else str(accounts.table("user", self.path).free_number(taken(host, usual(host)["HOME"], self.homes)[0]))
         if self.values.get("group"):
             line[3] = str(lookup_group(host, self.values["group"]))
         elif number(line[3]) is None:

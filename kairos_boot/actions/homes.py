@@ -82,7 +82,7 @@ class Home:
         return True
 
 
-def taken(host: Host, base: str, homes: Iterable[str]) -> tuple[set[int], set[int]]:
+def taken(host: Host, base: str, homes: Iterable[str] = ()) -> tuple[set[int], set[int]]:
     """The users and groups that own a home: a directory in *base* or /home, or one of *homes*. No new account gets such a number (C8)."""
     users, groups = set(), set()
     found = list(homes)

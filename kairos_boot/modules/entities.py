@@ -33,6 +33,7 @@ def plan_delete_entities(step: Step, facts: Facts) -> Iterator[Action]:
 
 
 def _plan(key: str, step: Step, facts: Facts) -> Iterator[Action]:
+    homes = tuple(user.homedir for user in step.users.values() if user.homedir.startswith("/"))
     action = EnsureEntity if key == "ensure_entities" else DeleteEntity
     for index, item in enumerate(step.ensure_entities if key == "ensure_entities" else step.delete_entities):
         where = step.where(key, index, "entity")
@@ -48,7 +49,7 @@ def _plan(key: str, step: Step, facts: Facts) -> Iterator[Action]:
             continue
         for name in unknown:
             yield Note(where, f"unknown field of a {kind}: {name}", f"known are {', '.join(COLUMNS[kind])}")
-        yield action(kind, values, item.path, where)
+        yield action(kind, values, item.path, where, homes)
 
 
 def _check(kind: str, values: dict[str, str], path: str, fits: Callable[[str], bool]) -> list[str]:

@@ -135,6 +135,48 @@ class Sequence:
             action.apply(self.host)
 
 
+BOOTS = 60
+PEOPLE = ("ada", "bob", "cyd", "dan", "eve", "fay")
+CREWS = ("lab", "ops", "dev")
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("seed", range(3))
+def test_homes_keep_their_owners_over_boots(node: Node, step: MakeStep, seed: int) -> None:
+    """C8: /etc is the image's at each boot and /home stays: whatever names come and go, no number of one is ever another's."""
+    chance = random.Random(seed)
+    owners: dict[str, tuple[int, int]] = {}
+    for boot in range(BOOTS):
+        for path, content in TREE.items():
+            node.put(path, content)
+        listed = chance.sample(PEOPLE, chance.randint(1, len(PEOPLE)))
+        crews = [{"entity": f"kind: group\ngroup_name: {crew}\ngid: -1\n"} for crew in chance.sample(CREWS, chance.randint(0, len(CREWS)))]
+        made = {name: {"homedir": f"/srv/{name}"} if name in ("eve", "fay") else {} for name in listed}
+        wanted = step(users=made, ensure_entities=crews, classic=chance.random() < 0.5)
+        assert {*node.do(Groups(), wanted), *node.do(users, wanted)} == {True}
+        numbers = {fields[0]: (int(fields[2]), int(fields[3])) for fields in (line.split(":") for line in node.text("/etc/passwd").splitlines()) if fields[0] in PEOPLE}
+        groups = {fields[0]: int(fields[2]) for fields in (line.split(":") for line in node.text("/etc/group").splitlines()) if fields[0] in CREWS}
+        assert len({uid for uid, _ in numbers.values()}) == len(numbers)
+        for name, number in numbers.items():
+            assert owners.setdefault(name, number) == number, f"boot {boot}: {name}"
+            home = os.stat(f"{node.root}/{'srv' if name in ('eve', 'fay') else 'home'}/{name}")
+            assert (home.st_uid, home.st_gid) == number, f"boot {boot}: {name}"
+        for name, (uid, gid) in owners.items():
+            if name not in ("eve", "fay") or name in listed:  # a home elsewhere is known while it is listed
+                assert all(number[0] != uid for other, number in numbers.items() if other != name), f"boot {boot}: {name}"
+                assert gid not in groups.values() or name in ("eve", "fay"), f"boot {boot}: {name}"
+        if {"eve", "fay"} - set(listed):
+            for name in {"eve", "fay"} - set(listed):
+                owners.pop(name, None)
+                if os.path.isdir(f"{node.root}/srv/{name}"):
+                    os.rmdir(f"{node.root}/srv/{name}")
+
+
+class Groups:
+    KEY = "ensure_entities"
+    plan = staticmethod(entities.plan_ensure_entities)
+
+
 @pytest.fixture
 def node(host: Node) -> Iterator[Node]:
     """A node that pwck and grpck accept, in memory, where so many durable writes cost nothing."""
