@@ -6,6 +6,7 @@ import os
 import time
 
 from kairos_boot.errors import KairosError, reason
+from kairos_boot.shown import one_line, plain
 from kairos_boot.stages.ledger import encode
 
 TYPE_CHECKING = False
@@ -106,14 +107,14 @@ class Report:
         """Record that another entry of the boot menu was tried before this boot, and why it failed."""
         about = {name: str(failure.get(name, "")) for name in ("entry", "where", "message", "hint", "log")}
         self.ledger.write("failed-boot", **about, happened=failure.get("booted", 0))
-        self.say(f"The entry {about['entry']} did not boot: {one_line(about['message'])}", failed=True)
+        self.say(f"The entry {one_line(about['entry'])} did not boot: {first_line(about['message'])}", failed=True)
 
     def say(self, text: str, *, failed: bool = False) -> None:
         """A status line, as PID 1 prints them."""
         self.log(ERROR if failed else INFO, text, kind="failure" if failed else "part")
         if failed or not self.quiet:
             mark = "\033[0;1;31mFAILED\033[0m" if failed else "\033[0;32m  OK  \033[0m"
-            write_console(self.console, f"[{mark}] {text}\n")
+            write_console(self.console, f"[{mark}] {plain(text)}\n")
 
     def fatal(self, error: KairosError, path: str = FATAL_FILE, record: str = FATAL_RECORD) -> None:
         """Note why the node cannot boot, for its end, which follows at once: *path* and *record* are what that looks at."""
@@ -169,14 +170,13 @@ class Culprits:
         if not self._first:
             return ""
         more = f" (and {failed - 1} more)" if failed > 1 else ""
-        line = one_line(self._first)
+        line = first_line(self._first)
         return f": {line if len(line) <= LINE else line[:LINE] + '…'}{more}"
 
 
-def one_line(text: str) -> str:
-    """The first line of foreign text, with control characters escaped, so that it does nothing to a terminal (E6)."""
-    line = text.strip().split("\n", 1)[0]
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
+def first_line(text: str) -> str:
+    """The first line of foreign text, harmless to a terminal (E6)."""
+    return one_line(text.strip().split("\n", 1)[0])
 
 
 def once(consoles: Sequence[str], active: str) -> list[str]:
@@ -197,7 +197,7 @@ def banner(error: KairosError, more: Sequence[tuple[str, str]] = ()) -> str:
     """The text of a fatal error for a console of 80 columns."""
     line = "=" * 78
     about = [("Where", error.where), ("Cause", error.message), ("Remedy", error.hint), *more]
-    parts = ["", line, "  THIS NODE CANNOT BOOT", "", *(f"  {f'{name}:':<9}{text}" for name, text in about if text), line, ""]
+    parts = ["", line, "  THIS NODE CANNOT BOOT", "", *(f"  {f'{name}:':<9}{plain(text)}" for name, text in about if text), line, ""]
     return "\n".join(piece for part in parts for piece in _wrap(part)) + "\n"
 
 

@@ -183,6 +183,23 @@ def test_a_fatal_error_is_noted_for_the_end_of_the_boot_and_the_banner_is_on_eve
     assert max(map(len, banner(FatalError("word " * 50)).splitlines())) <= 80
 
 
+def test_what_a_damaged_disk_says_does_nothing_to_a_console(tmp_path: Path) -> None:
+    """A label or the words of e2fsck may hold anything (E6)."""
+    (tmp_path / "console").touch()
+    notes = Notes()
+    said = Report(notes, notes.log, str(tmp_path / "console"))  # type: ignore[arg-type]
+    shown = ""
+    saying: list[Callable[[], None]] = [lambda: said.say("label \x1b[2J", failed=True), lambda: said.did_not_boot({"entry": "cos\x07", "message": "odd\x1b[1A\nmore"}),
+                lambda: said.banner(FatalError("odd\x1b[2J", "/x\x07", "mend\x08 it"), [str(tmp_path / "console")], (), str(tmp_path / "fatal"))]
+    for say in saying:
+        (tmp_path / "console").write_text("")
+        say()
+        shown += (tmp_path / "console").read_text().replace("\x1b[0;1;31m", "").replace("\x1b[0m", "")
+    assert [char for char in shown if not char.isprintable() and char not in "\r\n"] == []
+    for words in ("label \\x1b[2J", "The entry cos\\x07 did not boot: odd\\x1b[1A", "Cause:   odd\\x1b[2J", "Where:   /x\\x07"):
+        assert words in shown
+
+
 def test_a_full_run_costs_no_banner(tmp_path: Path) -> None:
     (tmp_path / "console").touch()
     (tmp_path / "full").touch()
