@@ -27,7 +27,10 @@ def decode(data: bytes, source: str) -> Document:
         root = compose(data, rest)
     except SyntaxFault as fault:
         return Document(source, problems=(Problem("error", f"{source}:{fault.line}:{fault.column}", fault.message, fault.hint),), broken=True)
-    document = _decode(root, source, data)
+    try:
+        document = _decode(root, source, data)
+    except RecursionError:
+        return Document(source, problems=(Problem("error", source, "it is nested too deeply", "write the values out"),), broken=True)
     if not rest:
         return document
     second = Problem("warning", f"{source}:{rest[0][0]}:{rest[0][1]}", "only the first YAML document of a file is read", "put this one into a file of its own")

@@ -21,6 +21,8 @@ ROOTS = ("stages", "name", "jobs")
 OWNED = ("kairos.config", "kairos.config_url", "cos.setup")
 """Words that configure in their own way."""
 MAX_INDEX = 10000
+MAX_PARTS = 100
+"""So many names and indexes a path may have; no key lies deeper than ten."""
 LEFT_OUT = "the word was left out: "
 """How the message about a malformed word begins."""
 BLANK = " \t\r\n"
@@ -88,6 +90,8 @@ def path_of(key: str) -> list[str | int]:
     parts: list[str | int] = []
     at = 0
     while at < len(key):
+        if len(parts) == MAX_PARTS:
+            raise Malformed("it is nested too deeply")
         if key[at] == "[":
             close = key.find("]", at)
             inside = key[at + 1:close]

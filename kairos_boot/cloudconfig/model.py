@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     Mode = int
     """Permission bits, written as a YAML integer (0644, 0o644) or as the octal text "0644"."""
+    Count = int
+    """How many times; 0 is none."""
     Size = int
     """An unsigned number of MiB."""
     Seconds = float
@@ -297,7 +299,7 @@ class Step:
     timesyncd: Mapping[str, str] = NOTHING
     git: Git = Git()
     timeout: Seconds | None = None
-    retries: int = 0
+    retries: Count = 0
     frequency: Frequency = "always"
     on_failure: OnFailure = "continue"
 

@@ -45,10 +45,18 @@ def decode_root(root: Node | None, source: str) -> Document:
 def _root_value(decoder: Decoder, key: Node, item: Node) -> Any:
     if key.value == "stages":
         return decode_stages(decoder, item)
-    value = decoder.value(item, "str" if key.value == "name" else "int", key.value, {}, "")
-    if key.value == "jobs" and value is not ABSENT and value < 1:
-        decoder.error(item, "jobs", f"{value} is no number of jobs", "write 1 or more")
+    if key.value == "jobs":
+        return jobs(decoder, item)
+    value = decoder.value(item, "str", "name", {}, "")
     return None if value is ABSENT else value
+
+
+def jobs(decoder: Decoder, item: Node) -> int:
+    """How many steps of a layer may overlap; 0 where the document does not say."""
+    value = decoder.value(item, "int", "jobs", {}, "")
+    if value is not ABSENT and value < 1:
+        decoder.error(item, "jobs", f"{value} is no number of jobs", "write 1 or more")
+    return 0 if value is ABSENT else int(value)
 
 
 def _unknown(decoder: Decoder, key: Node) -> None:

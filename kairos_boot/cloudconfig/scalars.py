@@ -118,6 +118,11 @@ def size(node: Node, doubt: Doubt) -> int:
     return whole(node, doubt, 0, (1 << 64) - 1)
 
 
+def count(node: Node, doubt: Doubt) -> int:
+    """How many times, never less than none."""
+    return whole(node, doubt, 0, 1_000_000)
+
+
 def mode(node: Node, doubt: Doubt) -> int:
     """Permission bits: a YAML integer, or octal text in quotes (C2)."""
     if not may_be_number(node) and node.tag in (None, TAG + "str"):
@@ -188,6 +193,7 @@ def _shown(node: Node) -> str:
 KINDS: dict[str, tuple[Callable[[Any, Doubt], Any], str]] = {
     "str": (text, "text"),
     "int": (whole, "a number"),
+    "Count": (count, "a number"),
     "bool": (boolean, "true or false"),
     "Mode": (mode, "a mode such as 0644"),
     "Size": (size, "a number of MiB"),

@@ -7,8 +7,9 @@ makes records of it. Every fault of a document is collected; nothing here stops 
 from __future__ import annotations
 
 from kairos_boot.cloudconfig import model
-from kairos_boot.cloudconfig.model import KEY_NAMES, LOADER_FIELDS, Problem
+from kairos_boot.cloudconfig.model import KEY_NAMES, LOADER_FIELDS
 from kairos_boot.cloudconfig.nodes import LOOP, MAPPING, SCALAR, SEQUENCE
+from kairos_boot.cloudconfig.problems import Problems
 from kairos_boot.cloudconfig.scalars import KINDS, TAG, Wrong, is_null
 from kairos_boot.nearest import did_you_mean
 
@@ -40,7 +41,7 @@ class Decoder:
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self.problems: list[Problem] = []
+        self.problems = Problems()
         self.broken = False
         self._told: set[tuple[str, str]] = set()
         self._values = 0
@@ -66,7 +67,7 @@ class Decoder:
         if (place, message) in self._told:  # the same value, reached by another alias
             return
         self._told.add((place, message))
-        self.problems.append(Problem(severity, f"{place}: {path}" if path else place, message, hint))
+        self.problems.add(severity, f"{place}: {path}" if path else place, message, hint)
 
     def value(self, node: Node, kind: str, path: str, marks: dict[str, tuple[int, int]], mark: str) -> Any:
         """The plain form of *node* for a field of *kind*; ABSENT for null and for what is wrong.

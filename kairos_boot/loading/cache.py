@@ -1,7 +1,7 @@
 """Parsed documents kept for the boot, so that a later start imports no YAML when nothing changed.
 
-One `marshal` record holds all documents by path, each with the stamp of the file it came from. A record that is torn,
-of another version of the program or of Python, or not root's own counts as none: it only saves time.
+One `marshal` record holds all documents by path, each with the stamp of the file it came from, and a sum over all of it. A
+record that is torn or damaged, of another version of the program or of Python, or not root's own counts as none: it only saves time.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
     Entries = dict[str, tuple[Stamp, Any]]
 
-FORMAT = 1
+FORMAT = 2
 VERSION = ("kairos-boot documents", FORMAT, __version__, sys.hexversion, marshal.version)
+SUM = 8
+"""Bytes of the sum: CRC-32 of the record and its length. It sees any flipped bits; who could forge it is root."""
 SETTLED = 50_000_000
 """Nanoseconds after its last change in which a file could change again and look the same; it is not kept until then."""
 
@@ -65,7 +67,8 @@ class Cache:
         """Write the record if there is one to write and something new in it."""
         if self.path and self._changed:
             entries = {path: (stamp, _freeze(kept)) for path, (stamp, kept) in self._entries.items()}
-            self.reader.keep(self.path, marshal.dumps((VERSION, entries)))
+            data = marshal.dumps((VERSION, entries))
+            self.reader.keep(self.path, _sum(data) + data)
             self._changed = False
 
 
@@ -85,10 +88,16 @@ def _thaw(kept: tuple[Any, ...]) -> Document:
 def _read(reader: Reader, path: str) -> Entries:
     """The entries of the record, none if it is not ours and whole."""
     data = reader.kept(path)
-    if data is None:
+    if data is None or data[:SUM] != _sum(data[SUM:]):
         return {}
     try:
-        version, entries = marshal.loads(data)  # noqa: S302
+        version, entries = marshal.loads(data[SUM:])  # noqa: S302
     except (ValueError, EOFError, TypeError):
         return {}
     return entries if version == VERSION and isinstance(entries, dict) else {}
+
+
+def _sum(data: bytes) -> bytes:
+    from zlib import crc32
+
+    return crc32(data).to_bytes(4, "little") + (len(data) & 0xFFFFFFFF).to_bytes(4, "little")

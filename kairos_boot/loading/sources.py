@@ -37,13 +37,16 @@ if TYPE_CHECKING:
             """The entries of the directory *path*, each with whether it is a directory itself (a link is not). OSError."""
 
         def read(self, path: str) -> bytes:
-            """The content of the file *path*. OSError."""
+            """The content of the file *path*. OSError: it cannot be read, is no regular file, or too large."""
+
+        def pipe(self, path: str) -> bytes:
+            """What comes out of the pipe *path*. OSError."""
 
         def fetch(self, url: str) -> bytes:
             """The body of *url*. KairosError: it cannot be had."""
 
         def stdin(self) -> bytes:
-            """All of standard input."""
+            """All of standard input. OSError."""
 
         def now(self) -> int:
             """Nanoseconds since the epoch."""
@@ -81,7 +84,10 @@ def load(arguments: Sequence[str], reader: Reader, *, dotnotation: bool = False,
 def _source(argument: str, reader: Reader, cache: Cache, missing_ok: Container[str], *, dotnotation: bool) -> Iterator[Document]:
     parse = _dots if dotnotation else _decode
     if argument == "-":
-        yield parse(reader.stdin(), STDIN)
+        try:
+            yield parse(reader.stdin(), STDIN)
+        except OSError as error:
+            yield _unreadable(STDIN, reason(error))
         return
     try:
         stamp = reader.stamp(argument)
@@ -117,24 +123,28 @@ def _no_file(argument: str, error: OSError, reader: Reader, parse: Callable[[byt
 
 def walk(path: str, reader: Reader) -> Iterator[str | Document]:
     """The configuration files below *path*: entries in byte order of their names, a directory at its own place."""
-    try:
-        entries = reader.names(path)
-    except OSError as error:
-        yield _unreadable(path, reason(error))
-        return
-    for name, is_directory in sorted(entries, key=lambda entry: os.fsencode(entry[0])):
-        below = f"{'' if path == '/' else path}/{name}" if path != "." else name
-        if is_directory:
-            yield from walk(below, reader)
-        elif name.endswith(SUFFIXES):
-            yield below
+    todo = [(path, True)]
+    while todo:
+        path, is_directory = todo.pop()
+        if not is_directory:
+            yield path
+            continue
+        try:
+            entries = reader.names(path)
+        except OSError as error:
+            yield _unreadable(path, reason(error))
+            continue
+        prefix = "" if path == "." else "/" if path == "/" else f"{path}/"
+        entries.sort(key=lambda entry: os.fsencode(entry[0]), reverse=True)
+        todo += [(prefix + name, below) for name, below in entries if below or name.endswith(SUFFIXES)]
 
 
 def _file(path: str, reader: Reader, cache: Cache, parse: Callable[[bytes, str], Document], stamp: Stamp | None = None) -> Document:
+    given = stamp is not None  # a source itself; in a directory a pipe is a mistake
     try:
         stamp = stamp or reader.stamp(path)
         known = cache.get(path, stamp)
-        return known or cache.put(path, stamp, parse(reader.read(path), path))
+        return known or cache.put(path, stamp, parse(reader.pipe(path) if given and stat.S_ISFIFO(stamp[0]) else reader.read(path), path))
     except OSError as error:
         return _unreadable(path, reason(error))
 
@@ -153,7 +163,10 @@ def _decode(data: bytes, source: str) -> Document:
 def _dots(data: bytes, source: str) -> Document:
     from kairos_boot.cloudconfig.dotnotation import decode
 
-    return decode(data.decode("utf-8", "surrogateescape"), source)
+    try:
+        return decode(data.decode("utf-8", "surrogateescape"), source)
+    except Exception as error:  # noqa: BLE001
+        return _unreadable(source, f"internal error while it was decoded: {type(error).__name__}: {error}", "please report it")
 
 
 def _unreadable(source: str, message: str, hint: str = "") -> Document:
@@ -180,7 +193,10 @@ def load_cmdline(text: str, reader: Reader, *, strict: bool = False) -> list[Doc
         return []
     from kairos_boot.cloudconfig.dotnotation import LEFT_OUT, decode
 
-    document = decode(text, CMDLINE, name=STDIN)
+    try:
+        document = decode(text, CMDLINE, name=STDIN)
+    except Exception as error:  # noqa: BLE001  # the documents of the node are not to suffer
+        return [_unreadable(CMDLINE, f"internal error while it was decoded: {type(error).__name__}: {error}", "please report it")]
     if strict:
         problems = tuple([Problem("error", p.where, p.message, p.hint) if p.message.startswith(LEFT_OUT) else p for p in document.problems])
         document = Document(document.source, document.name, document.stages, problems, document.jobs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kairos_boot.cloudconfig.model import Problem
+from kairos_boot.cloudconfig.problems import summed
 from kairos_boot.nearest import nearest
 from kairos_boot.stages.names import INIT, names
 
@@ -53,7 +54,7 @@ def place(nodes: Sequence[Node], starts: Sequence[int], bearers: dict[str, list[
     if any(i >= index for index, known in waits.items() for target in set(known.values()) for i in target.steps[-1:]):
         sequence = _untangle(nodes, waits, problems)
     moved = _moved(waits)
-    return _levels(nodes, starts, waits, moved, sequence), tuple(problems)
+    return _levels(nodes, starts, waits, moved, sequence), summed(problems)
 
 
 def _levels(nodes: Sequence[Node], starts: Sequence[int], waits: dict[int, dict[int, _Target]], moved: set[int],

@@ -40,7 +40,7 @@ def remember(host: Host, name: str, step: Step, now: float) -> None:
     try:
         with host.place(f"{folder}/{_file(name)}") as place:
             place.make_parents(0o700, 0, 0)
-            replace_file(place, f"{_image(host)}\n{_content(step)}\n{when}\n{name}\n".encode(), 0o600, os.geteuid(), os.getegid())
+            replace_file(place, f"{_image(host)}\n{_content(step)}\n{when}\n{name}\n".encode("utf-8", "backslashreplace"), 0o600, os.geteuid(), os.getegid())
     except OSError as error:
         raise KairosError(f"cannot record that it ran: {reason(error)}", step.where("frequency"), "it runs again next time") from error
 
@@ -52,7 +52,7 @@ def _digest(data: bytes) -> str:
 
 
 def _file(name: str) -> str:
-    return _digest(name.encode())
+    return _digest(name.encode("utf-8", "backslashreplace"))
 
 
 def _content(step: Step) -> str:

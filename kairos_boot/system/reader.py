@@ -10,10 +10,15 @@ from kairos_boot.errors import KairosError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, BinaryIO
 
     from kairos_boot.loading.sources import Stamp
     from kairos_boot.system.host import Host
+
+
+LIMIT = 16 * 1024 * 1024
+"""Bytes of a document; as for those that are fetched."""
+KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFSOCK: "a socket", stat.S_IFDIR: "a directory"}
 
 
 class HostReader:
@@ -34,9 +39,18 @@ class HostReader:
             return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
 
     def read(self, path: str) -> bytes:
-        """All of a file."""
+        """All of a regular file of at most 16 MB: a pipe would hang a boot, and a device has no end. OSError: why not."""
+        real = self._path(path)
+        kind = os.stat(real).st_mode  # before it is opened, since that alone does something to some devices
+        if not stat.S_ISREG(kind):
+            raise OSError(f"is {KINDS.get(stat.S_IFMT(kind), 'no regular file')}, and only regular files are read")
+        with open(os.open(real, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+            return _limited(file)
+
+    def pipe(self, path: str) -> bytes:
+        """All that comes out of a pipe that the caller named, waiting for who writes it. OSError."""
         with open(self._path(path), "rb") as file:
-            return file.read()
+            return _limited(file)
 
     def _path(self, path: str) -> str:
         if not path:
@@ -55,7 +69,7 @@ class HostReader:
     def stdin(self) -> bytes:
         """All of standard input."""
         with open(0, "rb", closefd=False) as file:
-            return file.read()
+            return _limited(file)
 
     def now(self) -> int:
         """Nanoseconds since the epoch."""
@@ -67,10 +81,15 @@ class HostReader:
             fd = os.open(self.host.entry(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
             return None
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o177:
+            os.close(fd)
+            return None
         with open(fd, "rb") as file:
-            status = os.fstat(fd)
-            ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o177
-            return file.read() if ours else None
+            try:
+                return file.read()
+            except OSError:  # a medium that fails
+                return None
 
     def keep(self, path: str, data: bytes) -> None:
         """Replace the record at *path*; a record that cannot be kept only costs time."""
@@ -82,3 +101,10 @@ class HostReader:
                 replace_file(place, data, 0o600, os.geteuid(), os.getegid())
         except (OSError, KairosError):
             return
+
+
+def _limited(file: BinaryIO) -> bytes:
+    data = file.read(LIMIT + 1)
+    if len(data) > LIMIT:
+        raise OSError(f"is larger than {LIMIT // 1024 // 1024} MB, which no document is")
+    return data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import marshal
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -148,8 +149,32 @@ def test_a_record_of_another_version_counts_as_none(node: Path, position: int) -
     """Of the program, of Python, of marshal, or of the record itself."""
     again(node)
     record = node / RECORD[1:]
-    version, entries = marshal.loads(record.read_bytes())
-    record.write_bytes(marshal.dumps(((*version[:position], "other", *version[position + 1:]), entries)))
+    version, entries = marshal.loads(record.read_bytes()[module.SUM:])
+    data = marshal.dumps(((*version[:position], "other", *version[position + 1:]), entries))
+    record.write_bytes(module._sum(data) + data)
+    assert len(again(node)[1].read_files) == 4
+
+
+def test_a_flipped_bit_anywhere_makes_it_none(node: Path) -> None:
+    """Not a step less, not another command: nothing of a damaged record is believed."""
+    first = again(node)[0]
+    record = node / RECORD[1:]
+    whole = record.read_bytes()
+    for at in range(0, len(whole), 7):
+        record.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1:])
+        documents, reader = again(node)
+        assert documents == first
+        assert len(reader.read_files) == 4, at
+    record.write_bytes(whole)
+    assert again(node)[1].read_files == []
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.write_bytes(b""), lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_record_is_none(node: Path, make: Callable[[Path], None]) -> None:
+    """A directory, a FIFO, nothing at all."""
+    again(node)
+    (node / RECORD[1:]).unlink()
+    make(node / RECORD[1:])
     assert len(again(node)[1].read_files) == 4
 
 

@@ -49,7 +49,7 @@ def test_every_key_of_every_record_is_decoded() -> None:
             return f"[{written(kind[6:-6])}]"
         if kind.startswith("Mapping[str, "):
             return f"{{k: {written(kind[13:-1])}}}"
-        simple = {"str": "text", "int": "7", "bool": "true", "Mode": "0640", "Size": "9", "Seconds": "2", "Frequency": "once", "OnFailure": "stop-step"}
+        simple = {"str": "text", "int": "7", "Count": "3", "bool": "true", "Mode": "0640", "Size": "9", "Seconds": "2", "Frequency": "once", "OnFailure": "stop-step"}
         if kind in simple:
             return simple[kind]
         return "{" + ", ".join(f"{name}: {written(k)}" for name, k in getattr(model, kind).__annotations__.items()) + "}"
@@ -65,7 +65,7 @@ def test_every_key_of_every_record_is_decoded() -> None:
             for name, below in getattr(model, kind).__annotations__.items():
                 check(getattr(value, name), below)
         else:
-            assert value == {"str": "text", "int": 7, "bool": True, "Mode": 0o640, "Size": 9, "Seconds": 2.0, "Frequency": "once", "OnFailure": "stop-step"}[kind]
+            assert value == {"str": "text", "int": 7, "Count": 3, "bool": True, "Mode": 0o640, "Size": 9, "Seconds": 2.0, "Frequency": "once", "OnFailure": "stop-step"}[kind]
 
     fields = {n: k for n, k in model.Step.__annotations__.items() if n not in model.LOADER_FIELDS}
     assert len(fields) == 32 + 4
@@ -383,3 +383,29 @@ def test_a_second_document_of_a_file_is_not_dropped_in_silence(header: str, rest
     found = [p.where.partition(":")[2] for p in document.problems if "only the first YAML document" in p.message and p.severity == "warning"]
     line = int(place.partition(":")[0] or 0) + bool(header)
     assert found == ([f"{line}:1"] if place else [])
+
+
+@pytest.mark.parametrize("text", ["retries: -1", "retries: -9223372036854775808", "retries: 1000000000000"])
+@pytest.mark.parametrize("header", ["", "#cloud-config\n"])
+def test_a_number_of_tries_is_not_less_than_none(header: str, text: str) -> None:
+    [error] = [p for p in load(f"{header}stages: {{s: [{{{text}}}]}}\n").problems if p.severity == "error"]
+    assert "is out of range" in error.message
+    assert error.where.endswith(": stages.s[0].retries")
+
+
+@pytest.mark.parametrize("number", ["-5", "0"])
+@pytest.mark.parametrize("header", ["", "#cloud-config\n"])
+def test_jobs_are_one_or_more_in_every_kind_of_document(header: str, number: str) -> None:
+    document = load(f"{header}jobs: {number}\nstages: {{s: [{{name: x}}]}}\n")
+    assert document.broken
+    assert document.problems[0].where == f"/d.yaml:{2 if header else 1}:7: jobs"
+    assert load(f"{header}jobs: 3\n").jobs == 3
+
+
+@pytest.mark.parametrize("header", ["", "#cloud-config\n"])
+def test_a_flood_of_one_kind_is_summed_up(header: str) -> None:
+    """Tens of thousands of unknown keys are not as many lines."""
+    problems = load(header + "".join(f"k{i}: v\n" for i in range(50_000)) + "stages: {s: [{timeout: x}]}\n").problems
+    assert [p.message for p in problems[:20]] == [f"unknown key 'k{i}'" for i in range(20)]
+    assert problems[20].message == "49980 more of the kind, this is the first: unknown key 'k20'"
+    assert [p.severity for p in problems[21:]] == ["error"]

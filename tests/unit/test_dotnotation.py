@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from kairos_boot.cloudconfig.dotnotation import decode, words
+from kairos_boot.cloudconfig.dotnotation import LEFT_OUT, decode, words
 from kairos_boot.cloudconfig.model import Document
 from kairos_boot.loading.sources import load_cmdline
 from kairos_boot.system.host import Host
@@ -120,3 +120,14 @@ def test_what_comes_out_does_not_depend_on_hashing() -> None:
     document = good("stages.b[0].name=x stages.a[0].name=y stages.b[0].sysctl.z=1 stages.b[0].sysctl.y=2")
     assert list(document.stages) == ["b", "a"]
     assert list(document.steps("b")[0].sysctl) == ["z", "y"]
+
+
+@pytest.mark.parametrize("word", ["stages.boot[0]." + "a." * 1900 + "b=1", "stages." + "a." * 1900 + "b[0].name=x", "stages.s" + "[0]" * 1200 + ".name=x",
+                                  'stages["' + "x" * 3800 + '"][0].name=x'], ids=["a key", "a stage", "indexes", "a long name"])
+def test_a_word_of_any_depth_costs_itself_only(word: str) -> None:
+    """The kernel takes 4096 bytes; the other words and all documents count."""
+    document = decode(f"{word} stages.s[0].name=kept", "/c")
+    assert "kept" in [step.name for step in document.steps("s")]
+    deep = [p for p in document.problems if "nested too deeply" in p.message]
+    assert len(deep) == (0 if "xxx" in word else 1)
+    assert all(p.severity == "warning" and p.message.startswith(LEFT_OUT) for p in deep)

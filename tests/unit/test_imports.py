@@ -32,7 +32,7 @@ BELOW = {
     "__init__": set(),
 }
 """Part of the house -> the parts it may import besides itself, `errors`, `nearest`, `records` and `shown`. Only modules and cloudconfig, who never reach for the OS, lack `system`."""
-MODEL_ONLY = {"modules": {"model", "compose", "nodes"}, "stages": {"model"}, "reports": {"model", "catalog"}}
+MODEL_ONLY = {"modules": {"model", "compose", "nodes"}, "stages": {"model", "problems"}, "reports": {"model", "catalog"}}
 """Parts that know the documents by their model, and what else of them: the text of an entity is YAML, a report names stages."""
 TYPES_ONLY = {("system", "loading"), ("system", "cloudconfig"), ("reports", "system")}
 """Arrows that may stand below `if TYPE_CHECKING:` against the direction: a protocol is implemented where it cannot be imported."""

@@ -349,3 +349,11 @@ def test_an_error_without_a_place_of_the_document_gets_that_of_its_item(bench: B
     for record in bench.records.of("item"):
         assert record["where"].startswith("/oem/d.yaml:1:1: stages.s[0].files"), record
     assert "/l1" in bench.records.of("item")[0]["error"]
+
+
+def test_a_name_that_is_no_utf_8_is_remembered(bench: Bench) -> None:
+    """It comes from the kernel command line, in which any byte may stand."""
+    work = document("s", step("\udcff", frequency="once", commands=(say("x"),)))
+    for _ in range(2):
+        assert bench.run("s", work).failed == 0
+    assert bench.trace() == ["x"]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from kairos_boot.cloudconfig.model import Document
 from kairos_boot.errors import KairosError
-from kairos_boot.loading.sources import clean, config_uri, load
+from kairos_boot.loading.sources import clean, config_uri, load, walk
 from kairos_boot.system.host import Host
 from kairos_boot.system.reader import HostReader
 
@@ -109,7 +112,52 @@ def test_a_file_is_read_whatever_its_name(tmp_path: Path) -> None:
     assert names(load(["/srv/note.txt", "/srv/empty"], Reader(tmp_path))) == ["/srv/note.txt:a"]
 
 
-def test_a_pipe_is_a_file(tmp_path: Path) -> None:
+def make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(path))
+
+
+def make_large(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(16 * 1024 * 1024 + 1)
+
+
+@pytest.mark.parametrize(("make", "told"), [
+    (os.mkfifo, "is a pipe, and only regular files are read"), (lambda p: p.symlink_to("/dev/zero"), "is a device, and only regular files are read"),
+    (lambda p: p.symlink_to("/dev"), "is a directory, and only regular files are read"), (make_socket, "is a socket, and only regular files are read"),
+    (make_large, "is larger than 16 MB, which no document is"),
+])
+def test_what_is_no_file_in_a_directory_costs_itself_only(tmp_path: Path, make: Callable[[Path], None], told: str) -> None:
+    """A pipe would hang the boot, and a device fill the memory."""
+    write(tmp_path, **{"oem/1.yaml": step("a"), "oem/9.yaml": step("z")})
+    make(tmp_path / "oem/5.yaml")
+    reader = HostReader(Host("/"))
+    documents = load([str(tmp_path / "oem")], reader)
+    assert [name.rsplit(":", 1)[1] for name in names(documents)] == ["a", "z"]
+    assert messages(documents) == [f"{tmp_path}/oem/5.yaml: {told}"]
+    if told.startswith("is larger"):
+        assert messages(load([str(tmp_path / "oem/5.yaml")], reader)) == [f"{tmp_path}/oem/5.yaml: {told}"]
+
+
+def test_standard_input_has_an_end_as_a_file_has() -> None:
+    """`<STDIN>` of endless zeros is refused, not swallowed."""
+    run = subprocess.run([sys.executable, "-m", "kairos_boot", "validate", "-"], stdin=Path("/dev/zero").open("rb"), capture_output=True, text=True, timeout=60,  # noqa: SIM115
+                         check=False, cwd=Path(__file__).parents[2])
+    assert (run.returncode, "<STDIN>: is larger than 16 MB" in run.stdout) == (1, True), run.stdout + run.stderr
+
+
+def test_a_deep_tree_of_directories_is_walked(tmp_path: Path) -> None:
+    """Deeper than Python's own limit for calls."""
+    tree = {f"/oem{'/d' * depth}": [("d", True), ("f.yaml", False)] for depth in range(3000)}
+
+    class Deep(Reader):
+        def names(self, path: str) -> list[tuple[str, bool]]:
+            return list(tree.get(path, []))
+
+    assert sum(1 for _ in walk("/oem", Deep(tmp_path))) == 3000
+
+
+def test_a_pipe_that_the_caller_names_is_a_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     if os.fork() == 0:
         (tmp_path / "pipe").write_text(step("p"))
