@@ -17,7 +17,7 @@ from kairos_boot.cloudconfig.native import decode_stages, jobs
 from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR, SEQUENCE
 from kairos_boot.cloudconfig.roots import CLASSIC, ELSEWHERE, NOT_HERE, SECTIONS
 from kairos_boot.cloudconfig.scalars import is_null
-from kairos_boot.cloudconfig.typed import ABSENT, Bomb, Decoder
+from kairos_boot.cloudconfig.typed import Bomb, Decoder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
