@@ -378,3 +378,36 @@ finally:
     assert not any(told["first"].values())
     assert told["second"] == told["lasts"]
     assert len(told["fstab"]) == len(set(told["fstab"]))
+
+
+@pytest.mark.parametrize(("env", "link", "lasting"), [
+    ('VOLUMES="LABEL=COS_PERSISTENT:/usr/local"\nPERSISTENT_STATE_PATHS="/home /opt /root"\n', "", {"/home": True, "/opt": True, "/root": True, "/srv": False, "/usr/local": True}),
+    ('VOLUMES="LABEL=COS_PERSISTENT:/usr/local"\nRW_PATHS=/etc\nPERSISTENT_STATE_PATHS="/home /var"\n', "var/home", {"/home": True, "/var": True}),
+    ('VOLUMES="LABEL=COS_PERSISTENT:/usr/local"\nRW_PATHS="/etc /home/guest"\nPERSISTENT_STATE_PATHS=/home\n', "", {"/home": True, "/home/guest": False}),
+    ('VOLUMES="LABEL=COS_OEM:/oem LABEL=COS_PERSISTENT:/usr/local"\nRW_PATHS=/etc\n', "", {"/oem": True, "/usr/local": True, "/etc": False}),
+], ids=["a layer at the place of a bind or volume", "a link of the image", "a layer below a bind", "OEM as a volume"])
+def test_layouts_of_which_mounts_hid_each_other_are_right_and_told_as_they_are(unshared: Callable[..., Any], env: str, link: str, lasting: dict[str, bool]) -> None:
+    told = unshared(SHIPPED + f"""
+from layouts import mounts_of
+def furnish(folder):
+    os.makedirs(folder + "/home/guest")
+    if {link!r}:
+        os.makedirs(folder + "/" + {link!r})
+        os.removedirs(folder + "/home/guest")
+        os.symlink({link!r}, folder + "/home")
+node = Node(home, env={env!r}, furnish=furnish)
+try:
+    failed = node.lay().report.failed
+    lines = [line.split() for line in node.read("/etc/fstab").splitlines() if line[0] != "#"]
+    told = {{line[1]: "ro" not in line[3].split(",") for line in lines}}
+    writable = {{place: not read_only for place, (_, _, read_only) in mounts_of(node.sysroot).items()}}
+    for path in {list(lasting)!r}:
+        node.put(path + "/mark", "x")
+    node.leave()
+    node.boot(); node.lay()
+    tell({{"failed": failed, "lines": len(lines) - len(told), "fstab": [told[place] for place in writable] == list(writable.values()),
+          "lasts": {{path: node.read(path + "/mark") == "x" for path in {list(lasting)!r}}}}})
+finally:
+    node.close()
+""")
+    assert told == {"failed": 0, "lines": 0, "fstab": True, "lasts": lasting}

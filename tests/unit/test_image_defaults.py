@@ -35,9 +35,10 @@ def test_every_condition_is_decided_without_a_shell(tmp_path: Path, condition: s
     assert decided(condition, node(tmp_path, state)) is not None
 
 
-def test_no_time_limit_ends_what_makes_or_keeps_an_identity() -> None:
-    found = [(file, step) for file, step in STEPS if file in ("01_identity.yaml", "08_ssh.yaml") and "commands" in step]
-    assert {file for file, _ in found} == {"01_identity.yaml", "08_ssh.yaml"}
+def test_no_time_limit_ends_what_makes_or_keeps_an_identity_or_persistent_directories() -> None:
+    files = {"00_rootfs.yaml", "01_identity.yaml", "08_ssh.yaml"}
+    found = [(file, step) for file, step in STEPS if file in files and "commands" in step]
+    assert {file for file, _ in found} == files
     assert [step["name"] for _, step in found if step.get("timeout") != 0] == []
 
 
