@@ -27,8 +27,8 @@ from kairos_boot.cloudconfig.decode import decode  # noqa: E402
 from kairos_boot.errors import KairosError  # noqa: E402
 from kairos_boot.facts import Facts  # noqa: E402
 from kairos_boot.stages.conditions import decide  # noqa: E402
+from kairos_boot.stages.execution import planned  # noqa: E402
 from kairos_boot.stages.graph import order  # noqa: E402
-from kairos_boot.stages.runner import planned  # noqa: E402
 from kairos_boot.system.host import Host  # noqa: E402
 from kairos_boot.system.process import Result  # noqa: E402
 
