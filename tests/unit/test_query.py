@@ -38,6 +38,7 @@ class Jq(Processes):
     """A process runner with one answer."""
 
     def __init__(self, answer: Result | KairosError) -> None:
+        super().__init__()
         self.answer = answer
 
     def run(self, argv: Any, **_: Any) -> Result:
