@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import subprocess
 from pathlib import Path
@@ -111,6 +112,30 @@ def test_the_dracut_module_brings_every_file_beside_it() -> None:
     for path in MODULE.iterdir():
         if path.name not in ("module-setup.sh", "__pycache__"):
             assert path.name in setup, path.name
+
+
+def test_the_initrd_has_every_file_of_ours_that_its_verbs_may_import() -> None:
+    """Lazy imports too: one that is missing would show in the one boot in a thousand that needs it."""
+    spec = importlib.util.spec_from_file_location("closure", MODULE / "closure.py")
+    assert spec
+    assert spec.loader
+    closure = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(closure)
+    top = MODULE.parents[1]
+    vars(closure)["PROGRAM"] = str(top)  # a copy of our own: this checkout instead of the installed program
+    packed = set(closure.sources())
+    todo = [str(top / f"kairos_boot/cli/{name}.py") for name in ("initrd", "run_stage")]
+    seen: set[str] = set()
+    while todo:
+        path = todo.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        assert path in packed, path
+        names = [name for name in closure.imports(path) if name.startswith("kairos_boot.")]
+        todo += [file for name in names for file in (f"{top}/{name.replace('.', '/')}.py",) if Path(file).exists()]
+    assert f"{top}/kairos_boot/boot/ending.py" in seen
+    assert f"{top}/kairos_boot/node/grubenv.py" in seen
 
 
 def test_the_dracut_module_is_sound_shell() -> None:
