@@ -60,9 +60,14 @@ def day(text: str) -> int | None:
     """The day since the epoch that *text* (YYYY-MM-DD) names, None where there is none. ValueError: it is no date."""
     if not text:
         return None
-    from datetime import date
-
-    return (date.fromisoformat(text) - date(1970, 1, 1)).days
+    year, month, of_month = (int(part) if part.isascii() and part.isdecimal() and len(part) == width else 0
+                             for part, width in zip((text.split("-") + [""] * 3)[:3], (4, 2, 2), strict=True))
+    leap = (year % 4 == 0 and year % 100 != 0) or year % 400 == 0
+    months = (31, 29 if leap else 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+    if len(text) != 10 or year < 1970 or not 1 <= month <= 12 or not 1 <= of_month <= months[month - 1]:
+        raise ValueError(text)
+    before = year - 1
+    return before * 365 + before // 4 - before // 100 + before // 400 - 719162 + sum(months[:month - 1]) + of_month - 1
 
 
 def _integer(text: str) -> int | None:

@@ -22,6 +22,10 @@ users:
 write_files:
 - {path: /srv/private, permissions: "0600", content: "MARK-private {{ .broken"}
 - {path: /srv/undecodable, permissions: "0600", encoding: b64, content: "***MARK-undecodable"}
+- {path: /srv/fetched, permissions: "0600", content: "MARK-substitute", source: {uri: "http://user:MARK-source@127.0.0.1:1/x?token=MARK-query"}}
+chpasswd:
+  list: ["bob:MARK-list", "stranger:MARK-stranger", "amy:$6$MARK-salt$MARK-hash"]
+  users: [{name: root, password: MARK-chpasswd, type: text}, {name: nobody-there, password: MARK-nobody, type: text}, {name: cyd, password: "MARK-random", type: RANDOM}]
 stages:
   s:
   - name: everything fails
@@ -33,6 +37,9 @@ stages:
     - entity: "{kind: shadow, username: carl, password: MARK-shadow, colour: ["
     - entity: "{kind: shadow, username: carl, password: MARK-carl}"
     - entity: "{kind: nothing, password: MARK-kind}"
+    - entity: "{kind: user, username: svc, password: MARK-user, uid: 800, gid: 50, group: nosuchgroup}"
+    - entity: "{kind: user, username: daemon, password: MARK-daemon, uid: 1, gid: 1}"
+    - entity: "{kind: group, group_name: crew, password: MARK-crew}"
     git: {url: "https://user:MARK-url@127.0.0.1:1/x.git", path: /srv/git, auth: {username: u, password: MARK-git}}
     downloads: [{url: "http://user:MARK-download@127.0.0.1:1/x", path: /srv/download}]
     systemd_firstboot: {root-password: MARK-firstboot, root-password-hashed: MARK-hashed}
@@ -77,7 +84,7 @@ def test_no_mark_occurs_in_journal_ledger_plan_status_log_or_process_list(machin
     watch.start()
     try:
         said = {}
-        for words in (("validate", "/oem/90_secrets.yaml"), ("plan", "--diff", "s"), ("plan", "--json", "boot"), ("run-stage", "-a", "s"), ("run-stage", "boot"),
+        for words in (("validate", "/oem/90_secrets.yaml"), ("plan", "--diff", "s"), ("plan", "--json", "boot"), ("run-stage", "-a", "s"), ("run-stage", "boot"), ("run-stage", "network"),
                       ("run-stage", "--json", "s"), ("run-stage", "s"), ("plan", "--diff", "boot"), ("status",), ("status", "--json", "--steps"), ("analyze", "blame")):
             code, said[words] = machine.kairos(*words)
             assert code in (0, 1), said[words]
@@ -93,6 +100,10 @@ def test_no_mark_occurs_in_journal_ledger_plan_status_log_or_process_list(machin
         assert not marks(file.read_text()), file
     assert "nosuchgroup" in said[("run-stage", "s")], "the run must really have failed for this to mean anything"
     assert machine.read("/srv/private") == "MARK-private {{ .broken"
+    assert machine.read("/srv/fetched") == "MARK-substitute"
+    for path in ("/etc/passwd", "/etc/group"):
+        assert not marks(machine.read(path)), path
+    assert set(marks(machine.read("/etc/shadow") + machine.read("/etc/gshadow"))) <= {"MARK-salt", "MARK-hash"}
 
 
 def test_the_kept_documents_and_the_ledger_are_not_for_everybody(machine: Isolated) -> None:

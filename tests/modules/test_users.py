@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -458,6 +459,16 @@ def test_last_days(node: Node, step: MakeStep) -> None:
     assert line(node, "/etc/shadow", "ada") == f"ada:$6$s$h:{DAY}::::5:22889:"
     assert line(node, "/etc/shadow", "bob") == f"bob:$6$s$h:{DAY}:::::10:"
     assert line(node, "/etc/shadow", "keeper").endswith(":30:25000:")
+
+
+def test_every_day_is_counted_as_the_calendar_does() -> None:
+    """Leap years and their exceptions; without a library, which a stage in a chroot could not load."""
+    first = date(1970, 1, 1)
+    for number in range(0, 60000, 7):
+        assert users.day((first + timedelta(number)).isoformat()) == number
+    for text in ("1970-02-29", "2100-02-29", "2032-00-01", "2032-13-01", "2032-09-31", "2032-9-01", "20320901", "2032-09-01x", "1969-12-31", "2032-09-00", "-032-09-01", "2032/09/01"):
+        with pytest.raises(ValueError, match=text):
+            users.day(text)
 
 
 @pytest.mark.parametrize("keys", [{"expiredate": "soon"}, {"expiredate": "2032-13-01"}, {"inactive": "five"}, {"inactive": "\u0665"}, {"plain_text_passwd": "a\nb"}])
