@@ -190,6 +190,7 @@ def run_initramfs(boot: Boot) -> None:
 
     directories = [path for path in ("/system/oem", "/oem", f"{SYSROOT}/usr/local/cloud-config") if os.path.isdir(path)]
     library()
+    __import__("kairos_boot.system.chase")  # the way to every file that is written
     try:
         modules_of(boot.sources(boot.host, directories)(), "initramfs")
     except KairosError as error:
