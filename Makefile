@@ -4,6 +4,7 @@
 # make boot         build a node's disk, boot it under QEMU, show what it says, shut it down (root); KEEP=1 leaves it running, UEFI=1
 # make stop         end a node that was left running
 # make install      install into DESTDIR (default: /)
+# make kills        runs ended at random moments, N of them (100): nothing torn, nothing left (root)
 # make bench        this project's benchmarks     make fuzz   the fuzzers     make conformance   the conformance cases, where present
 # make clean        remove build/ and what the tools left; the cache (~/.cache/kairos-boot) stays, `make clean-cache` removes it
 
@@ -20,7 +21,7 @@ PACKAGES := gcc libc6-dev libblkid-dev pkg-config python3-dev python3-venv pytho
 
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: check lint types test fresh boot stop install build bench fuzz conformance clean clean-cache packages
+.PHONY: check lint types test fresh boot stop install build bench fuzz kills conformance clean clean-cache packages
 
 check: lint types
 	$(BIN)/python -m pytest -q -m 'not root and not vm and not container' --ignore=tests/vm --ignore=tests/conformance
@@ -57,6 +58,9 @@ bench: build $(VENV)/.made
 
 fuzz: $(VENV)/.made
 	@for file in fuzz/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+
+kills: $(VENV)/.made
+	KAIROS_KILLS=$(or $(N),100) $(BIN)/python -m pytest -q tests/integration/test_kills.py
 
 conformance: build
 	$(CONFORMANCE) --jobs 2 --command '$(CURDIR)/build/usr/bin/kairos-boot run-stage --only {args} {stage} {sources}' $(ARGS)
