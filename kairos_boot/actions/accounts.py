@@ -5,7 +5,7 @@ from __future__ import annotations
 from kairos_boot.actions.homes import Home, taken
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
-from kairos_boot.system.accounts import Accounts, number, read_table
+from kairos_boot.system.accounts import Accounts, clear_tables, number, read_table
 from kairos_boot.system.keyvalue import lines
 from kairos_boot.system.passwords import field, plain
 
@@ -91,6 +91,7 @@ class EnsureUser:
         """
         try:
             if not self.would_change(host):
+                clear_tables(host)
                 return False
             with Accounts(host) as accounts:
                 line = accounts.table("user").fields(self.name)

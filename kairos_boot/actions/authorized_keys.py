@@ -9,7 +9,7 @@ from kairos_boot.actions.base import Invalid
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record, replace
 from kairos_boot.system.accounts import find_account
-from kairos_boot.system.atomic import finish_file, rename_over, sync_descriptor
+from kairos_boot.system.atomic import beside, clear_name, create_file, finish_file, rename_over, sync_descriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -188,6 +188,8 @@ def _add(directory: int, account: Account, lines: Iterable[str], *, write: bool)
             kept = [other for index, other in enumerate(kept) if index <= place or _parts(other) != (False, key)]
     if new and write:
         _replace(directory, account, "\n".join(kept).encode("utf-8", "surrogateescape"), mode)
+    if not new and write:
+        clear_name(directory, beside(FILE))  # what a cut run left
     return bool(new)
 
 
@@ -222,8 +224,8 @@ def _read(directory: int, account: Account) -> tuple[bytes, int]:
 
 def _replace(directory: int, account: Account, content: bytes, mode: int) -> None:
     """Put a complete file in place; names are only ever looked up in the open directory."""
-    temporary = f".{FILE}.{os.urandom(8).hex()}"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
+    temporary = beside(FILE)
+    fd = create_file(temporary, directory)
     try:
         with open(fd, "wb") as file:
             file.write(content)

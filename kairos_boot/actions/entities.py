@@ -6,7 +6,7 @@ from kairos_boot.actions.accounts import today, usual
 from kairos_boot.actions.homes import taken
 from kairos_boot.errors import KairosError
 from kairos_boot.records import NOTHING, record
-from kairos_boot.system.accounts import FILES, Accounts, lookup_group, number
+from kairos_boot.system.accounts import FILES, Accounts, clear_tables, lookup_group, number
 from kairos_boot.system.passwords import field
 
 TYPE_CHECKING = False
@@ -66,6 +66,7 @@ class Entity:
         """Edit the file. KairosError: it is missing, or the entry needs something that is."""
         try:
             if not self.would_change(host):
+                clear_tables(host)
                 return False  # no lock, so that nothing is written where nothing changes
             with Accounts(host) as accounts:
                 self._edit(accounts, host)

@@ -7,7 +7,7 @@ import stat
 
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
-from kairos_boot.system.atomic import replace_file
+from kairos_boot.system.atomic import clear, replace_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -139,6 +139,7 @@ class WriteFile:
         now = self._file(place)
         content = self._new(place, now)
         if now and content is None:
+            clear(place)
             if not self._mends(now, user, group):
                 return False
             place.own(user, group, self.mode)

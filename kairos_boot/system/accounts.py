@@ -11,7 +11,7 @@ from _thread import allocate_lock  # `threading` costs more, and a run without j
 
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
-from kairos_boot.system.atomic import replace_file
+from kairos_boot.system.atomic import clear, replace_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -148,6 +148,13 @@ class Table:
         """The whole file."""
         text = "\n".join(self.lines) + ("\n" if self.ended and self.lines else "")
         return text.encode("utf-8", "surrogateescape")
+
+
+def clear_tables(host: Host) -> None:
+    """Remove what a cut run left beside the account files; for an edit that finds nothing to do."""
+    for path, _ in FILES.values():
+        with host.place(path) as place:
+            clear(place)
 
 
 def read_table(host: Host, kind: str, path: str = "") -> Table:

@@ -36,6 +36,26 @@ def replace_file(place: Place, content: bytes, mode: int, user: int, group: int)
     sync_place(place)
 
 
+def clear(place: Place) -> None:
+    """Remove what a cut run left beside *place*, where nothing is to be written now; not what another step of this run writes."""
+    if not place.missing:
+        here = os.fstat(place.directory)
+        clear_name(place.directory, beside(place.name), _busy.get((here.st_dev, here.st_ino, beside(place.name))))
+
+
+def clear_name(directory: int, temporary: str, busy: LockType | None = None) -> None:
+    """Remove the file *temporary* in an open directory, if it is there and nobody is *busy* with it."""
+    if busy is not None and not busy.acquire(blocking=False):
+        return
+    try:
+        os.unlink(temporary, dir_fd=directory)
+    except OSError:
+        pass  # nothing is there, as almost always
+    finally:
+        if busy is not None:
+            busy.release()
+
+
 def rename_over(temporary: str, name: str, directory: int) -> None:
     """Give what is complete its name in the open *directory*. OSError: it cannot have it, as where something is mounted on the name."""
     try:

@@ -13,7 +13,7 @@ import stat
 import tarfile
 
 from kairos_boot.errors import KairosError
-from kairos_boot.system.atomic import beside
+from kairos_boot.system.atomic import beside, clear_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -130,6 +130,8 @@ class _Tree:
             return  # an upper layer has files below it
         path = self._path(name)
         self.given[name] = (member.isdir(), number)
+        if not member.isdir():
+            clear_name(self._directory(name.rpartition("/")[0]), beside(name.rpartition("/")[2]))
         if member.isdir():
             self._directory(name)
             self.directories[name] = member
@@ -186,8 +188,6 @@ class _Tree:
             shutil.rmtree(path)
         head, _, base = path.rpartition("/")
         temporary = f"{head}/{beside(base)}"
-        if _lstat(temporary) is not None:
-            os.unlink(temporary)
         try:
             make(temporary)
             os.rename(temporary, path)

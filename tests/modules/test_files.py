@@ -159,3 +159,12 @@ def test_the_content_is_never_shown(step: MakeStep) -> None:
     assert action.describe() == "write /srv/key (7 bytes, mode 0600)"
     assert "hunter2" not in action.describe()
     assert Owner() == Owner(None, None)
+
+
+def test_what_a_cut_run_left_goes_also_where_nothing_is_written(host: Node, step: MakeStep) -> None:
+    """The run that was cut wanted something else than this one; a file of that name is nobody else's."""
+    wanted = step(files=[{"path": "/srv/a", "content": "x"}])
+    host.do(files, wanted)
+    host.put("/srv/.a.kairos-new", "half")
+    assert host.do(files, wanted) == [False]
+    assert os.listdir(f"{host.root}/srv") == ["a"]
