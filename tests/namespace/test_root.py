@@ -411,3 +411,43 @@ finally:
     node.close()
 """)
     assert told == {"failed": 0, "lines": 0, "fstab": True, "lasts": lasting}
+
+
+def test_each_writable_file_system_is_checked_once_before_it_is_mounted(unshared: Callable[..., Any]) -> None:
+    told = unshared(SHIPPED + """
+from kairos_boot.boot import layout
+from kairos_boot.boot.cmdline import Cmdline
+from kairos_boot.system.process import Processes
+checked = []
+class Recorder(Processes):
+    def run(self, argv, **more):
+        checked.append(argv[-1])
+        return super().run(argv, **more)
+node = Node(home, env=ENV)
+builder = node.builder("fsck.mode=auto")
+builder.host.processes = Recorder()
+try:
+    builder.oem()
+    builder.lay(layout.load(lambda path: node.env.encode() if path == layout.FILE else None, Cmdline("")))
+    tell([checked, [p.node for p in node.partitions_], builder.report.failed])
+finally:
+    node.close()
+""")
+    assert told == [told[1], told[1], 0]
+
+
+def test_a_persistent_directory_that_cannot_be_kept_is_in_memory_and_everything_else_is_kept(unshared: Callable[..., Any]) -> None:
+    told = unshared(SHIPPED + """
+node = Node(home, env=ENV)
+try:
+    mounts.mount(node.partitions_[1].node, "/mnt", "ext4")
+    os.makedirs("/mnt/.state")
+    open("/mnt/.state/home.bind", "w").write("somebody's")
+    mounts.unmount("/mnt")
+    builder = node.lay()
+    tell({"missing": [r["where"] for r in node.records if r.get("result") == "missing"], "home": node.put("/home/x", "x"), "ssh": node.put("/etc/ssh/x", "x"),
+          "file": node.read("/usr/local/.state/home.bind"), "kept": node.read("/usr/local/.state/etc-ssh.bind/x")})
+finally:
+    node.close()
+""")
+    assert told == {"missing": ["/home"], "home": True, "ssh": True, "file": "somebody's", "kept": "x"}
