@@ -40,8 +40,9 @@ class Hook:
         return None
 
     def apply(self, host: Host) -> bool:  # noqa: ARG002
-        """Emit it. KairosError: a step failed and none may."""
+        """Emit it, and make durable what it wrote: the marker says so afterwards. KairosError: a step failed and none may."""
         failures = self.emit(self.stage, "/")
+        os.sync()
         if failures and self.must:
             more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
             raise KairosError(f"stage {self.stage} failed: {failures[0]}{more}", hint="mend the step; until then, nothing is erased")

@@ -54,12 +54,14 @@ class Phase:
     checks: tuple[Callable[[Host], None], ...] = ()
     again: str = AGAIN_WHOLE
     extra: bool = False
+    standing: tuple[Action, ...] = ()
+    """What holds from this phase on, such as mounts: done behind its actions, and set up again after a cut."""
     notes: tuple[str, ...] = ()
     """What a plan says besides."""
 
     def describe(self) -> list[str]:
         """A line for each thing it does, and what it does again after a cut."""
-        return [*(action.describe() for action in self.actions), *self.notes]
+        return [*(action.describe() for action in (*self.actions, *self.standing)), *self.notes]
 
 
 class Refused(KairosError):  # noqa: N818
@@ -108,6 +110,8 @@ class Engine:
             head = f"{self.action} {number}/{len(phases)}: {phase.title}"
             if phase.name in marker.done:
                 self.log(INFO, f"{head}: done before", kind="phase", stage=self.action, step=phase.name)
+                for action in phase.standing:
+                    action.apply(self.host)
                 continue
             resumed = marker.started == phase.name
             if resumed:
@@ -133,7 +137,7 @@ class Engine:
 
     def _apply(self, phase: Phase) -> bool:
         changed = False
-        for action in phase.actions:
+        for action in (*phase.actions, *phase.standing):
             changed = action.apply(self.host) or changed
         return changed
 

@@ -116,14 +116,14 @@ def phases(disk: NodeDisk, source: Source, options: Options, around: Surrounding
               again="the hook runs again, in a new copy", extra=True),
     ]
     if options.erase_oem or disk.oem is None or not disk.oem.fstype:
-        found.append(Phase("oem", "make the OEM partition anew", (*_anew(disk, "oem", "COS_OEM"), Mount(_node(disk, "oem"), OEM, _kind(disk, "oem"))),
-                           notes=("its configuration, boot settings and keys are gone then",)))
+        found.append(Phase("oem", "make the OEM partition anew", _anew(disk, "oem", "COS_OEM"),
+                           standing=(Mount(_node(disk, "oem"), OEM, _kind(disk, "oem")),), notes=("its configuration, boot settings and keys are gone then",)))
+    mounted = (Mount(_node(disk, "persistent"), PERSISTENT, _kind(disk, "persistent")),)
     if options.erase_persistent:
-        found.append(Phase("persistent", "erase the persistent partition",
-                           (*_anew(disk, "persistent", "COS_PERSISTENT"), Mount(_node(disk, "persistent"), PERSISTENT, _kind(disk, "persistent")),
-                            Remove(f"{OEM}/.kairos/steps")), again="erased again"))
+        found.append(Phase("persistent", "erase the persistent partition", (*_anew(disk, "persistent", "COS_PERSISTENT"), Remove(f"{OEM}/.kairos/steps")),
+                           again="erased again", standing=mounted))
     else:
-        found.append(Phase("persistent", "keep the persistent partition", (Mount(_node(disk, "persistent"), PERSISTENT, _kind(disk, "persistent")),)))
+        found.append(Phase("persistent", "keep the persistent partition", standing=mounted))
     found += [
         Phase("after-reset", "stage after-reset", (Hook("after-reset", around.emit),), again="the hook runs again, with KAIROS_RESUMED=1"),
         Phase("finish", "note the reset, and let the next boot be a first one", around.finish),

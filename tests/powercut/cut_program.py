@@ -1,0 +1,111 @@
+"""The program that is cut: the real reset of a node whose partitions are loop devices (runs as root, in a mount namespace of its own).
+
+    cut_program.py BACKING [CONTROL]     BACKING is the disk, a file; CONTROL is a wrong program to be caught
+
+Prints how it ended, as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+sys.path[:0] = [TOP, os.path.dirname(os.path.realpath(__file__))]
+
+from cut_disk import MARKS, PARTS  # noqa: E402
+
+from kairos_boot.cli.actions import Wired  # noqa: E402
+from kairos_boot.errors import KairosError  # noqa: E402
+from kairos_boot.lifecycle import marker, resetting  # noqa: E402
+from kairos_boot.node.partitions import NodeDisk  # noqa: E402
+from kairos_boot.stages.ledger import Ledger  # noqa: E402
+from kairos_boot.system import mounts  # noqa: E402
+from kairos_boot.system.udev import Partition  # noqa: E402
+
+OPTIONS = tuple(os.environ.get("POWERCUT_MOUNT", "").split())
+
+
+class CutNode(Wired):
+    """A node in its recovery system over the disk *backing*."""
+
+    def __init__(self, backing: str) -> None:
+        self.backing = backing
+        self.loops = {name: _loop(backing, part.start, part.size) for name, part in PARTS.items()}
+        for place in ("/run", "/oem", "/usr/local", "/system"):
+            os.makedirs(place, exist_ok=True)
+            mounts.mount("tmpfs", place, "tmpfs")
+        for path in ("/run/cos", "/run/initramfs/cos-state", "/system/oem"):
+            os.makedirs(path)
+        with open("/run/cos/recovery_mode", "w", encoding="ascii") as file:
+            file.write("1")
+        parts = {name: Partition(node, "vda", PARTS[name].label, "ext4") for name, node in self.loops.items()}
+        mounts.mount(self.loops["recovery"], "/run/initramfs/cos-state", "ext4", ("ro",))
+        mounts.mount(self.loops["oem"], "/oem", "ext4", OPTIONS)
+        self.node_disk = NodeDisk("/dev/vda", parts["state"], parts["recovery"], parts["oem"], parts["persistent"])
+        super().__init__("reset")
+        self.ledger = Ledger("/run/cos/ledger", "boot")
+        self.log = self.note
+
+    def note(self, priority: int, message: str, **about: Any) -> None:
+        """Messages go to standard error."""
+        if priority < 6:
+            sys.stderr.write(f"{message}\n")
+
+    def disk(self) -> NodeDisk:
+        """Known from the start."""
+        return self.node_disk
+
+    def close(self) -> None:
+        """Leave as a reboot does: everything unmounted."""
+        own = set(self.loops.values())
+        for mount in reversed([m for m in mounts.mounted() if m.source in own]):
+            mounts.unmount(mount.target)
+        for node in self.loops.values():
+            subprocess.run(["losetup", "-d", node], check=True)
+
+
+def _loop(backing: str, start: int, size: int) -> str:
+    argv = ["losetup", "--find", "--show", "--offset", str(start), "--sizelimit", str(size), backing]
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def mark(backing: str) -> None:
+    """Let every phase that is done be seen in the record of the disk, as a write of its own."""
+    end = marker.Marker.end
+    state = {"number": 0}
+
+    def noted(self: marker.Marker, phase: str) -> None:
+        end(self, phase)
+        state["number"] += 1
+        fd = os.open(backing, os.O_WRONLY)
+        os.pwrite(fd, f"{state['number']} {phase}".encode().ljust(512, b"\0"), MARKS)
+        os.close(fd)
+
+    marker.Marker.end = noted  # type: ignore[method-assign]
+
+
+def main() -> None:
+    """Reset once."""
+    backing, control = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else ""
+    if control:
+        import cut_controls
+
+        cut_controls.apply(control)
+    node = CutNode(backing)
+    if os.environ.get("POWERCUT_MARKS"):
+        mark(backing)
+    try:
+        outcome = resetting.reset(node, {})
+        told: dict[str, Any] = {"failures": outcome.failures}
+    except KairosError as error:
+        told = {"error": str(error)}
+    node.close()
+    sys.stdout.write(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()
