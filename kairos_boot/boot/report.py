@@ -129,8 +129,7 @@ class Report:
         text = banner(error, more)
         self.log(NOTICE, f"the end of this boot: {error.message}; {'; '.join(f'{name}: {line}' for name, line in more)}", kind="part")
         _put(path, text)
-        for console in once(consoles, _active()):
-            write_console(console, text)
+        tell(consoles, text)
 
 
 def _put(path: str, text: str) -> None:
@@ -179,6 +178,12 @@ def first_line(text: str) -> str:
     return one_line(text.strip().split("\n", 1)[0])
 
 
+def tell(consoles: Sequence[str], text: str) -> None:
+    """Write *text* to each of *consoles*, once."""
+    for console in once(consoles, _active()):
+        write_console(console, text)
+
+
 def once(consoles: Sequence[str], active: str) -> list[str]:
     """Without `/dev/console` where that is one of the others: *active* are the kernel's consoles, of which it is the last."""
     last = "/dev/" + active.strip().rpartition(" ")[2]
@@ -193,11 +198,11 @@ def _active() -> str:
         return ""
 
 
-def banner(error: KairosError, more: Sequence[tuple[str, str]] = ()) -> str:
+def banner(error: KairosError, more: Sequence[tuple[str, str]] = (), title: str = "THIS NODE CANNOT BOOT") -> str:
     """The text of a fatal error for a console of 80 columns."""
     line = "=" * 78
     about = [("Where", error.where), ("Cause", error.message), ("Remedy", error.hint), *more]
-    parts = ["", line, "  THIS NODE CANNOT BOOT", "", *(f"  {f'{name}:':<9}{plain(text)}" for name, text in about if text), line, ""]
+    parts = ["", line, f"  {title}", "", *(f"  {f'{name}:':<9}{plain(text)}" for name, text in about if text), line, ""]
     return "\n".join(piece for part in parts for piece in _wrap(part)) + "\n"
 
 

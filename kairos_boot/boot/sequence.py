@@ -35,13 +35,14 @@ class Boot:
     """One boot, as its steps share it.
 
     *sources* gives for a host and directories (none: the default ones and the kernel command line) what loads their documents;
-    *facts* gives the facts of a host; *environment* reads and writes the boot loader's variables.
+    *facts* gives the facts of a host; *environment* reads and writes the boot loader's variables; *restart* restarts the machine.
     """
 
     def __init__(self, host: Host, cmdline: Cmdline, state: BootState, report: Report, devices: Devices,
-                 sources: Callable[[Host, Sequence[str]], Load], facts: Callable[[Host], Facts], environment: Environment) -> None:
+                 sources: Callable[[Host, Sequence[str]], Load], facts: Callable[[Host], Facts], environment: Environment,
+                 restart: Callable[[Host], None] | None = None) -> None:
         self.host, self.cmdline, self.state, self.report, self.devices = host, cmdline, state, report, devices
-        self.sources, self.facts, self.environment = sources, facts, environment
+        self.sources, self.facts, self.environment, self.restart = sources, facts, environment, restart
         self._builder: Builder | None = None
 
     @property
@@ -119,6 +120,24 @@ def check_the_root(boot: Boot) -> None:
 def mount_oem(boot: Boot) -> None:
     """The node's configuration."""
     boot.builder.oem()
+
+
+def hand_on_to_a_reset(boot: Boot) -> None:
+    """A reset that is to be ended is not this system's work: the boot loader is told again, and the node restarts before any stage works on it."""
+    from kairos_boot.boot import resume
+    from kairos_boot.boot.image import STATE_DIRECTORY
+
+    why = resume.asked_for(boot.state, boot.cmdline, STATE_DIRECTORY)
+    if not why or boot.restart is None:
+        return
+    try:
+        if resume.hand_on(boot.environment, f"{SYSROOT}/oem/grubenv"):
+            boot.report.say(f"{why[0].upper()}{why[1:]}: the node restarts with the entry {resume.ENTRY}")
+            boot.restart(boot.host)
+        else:
+            boot.report.missing("the reset", "", resume.refused(why))
+    except KairosError as error:
+        boot.report.missing("the reset", "", error)
 
 
 def link_the_sources(_boot: Boot) -> None:
@@ -223,6 +242,7 @@ ROOT = (
     (every_boot, find_the_root),
     (of_an_image, check_the_root),
     (but_live, mount_oem),
+    (of_an_image, hand_on_to_a_reset),
     (every_boot, link_the_sources),
     (every_boot, run_rootfs),
     (of_an_image, lay_out_the_root),

@@ -47,6 +47,8 @@ class BootState:
     def sentinels(self) -> list[str]:
         """The names of the sentinel files."""
         names = [UNKNOWN if self.mode == UNKNOWN else f"{self.mode}_mode"]
+        if self.mode == AUTORESET:
+            names.append(f"{RECOVERY}_mode")  # for every condition that looks for recovery alone (D8)
         if self.in_ram:
             names.append("in_ram_mode")
         if self.uki:
@@ -92,7 +94,7 @@ def _mode(cmdline: Cmdline) -> str:
     if "COS_PASSIVE" in labels:
         return PASSIVE
     if labels & {"COS_RECOVERY", "COS_SYSTEM"} or cmdline.has("recovery-mode"):
-        return RECOVERY
+        return AUTORESET if cmdline.has("systemd.factory_reset") else RECOVERY
     if any(value.startswith(("live:LABEL", "live:CDLABEL")) for value in _roots(cmdline)) or cmdline.has("netboot"):
         return LIVE
     return UNKNOWN

@@ -21,6 +21,7 @@ from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import Arguments, UsageError
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.node import grubenv
+from kairos_boot.system import power
 from kairos_boot.system.host import Host
 
 TYPE_CHECKING = False
@@ -52,7 +53,7 @@ def run(words: list[str]) -> int:
         if ends:
             return end(host, cmdline, state, report, shell=len(words) > 1)
         write_sentinels(state, SENTINELS)
-        return Boot(host, cmdline, state, report, Devices(host), sources, wiring.facts_of, grubenv).run(PROGRAMS[words[0]])
+        return Boot(host, cmdline, state, report, Devices(host), sources, wiring.facts_of, grubenv, power.restart).run(PROGRAMS[words[0]])
     except KairosError as error:
         return stopped(report, error)
     except OSError as error:
@@ -87,7 +88,6 @@ def end(host: Host, cmdline: Cmdline, state: BootState, report: Report, *, shell
     from kairos_boot.boot.devices import boot_disk
     from kairos_boot.boot.ending import Ending
     from kairos_boot.boot.failures import media
-    from kairos_boot.system import power
 
     def find() -> list[Medium]:
         return media(cmdline, state, boot_disk(host), Devices(host).udev.partitions())

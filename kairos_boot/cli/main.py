@@ -28,10 +28,11 @@ VERBS = {
     "analyze": "tell where the time of a boot went",
     "logs": "collect what a report of a fault needs",
     "initrd": "attach the image, or make the root file system ready (used in the initrd)",
+    "assess": "judge this boot (used by its unit)",
     "notify": "hand an event over to the installed providers",
     "start": "hand over to the installed providers",
 }
-INTERNAL = ("initrd", "notify", "start")
+INTERNAL = ("assess", "initrd", "notify", "start")
 ALIASES = {"print-schema": "schema"}
 """Words of Kairos that have another one here."""
 GLOBAL = ("--debug", "--strict-validation")

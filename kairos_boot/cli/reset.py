@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from kairos_boot.cli.arguments import Arguments
 
 FLAGS = {"plan": False, "json": False, "unattended": False, "reboot": False, "poweroff": False, "reset-oem": False, "keep-persistent": False,
-         "next-boot": False, "host-root": True, "state-only": False}
+         "failed": False, "next-boot": False, "host-root": True, "state-only": False}
 WAIT = 60
 """Seconds in which a person at the terminal may think better of it."""
 ENTRY = "statereset"
@@ -52,6 +52,8 @@ def run(words: list[str]) -> int:
     if "host-root" in given:
         raise UsageError("--host-root goes with --next-boot")
     wiring.need_root("/")
+    if "failed" in given:
+        return _after_failure()
     if "state-only" in given:
         return _state_only(given)
     from kairos_boot.cli.actions import Wired
@@ -92,6 +94,25 @@ def _ask() -> None:
                      f"Press Enter within {WAIT} s to stop.\n")
     if select.select([sys.stdin], [], [], WAIT)[0]:
         raise KairosError("stopped by hand; nothing was changed")
+
+
+def _after_failure() -> int:
+    """Tell every console why the reset of this boot failed; 0: this boot becomes a recovery system, 1: the reset was done, or is tried again."""
+    from kairos_boot.boot.cmdline import Cmdline
+    from kairos_boot.boot.report import banner, tell
+    from kairos_boot.lifecycle.resetting import KEPT, failure
+
+    host = Host("/")
+    found = failure(host)
+    if found is None:
+        return 1
+    error, again = found
+    follows = "the node restarts, and the reset goes on" if again else "this is the recovery system now; log in, mend the cause, and call kairos-boot reset"
+    consoles = Cmdline((host.read("/proc/cmdline") or b"").decode("utf-8", "surrogateescape")).consoles
+    tell(consoles, banner(error, [("Next", follows), ("Log", f"journalctl, and {KEPT}")], "THE RESET FAILED"))
+    if again:
+        host.processes.run(("systemctl", "--no-block", "reboot"), timeout=60)
+    return 1 if again else 0
 
 
 def _state_only(given: Arguments) -> int:

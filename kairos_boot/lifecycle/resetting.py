@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 
+from kairos_boot.actions.remove import Remove
+from kairos_boot.boot.failures import LIST
+from kairos_boot.boot.resume import SENT
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle import marker, survey
+from kairos_boot.lifecycle.assessment import KNOWN, TRIAL
+from kairos_boot.lifecycle.bootloader import SetVariables
 from kairos_boot.lifecycle.finish import RECORD, ClearMarker, KeepRecord, NoteEvent
 from kairos_boot.lifecycle.phases import Broken, Engine, Phase, plan
-from kairos_boot.lifecycle.reset import ACTION, PERSISTENT, SOURCES, STATE, Options, Source, Surroundings, find_source, phases
+from kairos_boot.lifecycle.reset import ACTION, OEM, PERSISTENT, SOURCES, STATE, Options, Source, Surroundings, find_source, phases
 from kairos_boot.node.state import boot_word, release
 from kairos_boot.records import record, replace
 
@@ -52,6 +57,7 @@ CUTS = 5
 """So often a phase may be cut short before nobody tries it any more."""
 KEPT = "/oem/.kairos/reset"
 """Where the record of a reset that failed is kept."""
+FAILED = "/run/kairos-boot/reset-failed"
 RECOVERY = ("recovery_boot", "autoreset_boot")
 
 
@@ -126,7 +132,6 @@ def plan_of(wired: Wired, asked: Mapping[str, bool]) -> list[dict[str, Any]]:
 def remove_state(wired: Wired, what: Sequence[str]) -> list[str]:
     """Remove state directories of the persistent partition, in recovery; a line for each that was there. KairosError: not in this system."""
     from kairos_boot.actions.mounts import Mount
-    from kairos_boot.actions.remove import Remove
 
     host = wired.host
     if boot_word(host) not in RECOVERY:
@@ -143,7 +148,8 @@ def remove_state(wired: Wired, what: Sequence[str]) -> list[str]:
 
 def _phases(wired: Wired, disk: NodeDisk, source: Source, options: Options, room: int, state: str = STATE) -> list[Phase]:
     origin = f"{'dir' if source.is_tree else 'file'}://{source.path}"
-    finish = (NoteEvent(PERSISTENT, "last-reset", origin), KeepRecord(wired.ledger, f"{PERSISTENT}/{RECORD}"), ClearMarker(STATE))
+    trial = SetVariables(f"{STATE}/grubenv", {"boot_tries": None, "fallback_tries": None, "resume_tries": None, TRIAL: ACTION})
+    finish = (trial, Remove(f"{STATE}/{KNOWN}"), SetVariables(f"{OEM}/grubenv", {"next_entry": None, "saved_entry": None, SENT: None, LIST: None}), NoteEvent(PERSISTENT, "last-reset", origin), KeepRecord(wired.ledger, f"{PERSISTENT}/{RECORD}"), ClearMarker(STATE))
     around = Surroundings(wired.emit, wired.steps, wired.progress, finish)
     return phases(disk, source, options, around, room, survey.blocks(f"{wired.host.path(state)}/cOS/passive.img"))
 
@@ -190,10 +196,38 @@ def _options(host: Host, settings: Mapping[str, Any]) -> Options:
 def _failed(wired: Wired, mark: marker.Marker, error: KairosError, *, armed: bool) -> None:
     """Keep what is to be known. What failed half-way is tried once more by the next boot; before anything was changed it is over."""
     wired.log(3, f"the reset failed: {error}", kind="failure", stage=ACTION)
+    again = False
     if isinstance(error, Broken) and not mark.done:
         mark.clear()
     elif isinstance(error, Broken) and mark.begun.failures + 1 < marker.TRIES:
         mark.again()
+        again = True
     elif armed:
         mark.fail(str(error))
     KeepRecord(wired.ledger, KEPT).apply(wired.host)
+    note_failure(wired.host, error, again=again)
+
+
+def note_failure(host: Host, error: KairosError, *, again: bool) -> None:
+    """Leave the reason to the unit that ends this boot."""
+    import json
+
+    from kairos_boot.system.private import private_directory
+
+    try:
+        private_directory(os.path.dirname(host.path(FAILED)))
+        with open(host.path(FAILED), "w", encoding="utf-8") as file:
+            json.dump({"message": error.message, "where": error.where, "hint": error.hint, "again": again}, file)
+    except OSError:
+        return  # the journal has it
+
+
+def failure(host: Host) -> tuple[KairosError, bool] | None:
+    """Why the reset of this boot failed, and whether the next boot tries it again; None where it did not."""
+    import json
+
+    try:
+        told = json.loads(host.read(FAILED) or b"")
+        return KairosError(str(told["message"]), str(told["where"]), str(told["hint"])), bool(told["again"])
+    except (ValueError, KeyError, TypeError):
+        return None

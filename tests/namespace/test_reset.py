@@ -58,7 +58,7 @@ node.close()
     assert order == "before 0\nafter\n"
     assert (kept, old, written) == ("kept", None, "written\n")
     assert menu == "menuentry x --id cos {}\n"
-    assert environment == {}
+    assert environment == {"trial": "reset"}
     assert clear
     assert "last-reset-source: " in state
     assert records
@@ -117,7 +117,7 @@ node.close()
     gone = phase == 9 and moment == "ends"  # the marker is the last thing that goes
     assert armed == (None if gone else "statereset")
     assert then == ("" if gone else "reboot")
-    assert (environment, clear) == ({}, True)
+    assert (environment, clear) == ({"trial": "reset"}, True)
     lines = order.split("\n")
     assert lines[0] in {"before 0", "before 1"}
     if phase == 1:

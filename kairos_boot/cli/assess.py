@@ -1,0 +1,70 @@
+"""kairos-boot assess
+
+Judges this boot: a good one takes the boot loader's count of its starts away. One that is on trial after a reset or an upgrade, and is not good, says so on
+every console and restarts after 30 s. Run by kairos-boot-assess.service.
+
+Exit code: 0 good, or nothing to judge; 1 not good.
+"""
+
+from __future__ import annotations
+
+import time
+
+from kairos_boot.cli import wiring
+from kairos_boot.cli.arguments import UsageError
+from kairos_boot.errors import KairosError
+from kairos_boot.system.host import Host
+
+STATE = "/run/initramfs/cos-state"
+WAIT = 30.0
+
+
+def run(words: list[str]) -> int:
+    """Judge."""
+    if words:
+        raise UsageError(f"it takes no words: {words[0]}")
+    wiring.need_root("/")
+    from kairos_boot.actions.filesystem import Remount
+    from kairos_boot.lifecycle import assessment
+    from kairos_boot.node import grubenv
+    from kairos_boot.node.state import boot_word
+
+    host = Host("/")
+    tries = assessment.TRIES.get(boot_word(host), "")
+    if not tries or not host.is_directory(STATE):
+        return 0
+    environment = grubenv.load(f"{STATE}/grubenv")
+    trial = environment.get(assessment.TRIAL, "") if tries == "boot_tries" else ""
+    ledger, log = wiring.ledger_of(host), wiring.logger()
+    verdict = assessment.judge(host, host.read(ledger.path) or b"", trial=bool(trial), known=assessment.known_failures(STATE))
+    ledger.write("assessment", result="good" if verdict.good else "not good", trial=trial, reasons=list(verdict.reasons))
+    if verdict.good:
+        changed = Remount(STATE).apply(host)
+        try:
+            assessment.settle(STATE, tries, verdict)
+        finally:
+            if changed:
+                Remount(STATE, writable=False).apply(host)
+        log(6, f"this boot is good{f': the trial after the {trial} is over' if trial else ''}", kind="assessment")
+        return 0
+    log(3, f"this boot is not good: {'; '.join(verdict.reasons)}", kind="failure")
+    ledger.keep(host)
+    if trial:
+        _restart(host, trial, verdict.reasons)
+    return 1
+
+
+def _restart(host: Host, trial: str, reasons: tuple[str, ...]) -> None:
+    """Tell every console, keep the reason where the next system finds it, and restart."""
+    from kairos_boot.boot import failures
+    from kairos_boot.boot.report import write_console
+
+    message = f"the system on trial after the {trial} is not good: {'; '.join(reasons)}"
+    try:
+        failures.keep("/oem", {"kind": "failed-boot", "entry": "cos", "mode": "active", "where": "", "message": message,
+                               "hint": "see its log; kairos-boot bootentry --select cos tries it again", "booted": round(time.time())})
+    except KairosError as error:
+        wiring.logger()(4, str(error), kind="warning")
+    write_console("/dev/console", f"\n  {message}\n  In {WAIT:g} s this node restarts.\n")
+    time.sleep(WAIT)
+    host.processes.run(("systemctl", "--no-block", "reboot"), timeout=60)
