@@ -21,7 +21,6 @@ from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import Arguments, UsageError
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.node import grubenv
-from kairos_boot.system import power
 from kairos_boot.system.host import Host
 
 TYPE_CHECKING = False
@@ -53,7 +52,7 @@ def run(words: list[str]) -> int:
         if ends:
             return end(host, cmdline, state, report, shell=len(words) > 1)
         write_sentinels(state, SENTINELS)
-        return Boot(host, cmdline, state, report, Devices(host), sources, wiring.facts_of, grubenv, power.restart).run(PROGRAMS[words[0]])
+        return Boot(host, cmdline, state, report, Devices(host), sources, wiring.facts_of, grubenv, restart).run(PROGRAMS[words[0]])
     except KairosError as error:
         return stopped(report, error)
     except OSError as error:
@@ -81,6 +80,13 @@ def sources(host: Host, directories: Sequence[str]) -> Callable[[], list[Documen
     return wiring.Sources(host, directories, Arguments(), keep=True).load
 
 
+def restart(host: Host) -> None:
+    """Restart the machine."""
+    from kairos_boot.system import power
+
+    power.restart(host)
+
+
 def end(host: Host, cmdline: Cmdline, state: BootState, report: Report, *, shell: bool) -> int:
     """End this boot; returns only to a shell."""
     import time
@@ -88,9 +94,10 @@ def end(host: Host, cmdline: Cmdline, state: BootState, report: Report, *, shell
     from kairos_boot.boot.devices import boot_disk
     from kairos_boot.boot.ending import Ending
     from kairos_boot.boot.failures import media
+    from kairos_boot.system import power
 
     def find() -> list[Medium]:
         return media(cmdline, state, boot_disk(host), Devices(host).udev.partitions())
 
-    Ending(host, cmdline, state, report, grubenv, find, lambda: power.quiet(host), time.sleep, lambda: power.restart(host)).run(shell=shell)
+    Ending(host, cmdline, state, report, grubenv, find, lambda: power.quiet(host), time.sleep, lambda: restart(host)).run(shell=shell)
     return FATAL

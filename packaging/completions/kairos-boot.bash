@@ -1,7 +1,7 @@
 # Completion of kairos-boot for bash; installed as bash-completion's kairos-boot, kairos-agent and kairos.
 _kairos_boot() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb= stage= i
-    local verbs='run-stage plan validate schema config state status analyze logs'
+    local verbs='run-stage plan validate schema config state reset bootentry rollback grubedit status analyze logs'
     local stages='rootfs initramfs fs boot network reconcile'
     local sources='--dotnotation --cloud-init-paths --override-cloud-init-paths --root'
     for ((i = 1; i < COMP_CWORD; i++)); do
@@ -24,8 +24,12 @@ _kairos_boot() {
     plan) words="--cmdline --json --diff --all --only $sources"; [ -n "$stage" ] || words="$stages $words" ;;
     validate) words='--dotnotation --json' ;;
     schema) words='--format' ;;
-    config) words='--json --root'; [ -n "$stage" ] || words="get origin $words" ;;
+    config) words='--json --root --origin'; [ -n "$stage" ] || words="get origin $words" ;;
     state) words='--json --root'; [ -n "$stage" ] || words="get $words" ;;
+    reset) words='--plan --json --unattended --reboot --poweroff --reset-oem --keep-persistent --next-boot --host-root --state-only --failed' ;;
+    bootentry) words='--select --host-root' ;;
+    rollback) words='--host-root' ;;
+    grubedit) words='--grub-file'; [ -n "$stage" ] || words="set $words" ;;
     status) words='--boot --brief --steps --json --root' ;;
     analyze) words='--boot --svg --root'; [ -n "$stage" ] || words="blame timeline critical-chain $words" ;;
     logs) words='--output --root' ;;

@@ -84,8 +84,8 @@ def test_the_boot_loader_names_the_partition_of_the_image(text: str, guid: str) 
     ("root=LABEL=COS_RECOVERY", "recovery", ["recovery_mode"]),
     ("root=/dev/disk/by-label/COS_ACTIVE", "active", ["active_mode"]),
     ("recovery-mode", "recovery", ["recovery_mode"]),
-    ("root=LABEL=COS_SYSTEM kairos.reset", "autoreset", ["autoreset_mode"]),
-    ("kairos.reset root=LABEL=COS_ACTIVE", "autoreset", ["autoreset_mode"]),
+    ("root=LABEL=COS_SYSTEM kairos.reset", "autoreset", ["autoreset_mode", "recovery_mode"]),
+    ("kairos.reset root=LABEL=COS_ACTIVE", "autoreset", ["autoreset_mode", "recovery_mode"]),
     ("root=live:LABEL=COS_LIVE", "live", ["live_mode"]), ("root=live:CDLABEL=COS_LIVE", "live", ["live_mode"]), ("netboot", "live", ["live_mode"]),
     ("root=live:LABEL=COS_RECOVERY", "recovery", ["recovery_mode"]),
     ("root=/dev/sda1", "unknown", ["unknown"]), ("", "unknown", ["unknown"]),
@@ -111,7 +111,7 @@ def test_whose_root_it_is(text: str, reduced: bool) -> None:
 
 @pytest.mark.parametrize(("variables", "mode", "sentinels"), [
     ({}, "live", ["live_mode", "uki_install_mode"]), (INSTALLED, "passive", ["passive_mode", "uki_boot_mode"]),
-    ({**INSTALLED, "LoaderEntrySelected": "statereset.conf"}, "autoreset", ["autoreset_mode", "uki_boot_mode"]),
+    ({**INSTALLED, "LoaderEntrySelected": "statereset.conf"}, "autoreset", ["autoreset_mode", "recovery_mode", "uki_boot_mode"]),
     ({**INSTALLED, "LoaderEntrySelected": "active"}, "unknown", ["unknown", "uki_boot_mode"]),
 ])
 def test_a_boot_without_boot_menu_tells_its_state_in_efi_variables(variables: dict[str, str], mode: str, sentinels: list[str]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from kairos_boot.errors import KairosError
 from kairos_boot.node.query import EVERY, by_jq, follow, path_of
-from kairos_boot.system.process import Processes, Result
+from kairos_boot.system.process import Result
 
 
 @pytest.mark.parametrize(("query", "parts"), [
@@ -34,7 +34,7 @@ def test_a_part_of_what_has_none_is_an_error(query: str) -> None:
         follow(DATA, path_of(query) or [], lambda item: item)
 
 
-class Jq(Processes):
+class Jq:
     """A process runner with one answer."""
 
     def __init__(self, answer: Result | KairosError) -> None:

@@ -62,6 +62,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("root")
     shutil.copytree("/usr/lib/systemd/system", root / "usr/lib/systemd/system", symlinks=True)
     subprocess.run(["sh", TOP / "packaging/install", "--destdir", root], check=True)
+    shutil.copy("/usr/bin/systemctl", root / "usr/bin")
     return root
 
 
