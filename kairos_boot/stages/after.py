@@ -53,55 +53,45 @@ def place(nodes: Sequence[Node], starts: Sequence[int], bearers: dict[str, list[
     sequence: list[int] = []
     if any(i >= index for index, known in waits.items() for target in set(known.values()) for i in target.steps[-1:]):
         sequence = _untangle(nodes, waits, problems)
-    moved = _moved(waits)
-    return _levels(nodes, starts, waits, moved, sequence), summed(problems)
+    return _levels(nodes, starts, waits, _reach(waits, sequence), sequence), summed(problems)
 
 
-def _levels(nodes: Sequence[Node], starts: Sequence[int], waits: dict[int, dict[int, _Target]], moved: set[int],
+def _levels(nodes: Sequence[Node], starts: Sequence[int], waits: dict[int, dict[int, _Target]], reach: dict[int, int],
             sequence: list[int]) -> list[int]:
+    """A step that reaches a later one is moved: it gets its layer when the last step that it reaches has its own."""
     levels = [0] * len(nodes)
+    moved: dict[int, list[int]] = {}  # the last step that they reach -> who moved behind it, targets first
+    for index in sequence:
+        if reach.get(index, -1) > index:
+            moved.setdefault(reach[index], []).append(index)
     floors: dict[int, int] = {}  # of moved nodes: the latest layer of the documents before
     latest = before = 0
     start = -1
     for index in range(len(nodes)):
         if starts[index] != start:
             start, before = starts[index], latest
-        if index in moved:
+        if reach.get(index, -1) > index:
             floors[index] = before
             continue
         known = waits.get(index)
         level = 1 + (latest if known is None else max(before, *(t.level(levels) for t in known.values())))
         levels[index] = level
         latest = max(latest, level)
-    for index in sequence:  # targets come first in it
-        if index in moved:
-            levels[index] = 1 + max(floors[index], *(t.level(levels) for t in waits[index].values()))
+        for other in moved.get(index, ()):
+            levels[other] = 1 + max(floors[other], *(t.level(levels) for t in waits[other].values()))
     return levels
 
 
-def _moved(waits: dict[int, dict[int, _Target]]) -> set[int]:
-    """Who names a later step, and who names one that moved."""
-    naming: dict[int, list[int]] = {}  # id of a target -> who waits for it
-    at: dict[int, list[_Target]] = {}  # step -> the targets that it belongs to
-    found: list[int] = []
-    for index, known in waits.items():
-        for target in set(known.values()):
-            if id(target) not in naming:
-                naming[id(target)] = []
-                for step in target.steps:
-                    at.setdefault(step, []).append(target)
-            naming[id(target)].append(index)
-            if target.steps and target.steps[-1] > index:
-                found.append(index)
-    moved: set[int] = set()
-    while found:
-        index = found.pop()
-        if index in moved:
-            continue
-        moved.add(index)
-        for target in at.get(index, ()):
-            found += naming.pop(id(target), ())  # each target is followed once
-    return moved
+def _reach(waits: dict[int, dict[int, _Target]], sequence: list[int]) -> dict[int, int]:
+    """Of each step with entries, in a *sequence* in which targets come first: the last step that it names, directly or through those."""
+    reach: dict[int, int] = {}
+    known: dict[int, int] = {}  # id of a target -> the last step of it and of what it reaches
+    for index in sequence:
+        for target in waits.get(index, {}).values():
+            if id(target) not in known:
+                known[id(target)] = max((max(step, reach.get(step, -1)) for step in target.steps), default=-1)
+            reach[index] = max(reach.get(index, -1), known[id(target)])
+    return reach
 
 
 def _untangle(nodes: Sequence[Node], waits: dict[int, dict[int, _Target]], problems: list[Problem]) -> list[int]:

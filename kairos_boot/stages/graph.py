@@ -4,7 +4,7 @@ How a step is placed, in source order (documents as given, steps as listed):
 - A plain step waits for every step before it.
 - A step with `after` waits for the steps it names and for everything of the documents before its own.
 - A step that names a later step *moves*: it leaves its place in the chain, so nothing waits for it but the steps that name it.
-  A step that names a moved step moves with it.
+  It is the same when a step that it names, or that one of those names, is later; else it keeps its place, though it names a moved step.
 So what did not move waits for earlier steps only, and a cycle is always one of `after` entries.
 """
 

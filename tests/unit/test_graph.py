@@ -47,7 +47,7 @@ def graph_of(*texts: str) -> Graph:
     (["A: x<A.z y z w"], "A.y | A.z | A.x A.w"),
     (["A: a<B.y b", "B: x y"], "A.b | B.x | B.y | A.a"),
     (["A: a<A.d b<A.a c d"], "A.c | A.d | A.a | A.b"),
-    (["A: x<A.z y z w v<A.x u"], "A.y | A.z | A.x A.w | A.v A.u"),
+    (["A: x<A.z y z w v<A.x u"], "A.y | A.z | A.x A.w | A.v | A.u"),
     (["A: c<A.b b<A.a a d"], "A.a | A.b A.d | A.c"),
     (["A: x y", "B: m<C.t", "C: t<A.x u"], "A.x | A.y | C.t | B.m C.u"),
     # A6
@@ -60,6 +60,10 @@ def graph_of(*texts: str) -> Graph:
     (["R: x<init", "R: w<init x z<R.x v<R.w"], "R.x | R.w | R.x.1 R.v | R.z"),
     (["R: x x y z<R.x.0 v<R.x w<R.y.2"], "R.x.0 | R.x.1 R.z.3 | R.y.2 R.v.4 | R.w.5"),
     (["A: x x y z<A.y"], "A.x.0 | A.x.1 | A.y.2 | A.z.3"),
+    (["A: x<A.z a z y<A.x b"], "A.a | A.z | A.x | A.y | A.b"),  # y keeps its place: all that it names, and they name, is before it
+    (["A: x<A.z a y<A.x b z c"], "A.a | A.b | A.z | A.x A.c | A.y"),  # z is later than y, so y moves with x
+    (["A: x<B.z", "B: z", "C: y<A.x", "D: d"], "B.z | A.x | C.y | D.d"),
+    (["A: w<A.x x<A.z z y<A.w b"], "A.z | A.x | A.w | A.y | A.b"),
     (["R: x", "R: a x<R.x b"], "R.x | R.a R.x.1 | R.b"),  # a step that names its own name means the others
 ])
 def test_layers(texts: list[str], layers: str) -> None:
@@ -141,12 +145,12 @@ def written_out(documents: list[Document]) -> list[list[str]]:
             entries[i] = [targets - {i} for targets in entries[i] if targets != {i}]
         else:
             entries[i] = [targets for targets in entries[i] if not targets & around]
-    moved: set[int] = set()
-    while True:
-        more = {i for i in everyone if any(j > i or j in moved for targets in entries[i] for j in targets)} - moved
-        if not more:
-            break
-        moved |= more
+    named = {i: {j for targets in entries[i] for j in targets if j >= 0} for i in everyone}
+    for middle in everyone:
+        for i in everyone:
+            if middle in named[i]:
+                named[i] |= named[middle]
+    moved = {i for i in everyone if any(j > i for j in named[i])}
     waits = {i: {j for j in everyone if j not in moved and (steps[j][0] < steps[i][0] or (not entries[i] and j < i))}
              | {j for targets in entries[i] for j in targets if j >= 0} for i in everyone}
     layers: list[list[str]] = []
