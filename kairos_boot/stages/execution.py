@@ -9,6 +9,7 @@ import time
 from kairos_boot.actions.base import Note
 from kairos_boot.errors import Ended, KairosError
 from kairos_boot.modules import ORDER
+from kairos_boot.shown import one_line
 from kairos_boot.stages.conditions import decide
 
 TYPE_CHECKING = False
@@ -31,6 +32,8 @@ class Execution:
         self.runner, self.node, self.step, self.stage, self.outcome = runner, node, node.step, stage, outcome
         self.facts = runner.facts.view()
         self.host = runner.host.view(self._heard)
+        self.name = one_line(node.name)
+        """The step's name in texts, where it must not begin a line of its own."""
         self.key = ""
         """The key at work."""
 
@@ -58,9 +61,9 @@ class Execution:
         if reason:
             self.outcome.count("skipped")
             self._record("skipped", reason, start, time.monotonic() - clock)
-            self._log(INFO, f"Skipped {self.node.name}: {reason}", "step-skipped")
+            self._log(INFO, f"Skipped {self.name}: {reason}", "step-skipped")
             return
-        self._log(DEBUG, f"Running {self.node.name}", "step-start")
+        self._log(DEBUG, f"Running {self.name}", "step-start")
         if not step.if_:
             self._begin()
         failures, changed = self._apply()
@@ -72,7 +75,7 @@ class Execution:
         self.outcome.changed = self.outcome.changed or changed
         seconds = time.monotonic() - clock
         self._record(result, failures[0] if failures else "", start, seconds)
-        self._log(WARNING if failures else INFO, f"Step {self.node.name}: {result} ({seconds:.2f} s)", "step-end")
+        self._log(WARNING if failures else INFO, f"Step {self.name}: {result} ({seconds:.2f} s)", "step-end")
 
     def _begin(self) -> None:
         """Record that the step is at work, before anything that takes time: a run that is cut off says where it was."""
@@ -131,7 +134,7 @@ class Execution:
                 self._item(action, "failed", start, error)
                 self._failed(error.message, where=error.where, hint=error.hint, record=False)
                 if self.step.on_failure == "stop-stage":
-                    self.outcome.stopped = f"{self.node.name} failed and says on_failure: stop-stage"
+                    self.outcome.stopped = f"{self.name} failed and says on_failure: stop-stage"
                 if self.outcome.stopped or self.step.on_failure == "stop-step":
                     break
             finally:
@@ -164,10 +167,10 @@ class Execution:
     def _failed(self, message: str, *, where: str, hint: str = "", record: bool = True, trace: BaseException | None = None) -> None:
         self.outcome.count("failed")
         if self.runner.options.strict:
-            self.outcome.stopped = self.outcome.stopped or f"stopped at the first failure, in {self.node.name} (--strict)"
+            self.outcome.stopped = self.outcome.stopped or f"stopped at the first failure, in {self.name} (--strict)"
         if record:
             self.runner.ledger.write("problem", stage=self.stage, step=self.node.name, severity="error", where=where, message=message, hint=hint)
-        text = f"{where}: step {self.node.name}: {message}{'; ' + hint if hint else ''}"
+        text = f"{where}: step {self.name}: {message}{'; ' + hint if hint else ''}"
         if trace is not None:
             import traceback
 

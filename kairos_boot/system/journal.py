@@ -1,7 +1,7 @@
 """Where people read what happens: the journal with structured fields, else plain lines on standard error (decisions E2).
 
 If standard error is the journal, each message goes there once, with its fields. Otherwise it is a line on standard error, and
-the journal gets it beside that when a service manager runs us. No journal: nothing is lost, nothing fails.
+the journal gets it beside that, also of a run by hand. No journal: nothing is lost, nothing fails.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ MESSAGE_IDS = {
 """Of each event, what `journalctl MESSAGE_ID=` finds it by; explained in packaging/catalog/kairos-boot.catalog."""
 LEVELS = {"error": 3, "warning": 4, "debug": 7, "trace": 7}
 """Values of LOGLEVEL; anything else means 6, info. Standard error only: the journal gets everything."""
-LONGEST = 32768
-"""Characters of a message; a datagram has a limit."""
+LONGEST = 64 * 1024
+"""Bytes of a message; a datagram has a limit, and a command may say anything."""
 PATIENCE = 2.0
 """Seconds to wait for a journal that does not read."""
 
@@ -45,8 +45,7 @@ class Journal:
         self._stderr = stderr
         self._threshold = LEVELS.get(environment.get("LOGLEVEL", "").lower(), 6)
         self._captured = _is_journal(self._out(), environment.get("JOURNAL_STREAM", ""))
-        self._wanted = self._captured or "INVOCATION_ID" in environment
-        self._send = _Sender(path) if self._wanted else None
+        self._send = _Sender(path)
 
     def _out(self) -> TextIO:
         return sys.stderr if self._stderr is None else self._stderr
@@ -54,7 +53,7 @@ class Journal:
     def __call__(self, priority: int, message: str, *, kind: str = "", stage: str = "", step: str = "", file: str = "",
                  module: str = "") -> None:
         """One message. *kind* is the event's name."""
-        sent = self._send is not None and self._send(datagram(priority, message, {
+        sent = self._send(datagram(priority, message, {
             "MESSAGE_ID": MESSAGE_IDS.get(kind, ""), "KAIROS_EVENT": kind, "KAIROS_STAGE": stage, "KAIROS_STEP": step, "KAIROS_FILE": file,
             "KAIROS_MODULE": module}))
         if sent and self._captured:
@@ -63,7 +62,9 @@ class Journal:
             self._print(f"<{priority}>" if self._captured else "", message)
 
     def _print(self, prefix: str, message: str) -> None:
-        text = "".join(f"{prefix}{line}\n" for line in message.rstrip("\n").split("\n"))
+        from kairos_boot.shown import plain
+
+        text = "".join(f"{prefix}{line}\n" for line in plain(message.rstrip("\n")).split("\n"))
         out = self._out()
         try:
             out.write(text.encode("utf-8", "backslashreplace").decode("utf-8"))
@@ -99,13 +100,14 @@ class _Sender:
 
 def datagram(priority: int, message: str, fields: Mapping[str, str]) -> bytes:
     """A message in the journal's native form; a value with a line break is given with its length. Empty fields are left out."""
-    if len(message) > LONGEST:
-        message = f"{message[:LONGEST // 2]} [… {len(message) - LONGEST} characters left out …] {message[-LONGEST // 2:]}"
     parts = []
     for name, value in {"MESSAGE": message, "PRIORITY": str(priority), "SYSLOG_IDENTIFIER": IDENTIFIER, **fields}.items():
         if not value:
             continue
-        data = value[:LONGEST + 100].encode("utf-8", "backslashreplace")
+        data = value.encode("utf-8", "backslashreplace")
+        if len(data) > LONGEST:
+            middle = f" [… {len(data) - LONGEST} bytes left out …] ".encode()
+            data = (data[:LONGEST // 2] + middle + data[-LONGEST // 2:]).decode("utf-8", "ignore").encode()
         if b"\n" in data:
             parts.append(name.encode() + b"\n" + len(data).to_bytes(8, "little") + data + b"\n")
         else:

@@ -81,7 +81,19 @@ def test_as_a_service_a_message_is_in_the_journal_once_with_its_fields(lab: Lab)
 def test_on_a_terminal_a_message_is_a_plain_line(lab: Lab) -> None:
     lab.journal()(6, "Skipped A.x", stage="boot")
     assert lab.lines() == ["Skipped A.x"]
-    assert lab.messages() == []
+
+
+def test_a_run_by_hand_is_in_the_journal_too_whatever_the_terminal_shows(lab: Lab) -> None:
+    log = lab.journal(LOGLEVEL="error")
+    log(6, "Skipped A.x", stage="boot")
+    log(7, "echo quince:\nquince", kind="output", step="A.x")
+    assert lab.lines() == []
+    assert [(m["MESSAGE"], m["PRIORITY"]) for m in lab.messages()] == [("Skipped A.x", "6"), ("echo quince:\nquince", "7")]
+
+
+def test_what_a_command_said_does_nothing_to_a_terminal(lab: Lab) -> None:
+    lab.journal()(3, "exit status 3\n\x1b]0;pwn\x07\ttab\rover")
+    assert lab.lines() == ["exit status 3", "\\x1b]0;pwn\\x07\ttab\\rover"]
 
 
 def test_a_service_whose_standard_error_is_elsewhere_has_both(lab: Lab) -> None:
@@ -116,7 +128,11 @@ def test_any_text_can_be_said(lab: Lab) -> None:
     log(3, "x" * 300_000 + "the end")
     [message] = lab.messages()
     assert message["MESSAGE"].endswith("the end")
-    assert len(message["MESSAGE"]) < 40_000
+    assert len(message["MESSAGE"]) < 70_000
+    log(3, "ü" * 300_000 + "the end")
+    [message] = lab.messages()
+    assert message["MESSAGE"].endswith("the end")
+    assert len(message["MESSAGE"].encode()) < 70_000
 
 
 def test_a_closed_standard_error_is_no_crash(lab: Lab) -> None:

@@ -357,3 +357,8 @@ def test_a_name_that_is_no_utf_8_is_remembered(bench: Bench) -> None:
     for _ in range(2):
         assert bench.run("s", work).failed == 0
     assert bench.trace() == ["x"]
+
+
+def test_a_name_of_several_lines_forges_none(bench: Bench) -> None:
+    bench.run("s", document("s", step("x\nStep D.y: done", commands=("false",))))
+    assert all("\nStep" not in text for _, text in bench.lines)
