@@ -112,8 +112,15 @@ def _emit(stage: str, options: Options, host: Host, sources: wiring.Sources, *, 
     ledger = wiring.ledger_of(host)
     kept = _Kept(ledger)
     runner = Runner(host, wiring.facts_of(host), kept if as_json else ledger, wiring.logger(), options, wiring.origin(sources))
+    loaded: list[Document] = []
+
+    def load() -> list[Document]:
+        loaded[:] = sources.load()
+        return loaded
+
     try:
-        outcome = runner.emit(stage, sources.load)
+        outcome = runner.emit(stage, load)
+        runner.report(wiring.strangers(stage, loaded), outcome, stage)
     finally:  # whatever ends the run
         if host.online:
             ledger.keep(host)
@@ -158,7 +165,7 @@ def _analyze(stage: str, options: Options, sources: wiring.Sources) -> int:
     graphs = [order(documents, name) for name in substages(stage, options)]
     for graph in graphs:
         sys.stdout.writelines(line + "\n" for line in graph.lines())
-    problems = [p for d in documents for p in d.problems] + [p for g in graphs for p in g.problems]
+    problems = [p for d in documents for p in d.problems] + [p for g in graphs for p in g.problems] + wiring.strangers(stage, documents)
     for problem in problems:
         sys.stderr.write(f"{'error' if problem.severity == 'error' else 'warning'}: {problem}\n")
     return 1 if _degraded(documents, graphs) else 0

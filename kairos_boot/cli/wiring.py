@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kairos_boot.cli.arguments import Arguments
-    from kairos_boot.cloudconfig.model import Document
+    from kairos_boot.cloudconfig.model import Document, Problem
     from kairos_boot.stages.ledger import Ledger
     from kairos_boot.stages.runner import Log
 
@@ -136,6 +136,21 @@ def running(host: Host) -> bool:
     from kairos_boot.system.lock import holder
 
     return host.online and holder() is not None
+
+
+def strangers(stage: str, documents: Sequence[Document]) -> list[Problem]:
+    """A warning if no document has the *stage* and nothing starts it by itself: it was probably mistyped."""
+    if any(name.removesuffix(".before").removesuffix(".after") == stage or name == stage for d in documents for name in d.stages):
+        return []
+    from kairos_boot.cloudconfig.catalog import PREFIXES, names
+    from kairos_boot.cloudconfig.model import Problem
+    from kairos_boot.nearest import did_you_mean
+
+    known = names()
+    if stage in known or stage.startswith(PREFIXES):
+        return []
+    hint = did_you_mean(stage, [*known, *(name for d in documents for name in d.stages)])
+    return [Problem("warning", f"stage {stage}", "no document has it, and nothing starts it by itself: there was nothing to do", hint)]
 
 
 def need_root(root: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from pathlib import Path
 
 import pytest
 
@@ -33,3 +35,28 @@ def test_options_of_kairos_before_the_verb_and_its_words_are_taken(capsys: pytes
     assert '"$schema"' in capsys.readouterr().out
     assert os.environ["LOGLEVEL"] == "debug"
     assert run(["--debug"]) == 2
+
+
+@pytest.mark.parametrize(("stage", "said"), [
+    ("bot", "stage bot: no document has it, and nothing starts it by itself: there was nothing to do; did you mean 'boot'?"),
+    ("network.befor", "stage network.befor: no document has it, and nothing starts it by itself: there was nothing to do; did you mean 'network.before'?"),
+    ("my-satge", "stage my-satge: no document has it, and nothing starts it by itself: there was nothing to do; did you mean 'my-stage'?"),
+    ("boot", ""), ("fs", ""), ("my-stage", ""), ("only-before", ""), ("provider-kairos.bootstrap.master", ""),
+])
+@pytest.mark.parametrize("verb", [["plan"], ["run-stage", "-a"], ["run-stage"]])
+def test_a_stage_that_nobody_knows_is_said_with_the_near_one(verb: list[str], stage: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It may be meant to come later, so the exit code stays."""
+    if verb == ["run-stage"] and os.geteuid():
+        pytest.skip("needs root: the lock")
+    (tmp_path / "d.yaml").write_text("stages: {my-stage: [{name: x}], boot: [{name: y}], only-before.before: [{name: z}]}\n")
+    before = dict(os.environ)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
+    try:
+        assert run([*verb, "--root", str(tmp_path), stage, "/d.yaml"]) == 0
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    lines = [line for line in capsys.readouterr().err.splitlines() if "no document has it" in line]
+    assert [line.removeprefix("warning: ") for line in lines] == ([said] if said else [])
