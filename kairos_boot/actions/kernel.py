@@ -25,14 +25,18 @@ class WriteKernel:
         return f"set {self.path} to {self.value!r}"
 
     def would_change(self, host: Host) -> bool | None:
-        """Whether it has another value."""
+        """Whether it has another value; None on a tree that does not run. KairosError: there is no such setting."""
         now = host.read(self.path)
-        return now is None or now.decode("utf-8", "replace").split() != self.value.split()
+        if now is None and not host.online:
+            return None
+        if now is None:
+            raise KairosError(f"no such kernel setting: {self.path}", self.where)
+        return now.decode("utf-8", "replace").split() != self.value.split()
 
     def apply(self, host: Host) -> bool:
         """Write the value unless it is there. KairosError: no such setting, or the kernel refuses the value."""
         try:
-            if not self.would_change(host):
+            if self.would_change(host) is False:
                 return False
             fd = os.open(host.path(self.path), os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
             try:

@@ -109,6 +109,12 @@ def _keys(machine: Isolated) -> None:
     serve(machine)
 
 
+def _planted(machine: Isolated) -> None:
+    account(machine, "amy", 1500)
+    tell(machine, "ln", "-s", "/etc/shadow", "/home/amy/planted")
+    tell(machine, "chown", "-h", "1500:1500", "/home/amy/planted")
+
+
 def _git(machine: Isolated) -> None:
     git = ("git", "-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "init.defaultBranch=main")
     machine.put("/opt/site/index.html", "<h1>Hello</h1>\n")
@@ -208,7 +214,7 @@ def _userdata(machine: Isolated) -> None:
 
 
 SETUP: dict[str, Callable[[Isolated], None]] = {
-    "downloads": _downloads, "authorized_keys": _keys, "git": _git, "systemctl": _systemctl, "modules": _modules, "packages": _packages,
+    "downloads": _downloads, "files": _planted, "authorized_keys": _keys, "git": _git, "systemctl": _systemctl, "modules": _modules, "packages": _packages,
     "unpack_images": _image, "hostname": _hostname, "sysctl": _sysctl, "delete_entities": _groups, "layout": _disk,
     "systemd_firstboot": _timezone, "conditions": _conditions, "datasource": _userdata,
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import pytest
+
 from kairos_boot.facts import Facts
 from kairos_boot.modules import directories
 
@@ -60,3 +62,17 @@ def test_a_link_to_a_directory_counts_as_that_directory(host: Node, step: MakeSt
     host.do(directories, step(directories=[{"path": "/srv/link", "permissions": 0o700}]))
     assert os.path.islink(host.root + "/srv/link")
     assert host.mode("/srv/real") == 0o700
+
+
+@pytest.mark.root
+def test_an_owner_that_is_not_given_stays(host: Node, step: MakeStep) -> None:
+    """And so does a group beside a given owner; a plan agrees (C2)."""
+    os.makedirs(f"{host.root}/srv/data")
+    os.chown(f"{host.root}/srv/data", 26, 27)
+    cases: list[tuple[dict[str, int], bool, tuple[int, int]]] = [({}, False, (26, 27)), ({"permissions": 0o700}, True, (26, 27)), ({"owner": 30}, True, (30, 27)), ({"group": 0}, True, (30, 0))]
+    for keys, changed, owner in cases:
+        [action] = directories.plan(step(directories=[{"path": "/srv/data", **keys}]), Facts())
+        assert action.would_change(host) is changed
+        assert action.apply(host) is changed
+        now = os.stat(f"{host.root}/srv/data")
+        assert (now.st_uid, now.st_gid) == owner

@@ -168,3 +168,20 @@ def test_what_a_cut_run_left_goes_also_where_nothing_is_written(host: Node, step
     host.put("/srv/.a.kairos-new", "half")
     assert host.do(files, wanted) == [False]
     assert os.listdir(f"{host.root}/srv") == ["a"]
+
+
+@pytest.mark.parametrize(("there", "given", "secret"), [(0o600, None, True), (0o600, 0o644, True), (0o644, 0o600, True), (0o644, None, False), (None, None, False),
+                                                        (None, 0o600, True), (0o400, None, True), (0o640, None, False)])
+def test_a_diff_of_a_private_file_is_nobodys_business(host: Node, step: MakeStep, there: int | None, given: int | None, secret: bool) -> None:
+    """Secret is what the file has, had or will have for its owner alone (C5)."""
+    if there is not None:
+        host.put("/srv/key", "old", there)
+    [write] = files.plan(step(files=[{"path": "/srv/key", "content": "new", **({} if given is None else {"permissions": given})}]), Facts())
+    assert isinstance(write, WriteFile)
+    assert write.is_secret(host) is secret
+
+
+def test_a_path_that_ends_in_a_slash_is_no_file(host: Node, step: MakeStep) -> None:
+    [error] = host.do(files, step(files=[{"path": "/srv/dir/", "content": "x"}]))
+    assert "files[0].path: a file's path does not end in a slash: '/srv/dir/'" in str(error)
+    assert not host.exists("/srv")

@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kairos_boot.errors import KairosError
 from kairos_boot.facts import Facts
 from kairos_boot.modules import sysctl
+from kairos_boot.system.host import Host
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.modules.conftest import MakeStep, Node
 
 
@@ -62,6 +66,14 @@ def test_an_unknown_setting_does_not_stop_the_next(host: Node, step: MakeStep) -
     assert "no such kernel setting: /proc/sys/vm/no_such" in str(unknown)
     assert done is True
     assert not host.exists("/proc/sys/vm/no_such")
+
+
+def test_a_plan_tells_of_an_unknown_setting(tmp_path: Path, step: MakeStep) -> None:
+    """As the run will; of a tree that does not run nobody knows its kernel."""
+    [action] = sysctl.plan(step(sysctl={"net.ipv4.ip_foward": "1"}), Facts())
+    with pytest.raises(KairosError, match="no such kernel setting: /proc/sys/net/ipv4/ip_foward"):
+        action.would_change(Host(str(tmp_path), online=True))
+    assert action.would_change(Host(str(tmp_path))) is None
 
 
 def test_differs_and_describe_agree_with_apply(host: Node, step: MakeStep) -> None:
