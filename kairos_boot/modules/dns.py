@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kairos_boot.actions.base import Note
 from kairos_boot.actions.files import Owner, WriteFile
+from kairos_boot.actions.resolver import TakeOver
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ def plan(step: Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
     lines = [f"search {search}"] if search not in ("", ".") else []
     lines += [f"nameserver {' '.join(server.split())}" for server in servers]
     lines += [f"options {options}"] if options else []
-    yield WriteFile(dns.path or PATH, "".join(f"{line}\n" for line in lines).encode(), owner=Owner(), where=step.where(KEY), make_parents=False)
+    path = dns.path or PATH
+    yield TakeOver(path, step.where(KEY))
+    yield WriteFile(path, "".join(f"{line}\n" for line in lines).encode(), owner=Owner(), where=step.where(KEY), make_parents=False)
 
 
 def is_address(text: str) -> bool:

@@ -1,0 +1,50 @@
+"""A resolver's file that another program writes: a step that gives its content takes it out of that program's hands."""
+
+from __future__ import annotations
+
+import os
+
+from kairos_boot.errors import KairosError, reason
+from kairos_boot.records import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kairos_boot.system.host import Host
+
+WRITTEN_BY_OTHERS = ("/run/systemd/resolve/", "/run/NetworkManager/", "/run/resolvconf/")
+"""Where systemd-resolved, NetworkManager and resolvconf write: at each change of a link, whatever is there."""
+
+
+@record
+class TakeOver:
+    """A file of its own in place of a link to one that another program writes; systemd-resolved then reads it, see its manual page."""
+
+    path: str
+    where: str = ""
+
+    def describe(self) -> str:
+        """The path."""
+        return f"take {self.path} out of the hands of the program that its link leads to"
+
+    def would_change(self, host: Host) -> bool | None:
+        """Whether it is such a link."""
+        try:
+            target = os.readlink(host.entry(self.path))
+        except OSError:
+            return False
+        return os.path.normpath(os.path.join(os.path.dirname(self.path), target)).startswith(WRITTEN_BY_OTHERS)
+
+    def apply(self, host: Host) -> bool:
+        """Put an empty file in its place, at once; the content is the next action's. KairosError: it cannot be made."""
+        if not self.would_change(host):
+            return False
+        entry = host.entry(self.path)
+        new = f"{entry}.new"
+        try:
+            if os.path.lexists(new):
+                os.unlink(new)
+            os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
+            os.rename(new, entry)
+        except OSError as error:
+            raise KairosError(f"cannot write {self.path}: {reason(error)}", self.where) from error
+        return True
