@@ -11,6 +11,8 @@ import variant
 import yaml
 from vm import AT_ONCE, Node
 
+from kairos_boot.actions.datasource_found import BUDGET
+
 DEFAULTS = Path(__file__).resolve().parents[3] / "shared/corpus/defaults"
 BOOT_STAGES = {f"{stage}{part}" for stage in ("rootfs", "initramfs", "fs", "boot", "network") for part in (".before", "", ".after")}
 
@@ -55,3 +57,32 @@ def test_each_step_is_done_or_skipped_with_a_reason_or_failed_with_a_cause(node:
         if step["result"] == "failed":
             items = [r for r in node.facts["ledger"] if r["kind"] == "item" and (r["stage"], r["step"]) == (step["stage"], step["step"])]
             assert step.get("reason") or [item for item in items if item["result"] == "failed" and item["error"]], step
+
+
+def test_no_step_fails_for_lack_of_a_data_source(node: Node) -> None:
+    """Decision B14: the node has none; each of the three searches says so and is done."""
+    searches = [r for r in node.facts["ledger"] if r["kind"] == "item" and r["module"] == "datasource" and r["action"].startswith("look for")]
+    assert [r["stage"] for r in searches] == ["rootfs.before", "initramfs.before", "network"]
+    assert [r for r in node.facts["ledger"] if r["kind"] == "item" and r["module"] == "datasource" and r["result"] == "failed"] == []
+    assert len([r for r in node.facts["ledger"] if r["kind"] == "item" and "no metadata/userdata found" in r["action"]]) == 3
+    for stage in ("rootfs.before", "initramfs.before", "network"):
+        assert [step["result"] for step in node.steps(stage=stage) if "Pull data" in step["step"]] != ["failed"]
+
+
+def test_the_search_keeps_within_its_limit(node: Node) -> None:
+    """Waiting for a route and all that it loads included; in the initrd, where there is no network, it asks nobody."""
+    durations = {r["stage"]: r["duration"] for r in node.facts["ledger"] if r["kind"] == "item" and r["action"].startswith("look for")}
+    assert durations["network"] < BUDGET + 2, "2 s are for an emulated processor"
+    assert durations["rootfs.before"] < BUDGET / 2
+
+
+def test_the_stages_run_in_order_although_the_published_units_have_none(node: Node) -> None:
+    """Decisions D10 and D14: by their own unit files in /etc, and no stage waited for the lock of another."""
+    times = []
+    for stage in ("fs", "boot", "network"):
+        unit = node.facts["units"][f"cos-setup-{stage}.service"]
+        assert unit["FragmentPath"] == f"/etc/systemd/system/cos-setup-{stage}.service"
+        times += [int(unit["ExecMainStartTimestampMonotonic"]), int(unit["ExecMainExitTimestampMonotonic"])]
+    assert times == sorted(times)
+    assert 0 not in times
+    assert [r for r in node.facts["ledger"] if "wait" in r.get("message", "") and "lock" in r.get("message", "")] == []
