@@ -149,14 +149,19 @@ class Machine:
         except subprocess.TimeoutExpired:
             raise self.fail("the machine does not switch off") from None
 
-    def control(self, command: str) -> None:
+    def throttle(self, bytes_per_second: int) -> None:
+        """Let the first disk be no faster than that; 0 is no limit."""
+        limits = dict.fromkeys(("bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr"), 0)
+        self.control("block_set_io_throttle", device="virtio0", bps=bytes_per_second, **limits)
+
+    def control(self, command: str, **arguments: str | int) -> None:
         """Give QEMU one command."""
         with socket.socket(socket.AF_UNIX) as link:
             link.settimeout(10)
             link.connect(str(self.monitor))
             with link.makefile("rw") as talk:
-                for words in ("qmp_capabilities", command):
-                    talk.write(json.dumps({"execute": words}) + "\n")
+                for words, given in (("qmp_capabilities", {}), (command, arguments)):
+                    talk.write(json.dumps({"execute": words, "arguments": given}) + "\n")
                     talk.flush()
                     while '"return"' not in (line := talk.readline()):
                         if not line or '"error"' in line:

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 
-UNITS = ["cos-setup-fs.service", "cos-setup-boot.service", "cos-setup-network.service", "multi-user.target"]
+UNITS = ["cos-setup-fs.service", "cos-setup-boot.service", "cos-setup-network.service", "multi-user.target", "kairos-boot-initrd.service", "started-in-fs.service"]
 
 
 def read(path: str) -> str:

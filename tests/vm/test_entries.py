@@ -1,10 +1,11 @@
-"""One node through its boot entries: cos, fallback, recovery, statereset under BIOS, and cos under UEFI.
+"""One node through its boot entries: cos, fallback, recovery, statereset under BIOS, cos under UEFI, and cos with a disk that hardly moves.
 
 Each boot is made once and looked at by the tests below it; what one leaves on the disk is what the next one is asked about.
 """
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,18 @@ import node as layout
 import pytest
 import variant
 import yaml
-from vm import AT_ONCE, Node, oem_files
+from vm import AT_ONCE, BOOT, Node, oem_files
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
 
 STAGES = [f"{stage}{part}" for stage in ("rootfs", "initramfs", "fs", "boot", "network") for part in (".before", "", ".after")]
 OEM = layout.OEM
+LASTING = ("/srv/kept", "/srv/gone/kept", "/usr/lib/modprobe.d")
+FLEETING = ("/srv/gone", "/home/guest", "/opt/x/y", "/srv")
+"""Paths of oem/70_paths.yaml and what lies around them: the deepest one that holds a directory decides (D11)."""
+NAME = "deb.debian.org"
+CRAWL = 64 * 1024
+"""Bytes a second at which reading a shell and its library takes longer than the limit of a condition, 30 s."""
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +42,10 @@ def cos(base_disk: Path, scratch: Path, machines: list[qemu.Machine]) -> Node:
 def fallback(cos: Node) -> Node:
     """The boot after it: entry fallback, chosen once."""
     cos.machine.ssh(
-        "echo kept >/usr/local/kept; echo kept >/etc/ssh/sshd_config.d/kept.conf.off; echo kept >/root/kept;"
-        " echo gone >/etc/gone; echo gone >/srv/gone; echo gone >/var/tmp/gone; sync; grub-editenv /oem/grubenv set next_entry=fallback"
+        f"echo {' '.join([*LASTING, *FLEETING])} >/run/own-paths;"
+        " echo kept >/usr/local/kept; echo kept >/etc/ssh/sshd_config.d/kept.conf.off; echo kept >/root/kept;"
+        " echo gone >/etc/gone; echo gone >/srv/gone.txt; echo gone >/var/tmp/gone;"
+        " for path in $(cat /run/own-paths); do echo written >$path/written; done; sync; grub-editenv /oem/grubenv set next_entry=fallback"
     )
     return cos.reboot()
 
@@ -61,6 +70,20 @@ def uefi(statereset: Node) -> Node:
     statereset.machine.press_power()
     statereset.machine.uefi = True
     return Node(statereset.machine).boot()
+
+
+@pytest.fixture(scope="module")
+def crawling(uefi: Node) -> Node:
+    """One more boot under BIOS, whose disk hardly moves while the node gets its identity."""
+    machine = uefi.machine
+    machine.press_power()
+    machine.uefi = False
+    machine.start()
+    machine.wait_console(r"Stage rootfs: ", BOOT)
+    machine.throttle(CRAWL)
+    machine.wait_console(r"Stage initramfs: ", BOOT)
+    machine.throttle(0)
+    return Node(machine).look()
 
 
 def modes(node: Node) -> dict[str, str]:
@@ -204,6 +227,38 @@ def test_the_default_configurations_are_valid(cos: Node) -> None:
     assert told.rc == 0, told.stdout
 
 
+def test_a_service_that_a_step_of_fs_starts_is_queued_and_runs(cos: Node) -> None:
+    """Decision C11: it waits for sysinit.target, which waits for the stage; the stage does not wait for it."""
+    assert cos.facts["units"]["started-in-fs.service"]["ActiveState"] == "active"
+    [step] = cos.steps(stage="fs", step="Unit.Start it")
+    assert step["result"] == "done"
+    assert step["duration"] < 60, "a generous limit: waiting for itself would take 10 min"
+    [note] = [r["action"] for r in cos.facts["ledger"] if r["kind"] == "item" and "queued: started-in-fs starts when cos-setup-fs.service" in r["action"]]
+    assert note.startswith("/oem/80_unit.yaml:")
+
+
+def test_names_resolve(cos: Node) -> None:
+    """By the name servers of the lease; a name is asked for where this machine itself can resolve one."""
+    assert cos.host.run("systemctl is-active systemd-resolved").stdout.strip() == "active"
+    assert [line for line in cos.host.file("/etc/resolv.conf").content_string.splitlines() if line.startswith("nameserver ")]
+    try:
+        socket.getaddrinfo(NAME, 80)
+    except OSError:
+        return
+    assert cos.host.run(f"getent ahosts {NAME}").rc == 0
+
+
+def test_the_journal_explains(cos: Node) -> None:
+    """`journalctl -x`, from the catalogue of the image."""
+    told = cos.host.run("journalctl --no-pager -x -u cos-setup-boot").stdout
+    assert "The steps that the cloud-config documents define for stage boot are run now" in told
+
+
+def test_the_unit_of_the_initrd_is_known(cos: Node) -> None:
+    unit = cos.facts["units"]["kairos-boot-initrd.service"]
+    assert (unit["LoadState"], unit["Result"]) == ("loaded", "success")
+
+
 # Entry fallback
 
 
@@ -219,14 +274,19 @@ def test_persistent_files_and_edits_survive_a_reboot(fallback: Node) -> None:
 
 
 def test_ephemeral_files_do_not_survive(fallback: Node) -> None:
-    told = fallback.host.run("ls -d /etc/gone /srv/gone /var/tmp/gone")
+    told = fallback.host.run("ls -d /etc/gone /srv/gone.txt /var/tmp/gone")
     assert told.stdout == ""
 
 
-def test_the_node_stays_who_it_is(cos: Node, fallback: Node) -> None:
-    for name in ("machine_id", "host_key"):
-        assert fallback.facts[name]
-        assert fallback.facts[name] == cos.facts[name]
+def test_paths_that_lie_in_each_other_keep_what_they_should(fallback: Node) -> None:
+    """Decision D11: the deepest mount decides, also below one that lasts longer or less long, and where a link leads."""
+    found = fallback.host.run(f"cd /; ls -d {' '.join(f'{path}/written' for path in (*LASTING, *FLEETING))}").stdout.split()
+    assert found == [f"{path}/written" for path in sorted(LASTING)]
+
+
+def test_the_link_to_a_persistent_path_leads_to_it(cos: Node) -> None:
+    assert cos.mount("/usr/lib/modprobe.d")[0] == cos.facts["labels"]["COS_PERSISTENT"][0]
+    assert cos.host.file("/usr/lib/modprobe.d").listdir(), "what the image has there is there"
 
 
 def test_the_ledgers_of_both_boots_are_kept(fallback: Node) -> None:
@@ -275,3 +335,14 @@ def test_entry_cos_reaches_multi_user_under_uefi(uefi: Node) -> None:
 def test_the_chosen_entries_were_for_one_boot_each(uefi: Node) -> None:
     entries: list[Any] = [line for line in uefi.facts["grubenv"].splitlines() if line.startswith("next_entry=")]
     assert entries in ([], ["next_entry="])
+
+
+# A disk that hardly moves
+
+
+def test_the_node_stays_who_it_is_over_six_boots(cos: Node, fallback: Node, uefi: Node, crawling: Node) -> None:
+    """Recovery and statereset, which do not touch the persistent partition, lie between them; no limit may end what makes an identity."""
+    assert crawling.facts["failed"] == []
+    for name in ("machine_id", "host_key"):
+        assert cos.facts[name]
+        assert [node.facts[name] for node in (fallback, uefi, crawling)] == [cos.facts[name]] * 3

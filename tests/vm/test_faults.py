@@ -35,6 +35,13 @@ def test_systemd_shows_the_stages_that_failed(faulty: Node) -> None:
     assert {unit for unit in faulty.facts["failed"] if not unit.startswith(("cos-setup-", "kairos-boot"))} == set()
 
 
+def test_the_failure_of_the_initrds_half_stands_under_a_unit_that_is_known(faulty: Node) -> None:
+    """Its unit file is in the root, too."""
+    unit = faulty.facts["units"]["kairos-boot-initrd.service"]
+    assert (unit["LoadState"], unit["ActiveState"]) == ("loaded", "failed")
+    assert unit["Description"].startswith("Lay out the immutable root")
+
+
 def test_everything_else_was_done(faulty: Node) -> None:
     done = faulty.host.run("cd /run && ls -d 7*-*").stdout.split()
     assert done == ["71-done", "72-done", "73-done", "74-done", "75-boot", "75-fs", "75-initramfs", "75-network"]
