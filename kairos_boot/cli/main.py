@@ -6,6 +6,7 @@ import sys
 
 from kairos_boot.cli.arguments import UsageError
 from kairos_boot.errors import KairosError
+from kairos_boot.shown import plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,10 +96,10 @@ def run(words: Sequence[str]) -> int:
     try:
         code: int = module.run(list(words[1:]))
     except UsageError as error:
-        sys.stderr.write(f"kairos-boot {verb}: {error}\nkairos-boot {verb} --help tells the arguments\n")
+        sys.stderr.write(f"kairos-boot {verb}: {plain(str(error))}\nkairos-boot {verb} --help tells the arguments\n")
         return USAGE
     except KairosError as error:
-        sys.stderr.write(f"kairos-boot {verb}: {error}\n")
+        sys.stderr.write(f"kairos-boot {verb}: {plain(str(error))}\n")
         return NOTHING_DONE
     except KeyboardInterrupt:
         return 130

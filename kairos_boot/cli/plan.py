@@ -8,11 +8,11 @@ condition that only a shell can decide is shown as it stands.
 
 from __future__ import annotations
 
-import sys
-
 from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import UsageError, parse
+from kairos_boot.cli.output import as_data, complain, say, say_data
 from kairos_boot.errors import KairosError, reason
+from kairos_boot.shown import masked, one_line
 from kairos_boot.stages.conditions import decide
 from kairos_boot.stages.execution import placed, planned
 from kairos_boot.stages.graph import order
@@ -85,14 +85,11 @@ def run(words: list[str]) -> int:
     problems = [p for d in documents for p in d.problems] + [p for _, graph in graphs for p in graph.problems]
     problems += [] if "all" in given else wiring.strangers(stages[0], documents)
     if "json" in given:
-        import json
-
-        shown = [{"severity": p.severity, "where": p.where, "message": p.message, "hint": p.hint} for p in problems]
-        sys.stdout.write(json.dumps({"steps": steps, "problems": shown}, indent=1, ensure_ascii=False) + "\n")
+        say_data({"steps": steps, "problems": [as_data(p) for p in problems]})
     else:
         _print(steps)
         for problem in problems:
-            sys.stderr.write(f"{'error' if problem.severity == 'error' else 'warning'}: {problem}\n")
+            complain(f"{'error' if problem.severity == 'error' else 'warning'}: {problem}\n")
     failing = any(p.severity == "error" for p in problems) or any(a["sign"] == "!" for s in steps for a in s["actions"])
     return 1 if failing else 0
 
@@ -103,7 +100,7 @@ def _step(stage: str, node: Node, host: _Node, facts: Facts, *, diff: bool) -> d
     host.shell.asked = False
     decision = decide(step, host, facts)
     if host.shell.asked:  # only a shell can tell
-        shown["if"] = step.if_
+        shown["if"] = masked(step.if_)
     elif not decision.run:
         shown["skip"] = decision.reason
         return shown
@@ -158,16 +155,16 @@ def _print(steps: list[dict[str, Any]]) -> None:
     for step in steps:
         if step["stage"] != stage:
             stage = step["stage"]
-            sys.stdout.write(f"{stage}\n")
+            say(f"{one_line(stage)}\n")
         if step["skip"]:
-            sys.stdout.write(f"  - {step['step']}: {step['skip']}\n")
+            say(f"  - {one_line(step['step'])}: {step['skip']}\n")
             continue
-        sys.stdout.write(f"  {step['step']}\n")
+        say(f"  {one_line(step['step'])}\n")
         if step["if"]:
-            sys.stdout.write(f"      ? if: {step['if'].strip()}\n")
+            say(f"      ? if: {one_line(step['if'].strip())}\n")
         for action in step["actions"]:
             text = action["action"].replace("\n", "\n        ")
-            sys.stdout.write(f"      {action['sign']} {text}\n")
+            say(f"      {action['sign']} {text}\n")
             if action.get("diff"):
-                sys.stdout.write("        " + action["diff"].replace("\n", "\n        ") + "\n")
+                say("        " + action["diff"].replace("\n", "\n        ") + "\n")
 

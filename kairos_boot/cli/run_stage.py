@@ -21,11 +21,12 @@ Exit code: 0 all done, 1 something failed and the rest was done, 2 wrong usage, 
 from __future__ import annotations
 
 import os
-import sys
 
 from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import UsageError, parse
+from kairos_boot.cli.output import complain, say, say_data
 from kairos_boot.errors import Ended, KairosError
+from kairos_boot.shown import one_line
 from kairos_boot.stages.runner import Options, Runner, substages
 from kairos_boot.stages.turn import await_turn
 from kairos_boot.system.host import Host
@@ -127,8 +128,8 @@ def _emit(stage: str, options: Options, host: Host, sources: wiring.Sources, *, 
         if ledger.error:
             runner.log(4, f"the ledger could not be written: {ledger.error}", kind="warning", stage=stage)
     if as_json:
-        _print({"stage": stage, "result": outcome.result, "done": outcome.done, "skipped": outcome.skipped, "failed": outcome.failed,
-                "changed": outcome.changed, "records": kept.records})
+        say_data({"stage": stage, "result": outcome.result, "done": outcome.done, "skipped": outcome.skipped, "failed": outcome.failed,
+                  "changed": outcome.changed, "records": kept.records})
     return 1 if outcome.failed else 0
 
 
@@ -145,12 +146,6 @@ class _Kept:
         self.ledger.write(kind, **fields)
 
 
-def _print(value: object) -> None:
-    import json
-
-    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
-
-
 def _jobs(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise UsageError(f"--jobs needs a number of 1 or more, not {text!r}")
@@ -164,10 +159,11 @@ def _analyze(stage: str, options: Options, sources: wiring.Sources) -> int:
     documents = sources.load()
     graphs = [order(documents, name) for name in substages(stage, options)]
     for graph in graphs:
-        sys.stdout.writelines(line + "\n" for line in graph.lines())
+        say("".join(one_line(line) + "
+" for line in graph.lines()))
     problems = [p for d in documents for p in d.problems] + [p for g in graphs for p in g.problems] + wiring.strangers(stage, documents)
     for problem in problems:
-        sys.stderr.write(f"{'error' if problem.severity == 'error' else 'warning'}: {problem}\n")
+        complain(f"{'error' if problem.severity == 'error' else 'warning'}: {problem}\n")
     return 1 if _degraded(documents, graphs) else 0
 
 

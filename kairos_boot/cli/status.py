@@ -17,6 +17,7 @@ import time
 
 from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import UsageError, parse
+from kairos_boot.cli.output import say_data
 from kairos_boot.reports.history import load
 from kairos_boot.reports.status import as_data, as_text
 from kairos_boot.system.host import Host
@@ -32,9 +33,7 @@ def run(words: list[str]) -> int:
     host = Host(given.value("root", "/"))
     boot = load(host, given.value("boot", "0"), running=wiring.running(host))
     if "json" in given:
-        import json
-
-        sys.stdout.write(json.dumps(as_data(boot), indent=1, ensure_ascii=False) + "\n")
+        say_data(as_data(boot))
     else:
         lines = as_text(boot, time.time(), colour=sys.stdout.isatty(), steps="steps" in given, brief="brief" in given)
         sys.stdout.write("\n".join(lines) + "\n")

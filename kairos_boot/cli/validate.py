@@ -9,11 +9,11 @@ Exit code: 0 valid (warnings of probable mistakes included), 1 errors, 2 wrong u
 from __future__ import annotations
 
 import re
-import sys
 
 from kairos_boot.actions.base import Invalid, Note
 from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import UsageError, parse
+from kairos_boot.cli.output import as_data, say, say_data
 from kairos_boot.cloudconfig.lint import doubts, faults
 from kairos_boot.cloudconfig.model import Problem
 from kairos_boot.errors import KairosError
@@ -38,11 +38,9 @@ def run(words: list[str]) -> int:
     documents = wiring.Sources(Host("/"), given.words, given).load()
     found = list(dict.fromkeys(problems(documents)))
     if "json" in given:
-        import json
-
-        sys.stdout.write(json.dumps([{"severity": p.severity, "where": p.where, "message": p.message, "hint": p.hint} for p in found], indent=1) + "\n")
+        say_data([as_data(p) for p in found])
     else:
-        sys.stdout.writelines(f"{p.severity}: {p}\n" for p in found)
+        say("".join(f"{p.severity}: {p}\n" for p in found))
     return 1 if any(p.severity == "error" for p in found) else 0
 
 

@@ -32,6 +32,8 @@ def plan(step: Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
             yield Invalid(step.where(KEY, index, "target"), f"not an absolute path: {item.target!r}", "begin it with /")
         elif item.source.split() != [item.source] or item.source.startswith("-"):
             yield Invalid(step.where(KEY, index, "source"), f"not the name of an image: {shown(item.source)!r}", "write it like registry.example/tools:1")
+        elif item.source.endswith(shown(item.source).removeprefix("docker://")) and item.source != shown(item.source):
+            yield Invalid(step.where(KEY, index, "source"), "the name of an image has no login", "log in to the registry with skopeo login")
         elif not 2 <= len(platform) <= 3 or not all(platform):
             yield Invalid(step.where(KEY, index, "platform"), f"not a platform: {item.platform!r}", "write it like linux/arm64")
         else:

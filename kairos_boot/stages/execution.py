@@ -9,7 +9,7 @@ import time
 from kairos_boot.actions.base import Note
 from kairos_boot.errors import Ended, KairosError
 from kairos_boot.modules import ORDER
-from kairos_boot.shown import one_line
+from kairos_boot.shown import masked, one_line
 from kairos_boot.stages.conditions import decide
 
 TYPE_CHECKING = False
@@ -146,7 +146,7 @@ class Execution:
 
     def _heard(self, text: str) -> None:
         """What a command that succeeded said, for who looks for it."""
-        self._log(DEBUG, text, "output")
+        self._log(DEBUG, masked(text), "output")
 
     def _log(self, priority: int, message: str, kind: str) -> None:
         self.runner.log(priority, message, kind=kind, stage=self.stage, step=self.node.name, file=self.step.source, module=self.key)

@@ -8,6 +8,7 @@ from _thread import allocate_lock, start_new_thread
 from kairos_boot.errors import Ended
 from kairos_boot.modules import ORDER
 from kairos_boot.records import NOTHING, record
+from kairos_boot.shown import one_line
 from kairos_boot.stages.execution import ERROR, INFO, WARNING, Execution, module_of
 from kairos_boot.stages.graph import order
 from kairos_boot.system.process import STOPPED, Processes
@@ -112,7 +113,7 @@ class Runner:
             self.host.processes.waiting = lambda seconds: self.log(
                 INFO, f"Still running after {seconds:.0f} s: {', '.join(self.running)}", kind="step-running", stage=stage)
         started, before = time.monotonic(), (outcome.failed, outcome.skipped, outcome.done)
-        self.log(INFO, f"Running stage: {stage}", kind="stage-start", stage=stage)
+        self.log(INFO, f"Running stage: {one_line(stage)}", kind="stage-start", stage=stage)
         self.ledger.write("stage", event="start", stage=stage, steps=sum(map(len, graph.layers)), **self.origin)
         self.report(graph.problems, outcome, stage)
         ended = True
@@ -130,7 +131,7 @@ class Runner:
             result = "interrupted" if ended else "degraded" if failed else "done"
             self.ledger.write("stage", event="end", stage=stage, result=result, done=done, skipped=skipped, failed=failed, duration=seconds)
             self.log(WARNING if failed or ended else INFO,
-                     f"{'Interrupted' if ended else 'Done'} with stage {stage}: {done} done, {skipped} skipped, {failed} failed ({seconds:.2f} s)",
+                     f"{'Interrupted' if ended else 'Done'} with stage {one_line(stage)}: {done} done, {skipped} skipped, {failed} failed ({seconds:.2f} s)",
                      kind="stage-end", stage=stage)
 
     def _together(self, layer: Sequence[Node], stage: str, outcome: Outcome, jobs: int) -> None:

@@ -1,0 +1,40 @@
+"""What verbs print: foreign text in it does nothing to a terminal (E6)."""
+
+from __future__ import annotations
+
+import sys
+
+from kairos_boot.shown import plain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kairos_boot.cloudconfig.model import Problem
+
+
+def say(text: str) -> None:
+    """Print a result, lines that end with a line break."""
+    sys.stdout.write(plain(text))
+
+
+def complain(text: str) -> None:
+    """Print a message for people."""
+    sys.stderr.write(plain(text))
+
+
+def say_data(data: object) -> None:
+    """Print *data* as JSON; what a terminal might obey is written as JSON's own escapes."""
+    import json
+
+    text = json.dumps(data, indent=1, ensure_ascii=False)
+    if not text.replace("\n", "").isprintable():
+        text = "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
+    sys.stdout.write(text + "\n")
+
+
+def as_data(problem: Problem) -> dict[str, Any]:
+    """What is wrong, for programs: the place as it is written, and its parts."""
+    from kairos_boot.reports.text import place
+
+    return {"severity": problem.severity, "where": problem.where, **place(problem.where), "message": problem.message, "hint": problem.hint}
