@@ -19,8 +19,10 @@ PROGRAM = "/usr/lib/kairos-boot"
 NOT_HERE = frozenset(("pyroute2", "pystemd", "systemd", "asyncio", "ssl", "_ssl", "_hashlib", "sqlite3", "lxml", "tarfile", "bz2", "lzma"))
 """Left out: they bring tens of megabytes, and nothing in an initrd needs them (hashlib has its own implementations, and archives
 are unpacked in the node or in its own root)."""
-VERBS = frozenset(("initrd", "main", "wiring", "arguments", "run_stage"))
-LATER = frozenset(("__pycache__", "reports", "lifecycle"))
+VERBS = frozenset(("initrd", "main", "wiring", "arguments", "run_stage", "output", "status", "logs"))
+"""Nodes fail in the initrd, too: what happened can be told and packed there."""
+REPORTS = frozenset(("__init__", "history", "status", "text", "collect"))
+LATER = frozenset(("__pycache__", "lifecycle"))
 CHECKS = frozenset(("lint.py", "schema.py", "schema_classic.py", "schema_words.py"))
 """What only `validate` and `schema` use."""
 NODE = frozenset(("__init__", "grubenv"))
@@ -53,7 +55,7 @@ def sources() -> list[str]:
     found = []
     for folder, folders, files in os.walk(f"{PROGRAM}/kairos_boot"):
         folders[:] = sorted(name for name in folders if name not in LATER)
-        only = {"cli": VERBS | {"__init__"}, "node": NODE}.get(os.path.basename(folder))
+        only = {"cli": VERBS | {"__init__"}, "node": NODE, "reports": REPORTS}.get(os.path.basename(folder))
         found += [f"{folder}/{name}" for name in sorted(files) if name.endswith(".py") and name not in CHECKS and (only is None or name[:-3] in only)]
     return found
 

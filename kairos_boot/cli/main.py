@@ -89,7 +89,13 @@ def run(words: Sequence[str]) -> int:
 
         sys.stderr.write(unknown(verb, [name for name in VERBS if name not in INTERNAL]) or f"kairos-boot: unknown verb: {verb}\n{usage()}")
         return USAGE
-    module = __import__(f"kairos_boot.cli.{verb.replace('-', '_')}", fromlist=("run",))
+    try:
+        module = __import__(f"kairos_boot.cli.{verb.replace('-', '_')}", fromlist=("run",))
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("kairos_boot.cli."):
+            raise
+        sys.stderr.write(f"kairos-boot {verb}: it is not in the initrd, which has run-stage, status and logs; use it when the node has come up\n")
+        return NOTHING_DONE
     if "-h" in words[1:2] or "--help" in words[1:2]:
         sys.stdout.write(f"usage: {(module.__doc__ or '').strip()}\n")
         return DONE

@@ -159,8 +159,7 @@ def _analyze(stage: str, options: Options, sources: wiring.Sources) -> int:
     documents = sources.load()
     graphs = [order(documents, name) for name in substages(stage, options)]
     for graph in graphs:
-        say("".join(one_line(line) + "
-" for line in graph.lines()))
+        say("".join(one_line(line) + "\n" for line in graph.lines()))
     problems = [p for d in documents for p in d.problems] + [p for g in graphs for p in g.problems] + wiring.strangers(stage, documents)
     for problem in problems:
         complain(f"{'error' if problem.severity == 'error' else 'warning'}: {problem}\n")

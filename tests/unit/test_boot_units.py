@@ -5,9 +5,17 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import subprocess
+import sys
+import tarfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+from kairos_boot.stages.ledger import Ledger
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 MODULE = Path(__file__).resolve().parents[2] / "dracut/50kairos-boot"
 IMAGE = MODULE.parents[1] / "packaging/image"
@@ -114,17 +122,23 @@ def test_the_dracut_module_brings_every_file_beside_it() -> None:
             assert path.name in setup, path.name
 
 
-def test_the_initrd_has_every_file_of_ours_that_its_verbs_may_import() -> None:
-    """Lazy imports too: one that is missing would show in the one boot in a thousand that needs it."""
+def packing(top: Path) -> ModuleType:
+    """closure.py, a copy of our own, for this checkout instead of the installed program."""
     spec = importlib.util.spec_from_file_location("closure", MODULE / "closure.py")
     assert spec
     assert spec.loader
     closure = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(closure)
+    vars(closure)["PROGRAM"] = str(top)
+    return closure
+
+
+def test_the_initrd_has_every_file_of_ours_that_its_verbs_may_import() -> None:
+    """Lazy imports too: one that is missing would show in the one boot in a thousand that needs it."""
     top = MODULE.parents[1]
-    vars(closure)["PROGRAM"] = str(top)  # a copy of our own: this checkout instead of the installed program
+    closure = packing(top)
     packed = set(closure.sources())
-    todo = [str(top / f"kairos_boot/cli/{name}.py") for name in ("initrd", "run_stage")]
+    todo = [str(top / f"kairos_boot/cli/{name}.py") for name in ("initrd", "run_stage", "status", "logs")]
     seen: set[str] = set()
     while todo:
         path = todo.pop()
@@ -136,6 +150,39 @@ def test_the_initrd_has_every_file_of_ours_that_its_verbs_may_import() -> None:
         todo += [file for name in names for file in (f"{top}/{name.replace('.', '/')}.py",) if Path(file).exists()]
     assert f"{top}/kairos_boot/boot/ending.py" in seen
     assert f"{top}/kairos_boot/node/grubenv.py" in seen
+
+
+def test_status_and_logs_work_in_the_initrd_and_other_verbs_say_that_they_do_not(tmp_path: Path) -> None:
+    """Run from nothing but the files that are packed; modules that no initrd has are not there either."""
+    top = MODULE.parents[1]
+    closure = packing(top)
+    for path in closure.sources():
+        target = tmp_path / "lib" / Path(path).relative_to(top)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    missing = "".join(f"sys.modules[{name!r}] = None\n" for name in closure.NOT_HERE)
+
+    def kairos(*words: str) -> subprocess.CompletedProcess[str]:
+        text = f"import sys\n{missing}sys.path[:0] = [{str(tmp_path / 'lib')!r}]\nfrom kairos_boot.cli.main import run\nsys.exit(run({list(words)!r}))"
+        return subprocess.run([sys.executable, "-I", "-S", "-c", text], capture_output=True, text=True, check=False)
+
+    root = tmp_path / "root"
+    (root / "proc/sys/kernel/random").mkdir(parents=True)
+    (root / "proc/sys/kernel/random/boot_id").write_text("b1\n")
+    ledger = Ledger(f"{root}/run/cos/ledger", "b1")
+    ledger.write("stage", event="start", stage="rootfs")
+    ledger.write("stage", event="end", stage="rootfs", result="done", duration=0.1)
+    told = kairos("status", "--root", str(root))
+    assert (told.returncode, told.stderr) == (0, "")
+    assert "rootfs" in told.stdout
+    packed = kairos("logs", "--root", str(root), "-o", str(tmp_path / "out.tar.gz"))
+    assert packed.returncode == 0, packed.stderr
+    with tarfile.open(tmp_path / "out.tar.gz") as archive:
+        assert "files/run/cos/ledger/b1.jsonl" in archive.getnames()
+    for verb in ("plan", "validate", "schema", "analyze"):
+        other = kairos(verb, "x")
+        assert (other.returncode, other.stdout, other.stderr.count("\n")) == (3, "", 1), other.stderr
+        assert "not in the initrd" in other.stderr
 
 
 def test_the_dracut_module_is_sound_shell() -> None:
