@@ -7,6 +7,7 @@ import os
 from kairos_boot.boot.image import BootDisk
 from kairos_boot.boot.state import efivar
 from kairos_boot.errors import KairosError, reason
+from kairos_boot.system.private import private_directory
 from kairos_boot.system.udev import Partition
 
 TYPE_CHECKING = False
@@ -69,7 +70,7 @@ class Devices:
 
 def remember(disk: BootDisk, partitions: Sequence[Partition]) -> None:
     """Write down for the second half which disk this boot is from, and what is on it."""
-    os.makedirs(os.path.dirname(DISK_FILE), exist_ok=True)
+    private_directory(os.path.dirname(DISK_FILE))
     seen = "".join("\t".join(getattr(part, name) for name in part.__match_args__) + "\n" for part in partitions)
     for path, text in ((DISK_FILE, disk.text()), (PARTITIONS_FILE, seen)):
         with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:

@@ -192,7 +192,9 @@ def tell_of_failed_boots(boot: Boot) -> None:
 
 def say_ready(_boot: Boot) -> None:
     """From here on the initrd may be left."""
-    os.makedirs(os.path.dirname(READY), exist_ok=True)
+    from kairos_boot.system.private import private_directory
+
+    private_directory(os.path.dirname(READY))
     os.close(os.open(READY, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
 
 

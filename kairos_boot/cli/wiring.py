@@ -121,14 +121,17 @@ def origin(sources: Sources) -> dict[str, object]:
 
     A unit is told from a login by its control group: a shell of somebody may have inherited any variable.
     """
-    from kairos_boot.shown import shown
-    from kairos_boot.system.family import depth
+    from kairos_boot.system.lock import COMMAND
 
     own = (sources.host.read("/proc/self/cgroup") or b"").decode("utf-8", "replace").strip().rpartition("/")
     unit = own[2] if own[2].endswith(".service") and "/user.slice" not in own[0] and "INVOCATION_ID" in os.environ else ""
-    by = "step" if depth() else "unit" if unit else "hand"
+    by = "step" if os.environ.get(COMMAND) else "unit" if unit else "hand"
     found: dict[str, object] = {"by": by, "unit": unit} if unit else {"by": by}
-    return found if sources.default else {**found, "sources": [shown(source) if "://" in source else source for source in sources.given]}
+    if sources.default:
+        return found
+    from kairos_boot.shown import shown
+
+    return {**found, "sources": [shown(source) if "://" in source else source for source in sources.given]}
 
 
 def running(host: Host) -> bool:

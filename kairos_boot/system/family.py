@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import time
 
+from kairos_boot.system.lock import COMMAND
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-VARIABLE = "KAIROS_BOOT_COMMAND"
-"""The marks of the commands around a process, the outermost first, joined by colons."""
 ROUNDS = 20
 """So often the processes are looked through while new ones appear."""
 
@@ -24,17 +24,17 @@ _count = 0
 
 def depth() -> int:
     """In how many commands of other runs this process stands."""
-    marks = os.environ.get(VARIABLE, "")
+    marks = os.environ.get(COMMAND, "")
     return marks.count(":") + 1 if marks else 0
 
 
 class Family:
-    """A command and its descendants: `mark` is for the command's environment, the value of VARIABLE."""
+    """A command and its descendants: `mark` is for the command's environment, the value of COMMAND."""
 
     def __init__(self) -> None:
         global _count
         _count += 1
-        outer = os.environ.get(VARIABLE, "")
+        outer = os.environ.get(COMMAND, "")
         self.mark = f"{outer}{':' if outer else ''}{os.getpid()}-{_started}-{_count}"
         self._known: set[int] = set()
 
@@ -63,7 +63,7 @@ def _tell(how: Callable[[int, int], None], pid: int, number: int) -> None:
 
 
 def _members(marked: str, leader: int) -> set[int]:
-    wanted = f"{VARIABLE}={marked}".encode()
+    wanted = f"{COMMAND}={marked}".encode()
     parents: dict[int, int] = {}
     members = {leader}
     try:

@@ -62,9 +62,12 @@ class Journal:
             self._print(f"<{priority}>" if self._captured else "", message)
 
     def _print(self, prefix: str, message: str) -> None:
-        from kairos_boot.shown import plain
+        lines = message.rstrip("\n").split("\n")
+        if not "".join(lines).isprintable():
+            from kairos_boot.shown import plain
 
-        text = "".join(f"{prefix}{line}\n" for line in plain(message.rstrip("\n")).split("\n"))
+            lines = [plain(line) for line in lines]
+        text = "".join(f"{prefix}{line}\n" for line in lines)
         out = self._out()
         try:
             out.write(text.encode("utf-8", "backslashreplace").decode("utf-8"))

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 LOCK = f"{DIRECTORY}/lock"
 VARIABLE = "KAIROS_BOOT_LOCK"
 """Tells a child whose lock it shares: process id and start time of the holder, as `PID:START`."""
+COMMAND = "KAIROS_BOOT_COMMAND"
+"""Tells a child in which commands of runs it stands: their marks, the outermost first, joined by colons (see family)."""
 LIMIT = 600.0
 """Seconds a second run waits."""
 _FLOCK = "hhqqi4x"  # struct flock: type, whence, start, length, pid

@@ -9,13 +9,13 @@ import time
 
 from kairos_boot.errors import Ended, KairosError, reason
 from kairos_boot.records import record
-from kairos_boot.system.environment import for_commands
-from kairos_boot.system.family import VARIABLE, Family, depth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Protocol
+
+    from kairos_boot.system.family import Family
 
     class ProcessRunner(Protocol):
         """What actions and conditions are handed: it runs one program to its end."""
@@ -80,13 +80,17 @@ class Processes:
         environment. *waiting* is called every 10 s with the seconds so far. A background child that keeps the output
         open is not waited for. KairosError: the program cannot be started. Ended: the run was stopped.
         """
+        from kairos_boot.system.environment import for_commands
+        from kairos_boot.system.family import Family
+        from kairos_boot.system.lock import COMMAND
+
         if self._stopped:
             raise Ended(STOPPED)
         words = tuple(argv) if self.root == "/" else ("chroot", self.root, *argv)
         environment = for_commands(os.environ if self.environment is None else self.environment)
         environment.update(env or {})
         family = Family()
-        environment[VARIABLE] = family.mark
+        environment[COMMAND] = family.mark
         ours, theirs = os.pipe()
         entry = _stdin(stdin)
         actions = [(os.POSIX_SPAWN_DUP2, entry, 0), (os.POSIX_SPAWN_DUP2, theirs, 1), (os.POSIX_SPAWN_DUP2, theirs, 2)]
@@ -108,6 +112,8 @@ class Processes:
             os.close(ours)
 
     def _follow(self, pid: int, output: int, timeout: float, waiting: Callable[[float], None] | None, family: Family) -> Result:
+        from kairos_boot.system.family import depth
+
         os.set_blocking(output, False)
         pidfd = os.pidfd_open(pid)
         kept = _Kept()
