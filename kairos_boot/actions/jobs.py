@@ -12,18 +12,19 @@ if TYPE_CHECKING:
 
 CGROUP = "/proc/self/cgroup"
 PULLS = ("Requires", "Wants", "BindsTo")
-PROPERTIES = ("Id", "Names", "ActiveState", "After", *PULLS)
+PROPERTIES = ("Id", "Names", "ActiveState", "Before", "After", *PULLS)
 AT_ONCE = 100
 """Units that one call asks for: the door to other programs keeps a bounded output."""
 
 
 @record
 class Unit:
-    """What systemd says of one unit: all its names, whether it is up, what it is ordered after, and what it pulls in."""
+    """What systemd says of one unit: all its names, whether it is up, its order, and what it pulls in."""
 
     id: str
     names: frozenset[str]
     active: bool
+    before: frozenset[str]
     after: frozenset[str]
     pulls: frozenset[str]
 
@@ -46,7 +47,11 @@ def holder(host: Host, words: Sequence[str], ask: Callable[[tuple[str, ...]], st
     jobs = queued(ask)
     if own not in jobs:
         return ""
-    wanted = _show([word for word in words if not word.startswith("-")], ask)
+    shown = _show([own, *(word for word in words if not word.startswith("-") and word != own)], ask)
+    wanted = [unit for unit in shown if unit.id != own or own in words]
+    at_once = {own}.union(*(unit.before & set(jobs) for unit in shown if unit.id == own))  # in `fs` this decides: sysinit.target
+    if any(unit.after & at_once or unit.id == own for unit in wanted):
+        return own
     started = {unit.id: unit for unit in wanted}
     new = wanted
     while new:
@@ -77,4 +82,4 @@ def _parse(text: str) -> Iterable[Unit]:
         said = {key: value for key, equals, value in (line.partition("=") for line in block.splitlines()) if equals}
         if said.get("Id"):
             yield Unit(said["Id"], frozenset(said.get("Names", "").split()) | {said["Id"]}, said.get("ActiveState") == "active",
-                       frozenset(said.get("After", "").split()), frozenset(name for key in PULLS for name in said.get(key, "").split()))
+                       frozenset(said.get("Before", "").split()), frozenset(said.get("After", "").split()), frozenset(name for key in PULLS for name in said.get(key, "").split()))

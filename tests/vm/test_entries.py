@@ -232,7 +232,7 @@ def test_a_service_that_a_step_of_fs_starts_is_queued_and_runs(cos: Node) -> Non
     assert cos.facts["units"]["started-in-fs.service"]["ActiveState"] == "active"
     [step] = cos.steps(stage="fs", step="Unit.Start it")
     assert step["result"] == "done"
-    assert step["duration"] < 60, "a generous limit: waiting for itself would take 10 min"
+    assert step["duration"] < 300, "a generous limit: waiting for itself would take 10 min"
     [note] = [r["action"] for r in cos.facts["ledger"] if r["kind"] == "item" and "queued: started-in-fs starts when cos-setup-fs.service" in r["action"]]
     assert note.startswith("/oem/80_unit.yaml:")
 
