@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Facts:
     """Facts of one node, each gathered when it is first asked for.
 
-    *gather* gives the template data `.Values` (spec/engine.md 3.8); *hostname_data* the fields of a `hostname` template;
+    *gather* gives the template data `.Values` (docs/reference/templates.md); *hostname_data* the fields of a `hostname` template;
     *read* the content of a file of the node or None (for what a module must compare: `/etc/os-release`).
     """
 
@@ -38,7 +38,7 @@ class Facts:
         return view
 
     def render(self, text: str, where: str, *, secret: bool | None = False, needed: bool = False) -> str:
-        """*text* with its template expanded; a template that fails is a warning, and the text stays as it is (spec/engine.md 3.8).
+        """*text* with its template expanded; a template that fails is a warning, and the text stays as it is (docs/reference/templates.md).
 
         A value that the node does not have is a warning, too (B15). Of a *secret* text neither has a word (C5); None: it may be
         one, so of the facts it asks for only the names are told. Where the text is a name, a user or a path, it is *needed*: then both are a KairosError.

@@ -1,4 +1,4 @@
-"""Accounts: made once with everything they need; an existing one keeps all but its password (spec/modules.md 3.10, C3)."""
+"""Accounts: made once with everything they need; an existing one keeps all but its password (docs/reference/users.md, C3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Look for user data and metadata: media first, then every network provider at once (spec/modules.md 4.1)."""
+"""Look for user data and metadata: media first, then every network provider at once (docs/reference/datasource.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metadata services with ways of their own: gcp, azure, packet, scaleway, hetzner, maas (spec/modules.md 4.2, 12)."""
+"""Metadata services with ways of their own: gcp, azure, packet, scaleway, hetzner, maas (docs/reference/datasource.md)."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def scaleway(found: Found, session: Session) -> None:
 
 
 def hetzner(found: Found, session: Session) -> None:
-    """Hetzner: one YAML document; servers without it still give one value an address (spec/modules.md 12)."""
+    """Hetzner: one YAML document; servers without it still give one value an address (docs/reference/datasource.md)."""
     try:
         document = _document(session.get(HETZNER + "metadata"))
     except UnknownError:

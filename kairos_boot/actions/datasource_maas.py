@@ -1,4 +1,4 @@
-"""MAAS: where its service is and how to sign a request stands in a file of the node or at the kernel's `cloud-config-url=` (spec/modules.md 12)."""
+"""MAAS: where its service is and how to sign a request stands in a file of the node or at the kernel's `cloud-config-url=` (docs/reference/datasource.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VMware: guestinfo variables, read with the guest tools (spec/modules.md 4.2)."""
+"""VMware: guestinfo variables, read with the guest tools (docs/reference/datasource.md)."""
 
 from __future__ import annotations
 

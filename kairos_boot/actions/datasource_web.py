@@ -1,4 +1,4 @@
-"""Metadata services that give one value an address: a table of data, and one way to ask (spec/modules.md 4.2)."""
+"""Metadata services that give one value an address: a table of data, and one way to ask (docs/reference/datasource.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Environment files: what sh, systemd and the layout read back (spec/modules.md 3.15).
+"""Environment files: what sh, systemd and the layout read back (docs/reference/environment.md).
 
 Written are `KEY="value"` and whole numbers bare. What is there already is kept to the byte, comments, order and quotes too.
 """

@@ -1,4 +1,4 @@
-"""Downloads: fetched beside their target, compared by content, put in its place whole (spec/modules.md 3.2, C1, B5)."""
+"""Downloads: fetched beside their target, compared by content, put in its place whole (docs/reference/downloads.md, C1, B5)."""
 
 from __future__ import annotations
 

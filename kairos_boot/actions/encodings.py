@@ -1,4 +1,4 @@
-"""The encodings in which a document holds the content of a file (spec/modules.md 3.6)."""
+"""The encodings in which a document holds the content of a file (docs/reference/files.md)."""
 
 from __future__ import annotations
 

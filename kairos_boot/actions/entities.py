@@ -1,4 +1,4 @@
-"""Entities: single lines of passwd, shadow, group and gshadow, made so or taken out (spec/modules.md 3.4, C3)."""
+"""Entities: single lines of passwd, shadow, group and gshadow, made so or taken out (docs/reference/ensure_entities.md, C3)."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def is_private(mode: int | None) -> bool:
 @record
 class Owner:
     """Who owns a file: numbers or names; None keeps what an existing file has, else 0. A *user* alone given by name
-    brings its primary group (spec/modules.md 1.8).
+    brings its primary group (docs/reference/files.md).
     """
 
     user: int | str | None = None
@@ -59,7 +59,7 @@ class WriteFile:
     mode: int | None = None
     owner: Owner = ROOT
     parent_mode: int | None = None
-    """The mode of parents that are missing; None derives it from *mode* (spec/modules.md 1.7)."""
+    """The mode of parents that are missing; None derives it from *mode* (docs/reference/files.md)."""
     secret: bool = False
     where: str = ""
     append: bool = False

@@ -1,4 +1,4 @@
-"""A git repository checked out as its remote has it, through the git program (spec/modules.md 3.3)."""
+"""A git repository checked out as its remote has it, through the git program (docs/reference/git.md)."""
 
 from __future__ import annotations
 

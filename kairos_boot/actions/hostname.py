@@ -43,7 +43,7 @@ class SetHostname:
 
 @record
 class NameLoopback(EditFile):
-    """Every line of 127.0.0.1 in /etc/hosts gives `localhost` and this name; other lines stay, none is added (spec/modules.md 3.8)."""
+    """Every line of 127.0.0.1 in /etc/hosts gives `localhost` and this name; other lines stay, none is added (docs/reference/hostname.md)."""
 
     name: str = ""
 

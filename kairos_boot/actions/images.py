@@ -1,4 +1,4 @@
-"""Container images and trees whose files are laid over a directory (spec/modules.md 3.21). skopeo fetches and reads images."""
+"""Container images and trees whose files are laid over a directory (docs/reference/unpack_images.md). skopeo fetches and reads images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The partitions of one disk (spec/modules.md 5, decisions C6): checked as a whole before anything is written."""
+"""The partitions of one disk (docs/reference/layout.md, C6): checked as a whole before anything is written."""
 
 from __future__ import annotations
 

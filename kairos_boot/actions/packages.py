@@ -1,4 +1,4 @@
-"""Work for a package manager: its commands, and what it has installed already (spec/modules.md 3.20)."""
+"""Work for a package manager: its commands, and what it has installed already (docs/reference/packages.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Package versions held by the package manager (spec/modules.md 3.19). Entries of other packages stay."""
+"""Package versions held by the package manager (docs/reference/package_pins.md). Entries of other packages stay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The node's /etc/fstab: what was mounted, written so that systemd adopts it and nothing waits for ever (spec/initramfs.md 3.9)."""
+"""The node's /etc/fstab: what was mounted, written so that systemd adopts it and nothing waits for ever (immucore's, but for the options)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the root is made of: cos-layout.env, extra-layout.env and the kernel command line (spec/initramfs.md 3.5)."""
+"""What the root is made of: cos-layout.env, extra-layout.env and the kernel command line (keys and defaults are immucore's)."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ class Parts:
 
 
 def dashed(path: str) -> str:
-    """The name of a path's store: existing nodes have these on their disks (spec/initramfs.md 3.8)."""
+    """The name of a path's store: existing nodes have these on their disks (immucore's)."""
     return path.strip("/").replace("/", "-")
 
 

@@ -1,4 +1,4 @@
-"""Which boot this is, and the sentinel files that tell the rest of the node (spec/initramfs.md 2)."""
+"""Which boot this is, and the sentinel files that tell the rest of the node (as immucore's do, D8)."""
 
 from __future__ import annotations
 

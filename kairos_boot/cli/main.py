@@ -1,4 +1,4 @@
-"""Find the verb, run it, and turn what goes wrong into an exit code (decisions B3)."""
+"""Find the verb, run it, and turn what goes wrong into an exit code (B3)."""
 
 from __future__ import annotations
 

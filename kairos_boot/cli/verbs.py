@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 INSTEAD = {
-    "install": "write the image of a node to a disk (docs/packaging.md), or use the kairos-agent of the Kairos image",
+    "install": "write the image of a node to a disk, or use the kairos-agent of the Kairos image",
     "upgrade": "use the kairos-agent of the Kairos image",
     "doctor": "`kairos-boot status` tells what failed, `kairos-boot logs` collects what a report needs",
     "get": "`kairos-boot config get QUERY` prints a setting",

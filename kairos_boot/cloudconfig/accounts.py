@@ -1,4 +1,4 @@
-"""The classic keys `users`, `groups` and `ssh_authorized_keys` of #cloud-config documents (decisions B8, B12)."""
+"""The classic keys `users`, `groups` and `ssh_authorized_keys` of #cloud-config documents (B8, B12)."""
 
 from __future__ import annotations
 

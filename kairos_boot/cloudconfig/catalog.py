@@ -1,4 +1,4 @@
-"""The stages that something emits: by whom, when, and where the steps see the node (spec/agent.md 3.6, decisions D10).
+"""The stages that something emits: by whom, when, and where the steps see the node (immucore's and kairos-agent's, D10).
 
 Stage names are free text: `run-stage` emits any name, and a name that nobody defines does nothing. This list is for people (docs, the
 schema), and for telling the writer of `stages: {boott: …}` what was probably meant.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from kairos_boot.records import record
 
 SUBSTAGES = (".before", "", ".after")
-"""What emitting a stage means: three graphs, in this order (decisions A2)."""
+"""What emitting a stage means: three graphs, in this order (A2)."""
 
 
 @record

@@ -1,4 +1,4 @@
-"""The classic keys `disk_setup`, `fs_setup` and `growpart` of #cloud-config documents (decision B8).
+"""The classic keys `disk_setup`, `fs_setup` and `growpart` of #cloud-config documents (B8).
 
 Meaningful here is the plain case: one partition over a whole blank disk, with a file system. A disk that holds anything is
 left alone, since these steps run at every boot; what asks for more is a named warning.

@@ -1,4 +1,4 @@
-"""The classic keys `write_files` and `milpa_files` of #cloud-config documents (decisions B8, C2)."""
+"""The classic keys `write_files` and `milpa_files` of #cloud-config documents (B8, C2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""#cloud-config documents: the classic keys of cloud-init become steps (spec/engine.md 3.5, decisions B8, B9, B11, B12).
+"""#cloud-config documents: the classic keys of cloud-init become steps (docs/compatibility.md, B8, B9, B11, B12).
 
 The stages boot, initramfs and network each begin with one generated step, an empty one if need be, so that the names of
 the steps do not depend on which keys are given. The steps under `stages:` follow; if those are wrong, only they are lost.

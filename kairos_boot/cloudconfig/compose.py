@@ -1,4 +1,4 @@
-"""Text to nodes: the first document of a YAML stream, read with libyaml (spec/engine.md 2).
+"""Text to nodes: the first document of a YAML stream, read with libyaml (as yip reads it).
 
 PyYAML's own composer refuses an anchor that is defined twice and recurses; this one allows the first and keeps a stack.
 """

@@ -1,4 +1,4 @@
-"""The text of a cloud-config to a Document: what is asked of this package (spec/engine.md 1-2, 3.4).
+"""The text of a cloud-config to a Document: what is asked of this package (docs/reference/document.md).
 
 `native` reads documents of stages, `cloudinit` those that begin with the line #cloud-config.
 """

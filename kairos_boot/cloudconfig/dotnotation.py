@@ -1,4 +1,4 @@
-"""Dot notation: `stages.boot[0].commands[0]="echo hi"` words to a Document (spec/engine.md 3.6, decisions B3, B11).
+"""Dot notation: `stages.boot[0].commands[0]="echo hi"` words to a Document (yip's, B3, B11).
 
 The words are cut like a shell cuts them. Words of other programs stand on the same line, so only those whose path begins
 with a key of ours count; a malformed one of these is a warning. A later word wins over an earlier one.

@@ -87,7 +87,7 @@ def _commands(step: Step) -> Iterator[Problem]:
 
 
 def _order(step: Step) -> Iterator[Problem]:
-    """Commands that need what a later module of the same step makes (spec/modules.md 1.1)."""
+    """Commands that need what a later module of the same step makes (docs/README.md has their order)."""
     for number, command in enumerate(step.commands):
         for key, names in (("users", tuple(step.users)), ("packages", step.packages.install), ("systemctl", step.systemctl.enable + step.systemctl.start),
                            ("sysctl", tuple(step.sysctl)), ("environment", tuple(step.environment))):

@@ -1,4 +1,4 @@
-"""The typed cloud-config: frozen records, one field per key (spec/engine.md 1, spec/modules.md 3, decisions H).
+"""The typed cloud-config: frozen records, one field per key (yip's, docs/reference/document.md, H).
 
 The annotations are the one source of truth: `decode` reads them to check YAML nodes, `schema` to write the JSON Schema.
 They are made of `str`, `int` (signed), `bool`, the scalar names below, records of this file, `tuple[X, ...]` for lists,
@@ -366,7 +366,7 @@ class Document:
     source: str
     """Path, URL or `<STDIN>`, as in messages."""
     name: str = ""
-    """The root name of its steps: the key `name`, else the source (spec/engine.md 4.2)."""
+    """The root name of its steps: the key `name`, else the source (yip's)."""
     stages: Mapping[str, Any] = NOTHING
     problems: tuple[Problem, ...] = ()
     jobs: int = 0

@@ -1,4 +1,4 @@
-"""Native documents: `name`, `jobs` and the steps of `stages` (spec/engine.md 1-2)."""
+"""Native documents: `name`, `jobs` and the steps of `stages` (docs/reference/document.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scalars of YAML into typed fields (spec/engine.md 2.2 with decisions B11 and C2).
+"""Scalars of YAML into typed fields (as yip's decoder does, with B11 and C2).
 
 Each function takes a scalar node and returns its value, or raises Wrong. The tags' short forms are libyaml's full ones.
 """

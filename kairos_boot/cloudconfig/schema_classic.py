@@ -1,4 +1,4 @@
-"""The part of the JSON Schema that describes the classic keys of #cloud-config documents (decisions B8, B9, B12)."""
+"""The part of the JSON Schema that describes the classic keys of #cloud-config documents (B8, B9, B12)."""
 
 from __future__ import annotations
 

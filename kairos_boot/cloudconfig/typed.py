@@ -1,4 +1,4 @@
-"""Nodes to plain data, checked against the annotations of the model (spec/engine.md 2.2-2.4).
+"""Nodes to plain data, checked against the annotations of the model (as yip's decoder).
 
 What comes out can be kept by `marshal`: dicts with the fields that the document gives, tuples, scalars. `plain.build`
 makes records of it. Every fault of a document is collected; nothing here stops at the first.
@@ -29,7 +29,7 @@ ALIASES = {"owner_string": "ownerstring"}
 GUESSES = 20
 """For so many unknown words of a document the one that was meant is looked for."""
 FREE_VALUES, FULL_VALUES = 400_000, 4_000_000
-"""Up to the first number of values nearly all may come from aliases, from the second on a tenth (spec/engine.md 2.4)."""
+"""Up to the first number of values nearly all may come from aliases, from the second on a tenth (as yip's decoder)."""
 
 
 class Bomb(Exception):  # noqa: N818

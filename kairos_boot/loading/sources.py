@@ -1,4 +1,4 @@
-"""Sources of documents: directories, files, URLs, standard input, the kernel command line (spec/engine.md 3, decisions A1, B1, B5).
+"""Sources of documents: directories, files, URLs, standard input, the kernel command line (A1, B1, B5).
 
 Nothing here opens a file: a reader is handed in. A source or a file that cannot be loaded costs itself only; it becomes
 a broken document that says why.
@@ -207,7 +207,7 @@ def config_uri(text: str, values: Callable[[], Mapping[str, object]]) -> tuple[s
     """The configuration's URI on the kernel command line, if there is one, with its template expanded; and what is wrong with it.
 
     `kairos.config_url=URI` and `cos.setup=URI` count, the last of them. Of *values* every text is URL-escaped; a value
-    that does not exist is an error, and then there is no URI (spec/initramfs.md 4.1).
+    that does not exist is an error, and then there is no URI (immucore's words).
     """
     if "kairos.config_url=" not in text and "cos.setup=" not in text:
         return "", []

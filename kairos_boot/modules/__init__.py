@@ -27,7 +27,7 @@ ORDER = (
     ("datasource", "datasource"), ("layout", "layout"), ("package_pins", "package_pins"), ("packages", "packages"),
     ("unpack_images", "unpack_images"), ("ca_certs", "cloudinit"), ("ssh_pwauth", "cloudinit"), ("fetched_files", "cloudinit"), ("deferred_files", "files"),
 )
-"""Keys in the order in which a step does them, and the file of each (spec/modules.md 1.1).
+"""Keys in the order in which a step does them, and the file of each (docs/README.md has the same order).
 
 `deferred_files` is no key of a document: the loader adds it to the keys of a step that has files with `defer`. Neither are those of `cloudinit`,
 which it makes of the classic half of a document.

@@ -1,4 +1,4 @@
-"""authorized_keys: ssh keys of existing users (spec/modules.md 3.11)."""
+"""authorized_keys: ssh keys of existing users (docs/reference/authorized_keys.md)."""
 
 from __future__ import annotations
 

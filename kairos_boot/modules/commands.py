@@ -1,4 +1,4 @@
-"""commands: shell text, one shell an item (spec/modules.md 3.7)."""
+"""commands: shell text, one shell an item (docs/reference/commands.md)."""
 
 from __future__ import annotations
 

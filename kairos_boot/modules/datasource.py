@@ -1,4 +1,4 @@
-"""datasource: user data and metadata of clouds and discs (spec/modules.md 4)."""
+"""datasource: user data and metadata of clouds and discs (docs/reference/datasource.md)."""
 
 from __future__ import annotations
 

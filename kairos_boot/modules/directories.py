@@ -1,4 +1,4 @@
-"""directories: directories with mode and owner (spec/modules.md 3.5)."""
+"""directories: directories with mode and owner (docs/reference/directories.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""dns: the resolver's configuration (spec/modules.md 3.1)."""
+"""dns: the resolver's configuration (docs/reference/dns.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""downloads: files fetched over HTTP(S) (spec/modules.md 3.2, decisions B4, B5, C1)."""
+"""downloads: files fetched over HTTP(S) (docs/reference/downloads.md, B4, B5, C1)."""
 
 from __future__ import annotations
 

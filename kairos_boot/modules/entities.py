@@ -1,4 +1,4 @@
-"""ensure_entities, delete_entities: lines of the account files (spec/modules.md 3.4)."""
+"""ensure_entities, delete_entities: lines of the account files (docs/reference/ensure_entities.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""environment: variables in a file, /etc/environment or `environment_file` (spec/modules.md 3.15)."""
+"""environment: variables in a file, /etc/environment or `environment_file` (docs/reference/environment.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""files: whole files with mode and owner (spec/modules.md 3.6)."""
+"""files: whole files with mode and owner (docs/reference/files.md)."""
 
 from __future__ import annotations
 

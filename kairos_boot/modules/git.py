@@ -1,4 +1,4 @@
-"""git: one repository, cloned or updated (spec/modules.md 3.3)."""
+"""git: one repository, cloned or updated (docs/reference/git.md)."""
 
 from __future__ import annotations
 

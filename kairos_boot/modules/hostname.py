@@ -1,4 +1,4 @@
-"""hostname: the node's name, in the kernel, /etc/hostname and /etc/hosts (spec/modules.md 3.8)."""
+"""hostname: the node's name, in the kernel, /etc/hostname and /etc/hosts (docs/reference/hostname.md)."""
 
 from __future__ import annotations
 

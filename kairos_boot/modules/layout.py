@@ -1,4 +1,4 @@
-"""layout: partitions of one disk (spec/modules.md 5)."""
+"""layout: partitions of one disk (docs/reference/layout.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""modules: modules of the kernel, with their parameters (spec/modules.md 3.12)."""
+"""modules: modules of the kernel, with their parameters (docs/reference/modules.md)."""
 
 from __future__ import annotations
 

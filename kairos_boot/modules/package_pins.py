@@ -1,4 +1,4 @@
-"""package_pins: versions that the package manager is to hold (spec/modules.md 3.19)."""
+"""package_pins: versions that the package manager is to hold (docs/reference/package_pins.md)."""
 
 from __future__ import annotations
 

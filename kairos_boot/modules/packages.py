@@ -1,4 +1,4 @@
-"""packages: work for the distribution's package manager (spec/modules.md 3.20)."""
+"""packages: work for the distribution's package manager (docs/reference/packages.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""sysctl: kernel parameters of the running kernel (spec/modules.md 3.9)."""
+"""sysctl: kernel parameters of the running kernel (docs/reference/sysctl.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""systemctl: units to enable, disable, mask and start, and drop-ins for them (spec/modules.md 3.14)."""
+"""systemctl: units to enable, disable, mask and start, and drop-ins for them (docs/reference/systemctl.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""systemd_firstboot: basic settings through systemd's own tool (spec/modules.md 3.16)."""
+"""systemd_firstboot: basic settings through systemd's own tool (docs/reference/systemd_firstboot.md)."""
 
 from __future__ import annotations
 

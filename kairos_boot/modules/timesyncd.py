@@ -1,4 +1,4 @@
-"""timesyncd: time servers, as a drop-in of systemd-timesyncd (spec/modules.md 3.13)."""
+"""timesyncd: time servers, as a drop-in of systemd-timesyncd (docs/reference/timesyncd.md)."""
 
 from __future__ import annotations
 

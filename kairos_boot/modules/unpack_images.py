@@ -1,4 +1,4 @@
-"""unpack_images: the files of container images, laid over directories (spec/modules.md 3.21)."""
+"""unpack_images: the files of container images, laid over directories (docs/reference/unpack_images.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""users: accounts with password, groups, home and keys (spec/modules.md 3.10, decisions B12 and C3)."""
+"""users: accounts with password, groups, home and keys (docs/reference/users.md, B12, C3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`after`: where the steps that have it, and those around them, stand (decisions A3-A6)."""
+"""`after`: where the steps that have it, and those around them, stand (A3-A6)."""
 
 from __future__ import annotations
 

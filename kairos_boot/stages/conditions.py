@@ -1,4 +1,4 @@
-"""Whether a step runs: its seven conditions, the cheap ones before the command of `if` (spec/modules.md 2, decisions B6, B7, B10)."""
+"""Whether a step runs: its seven conditions, the cheap ones before the command of `if` (docs/reference/conditions.md, B6, B7, B10)."""
 
 from __future__ import annotations
 

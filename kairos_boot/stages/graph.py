@@ -1,4 +1,4 @@
-"""Documents to one total order: the steps of a (sub)stage in layers (decisions A1-A7, spec/engine.md 4.1, 4.2).
+"""Documents to one total order: the steps of a (sub)stage in layers (A1-A7, docs/reference/after.md).
 
 How a step is placed, in source order (documents as given, steps as listed):
 - A plain step waits for every step before it.

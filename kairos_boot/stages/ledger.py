@@ -1,4 +1,4 @@
-"""The ledger: what happened in this boot, one append-only file of JSON lines (decisions E1).
+"""The ledger: what happened in this boot, one append-only file of JSON lines (E1).
 
 Each record is one line and one write to a file opened for appending, so a cut costs at most the line being written; several
 processes may write at once. The writer has its own small encoder, since a boot must not pay for importing `json`.

@@ -1,4 +1,4 @@
-r"""The plain ones among the regular expressions of conditions, decided without the engine (spec/modules.md 2, decisions B11).
+r"""The plain ones among the regular expressions of conditions, decided without the engine (docs/reference/conditions.md, B11).
 
 What published configurations write (`Ubuntu.*|[Dd]ebian`, `Red.*Hat`, `^edge`, `22\.04`) is decided here, by the rules of `template.regex`, which decides all else.
 """

@@ -25,7 +25,7 @@ FILES = {"user": ("/etc/passwd", 7), "shadow": ("/etc/shadow", 9), "group": ("/e
 LOCK, LOCK_LIMIT = "/etc/.pwd.lock", 15.0
 """The lock of lckpwdf(3), and the seconds it waits."""
 FIRST_ID, LAST_ID = 1000, 60000
-"""Numbers that new accounts and groups get (spec/modules.md 3.4)."""
+"""Numbers that new accounts and groups get (yip's ranges)."""
 FIRST_SYSTEM_ID, LAST_SYSTEM_ID = 101, 999
 """Those of accounts of services, given from the highest down as useradd(8) does."""
 WRITE_ORDER = ("gshadow", "group", "shadow", "user")

@@ -1,4 +1,4 @@
-"""What templates may ask of a node: `.Values`, and the fields of a host name's template (spec/engine.md 3.8, spec/modules.md 1.6).
+"""What templates may ask of a node: `.Values`, and the fields of a host name's template (docs/reference/templates.md).
 
 Nothing is read before it is asked for, and nothing is written. Numbers are floats, as in the JSON that templates are used to;
 what is not known has no key.

@@ -1,4 +1,4 @@
-"""The machine below a node, from /sys and /proc: the facts product … network of templates (spec/modules.md 1.6)."""
+"""The machine below a node, from /sys and /proc: the facts product … network of templates (docs/reference/templates.md)."""
 
 from __future__ import annotations
 

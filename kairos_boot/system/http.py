@@ -1,4 +1,4 @@
-"""HTTP(S) for everybody: documents, keys, downloads (decisions B4, B5, C4). Status and TLS are checked, time and size limited.
+"""HTTP(S) for everybody: documents, keys, downloads (B4, B5, C4). Status and TLS are checked, time and size limited.
 
 `http.client` is used directly: it takes half the start-up of `urllib.request`, and redirects, proxies and time limits are decided here.
 """

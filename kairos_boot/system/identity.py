@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "aarch64_be": "arm64be", "loongarch64": "loong64"}
 AT_START = os.uname().nodename
-"""The kernel's host name when the program started: a `hostname` step does not change what `node` sees (spec/modules.md 2.1)."""
+"""The kernel's host name when the program started: a `hostname` step does not change what `node` sees (docs/reference/conditions.md)."""
 
 
 def hostname(host: Host) -> str:
@@ -50,7 +50,7 @@ def variables(content: bytes) -> dict[str, str]:
 
 
 def os_version(host: Host) -> str:
-    """VERSION_ID; of AlmaLinux and Rocky the major version only (spec/modules.md 2.4)."""
+    """VERSION_ID; of AlmaLinux and Rocky the major version only (docs/reference/conditions.md)."""
     release = os_release(host)
     version = release.get("VERSION_ID", "")
     return version.partition(".")[0] if release.get("ID") in ("almalinux", "rocky") else version

@@ -1,4 +1,4 @@
-"""Where people read what happens: the journal with structured fields, else plain lines on standard error (decisions E2).
+"""Where people read what happens: the journal with structured fields, else plain lines on standard error (E2).
 
 If standard error is the journal, each message goes there once, with its fields. Otherwise it is a line on standard error, and
 the journal gets it beside that, also of a run by hand. No journal: nothing is lost, nothing fails.

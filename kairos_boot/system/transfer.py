@@ -1,4 +1,4 @@
-"""Large bodies: streamed to where they belong, and resumed where the server vouches for it (decisions B4, N3 of spec/modules.md 9)."""
+"""Large bodies: streamed to where they belong, and resumed where the server vouches for it (B4, docs/reference/downloads.md)."""
 
 from __future__ import annotations
 

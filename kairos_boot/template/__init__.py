@@ -1,4 +1,4 @@
-"""The template language of string values: Go's text/template with the sprig functions (spec/engine.md 3.8).
+"""The template language of string values: Go's text/template with the sprig functions (docs/reference/templates.md).
 
 This file is all that a text without `{{` costs; the lexer, the parser and the function families are imported by the
 texts that need them.
@@ -27,7 +27,7 @@ def render(
 
     A float in *data* is a Go float64 and prints as one (2097152.0 as 2.097152e+06), an int is an int. A key that is not
     there prints `<no value>`; with *strict* it is an error, and the top of *data* is a struct instead of a map (the host
-    name's facts, spec/modules.md 1.6 context B). *functions* adds functions, any arguments, to those of the language.
+    name's facts, docs/reference/templates.md). *functions* adds functions, any arguments, to those of the language.
     *missing* gets the source and the line of what was printed though it is not there (B15), each source once.
     """
     if "{{" not in text:

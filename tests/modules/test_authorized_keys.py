@@ -146,7 +146,7 @@ def test_a_second_name_of_a_foreign_file(node: Node, step: MakeStep) -> None:
     ("https://keys.example/a.pub", "https://keys.example/a.pub"), ("http://keys.example/a?b=c", "http://keys.example/a?b=c"),
 ])
 def test_addresses_of_keys(step: MakeStep, item: str, url: str) -> None:
-    """spec/modules.md 3.11: the schemes in any letter case; what people see has no query."""
+    """The schemes in any letter case; what people see has no query (docs/reference/authorized_keys.md)."""
     [action] = authorized_keys.plan(step(authorized_keys={"me": (item,)}), Facts())
     assert isinstance(action, AuthorizedKeys)
     assert action.url == url

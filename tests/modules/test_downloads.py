@@ -198,7 +198,7 @@ def test_a_broken_transfer_is_resumed_where_the_server_vouches(web: Web) -> None
     ({"ETag": '"v1"', "Accept-Ranges": "bytes"}, {"ETag": '"v2"', "Accept-Ranges": "bytes", "Content-Range": "bytes 6000-10239/10240"}),
 ])
 def test_parts_of_two_contents_are_never_joined(web: Web, first: dict[str, str], second: dict[str, str]) -> None:
-    """N3: a content that changed meanwhile, or that nobody vouches for, is fetched from its beginning."""
+    """A content that changed meanwhile, or that nobody vouches for, is fetched from its beginning."""
     new = b"n" * 9000
     status = 206 if "Content-Range" in second else 200
     web.pages["/big"] = [Reply(b"o" * 10240, headers=first, cut=6000), Reply(new[:4240] if status == 206 else new, status, second), Reply(new, headers={"ETag": '"v2"'})]

@@ -88,7 +88,7 @@ def test_a_group_without_a_number(node: Node, step: MakeStep, gid: str) -> None:
 
 @pytest.mark.parametrize(("written", "gid"), [("900", 900), ("'900'", 900), ("0o1604", 900), ("01604", 900), ("0x384", 900), ("0900", 900), ("9_00", 900)])
 def test_numbers_are_read_as_yaml_writes_them(node: Node, step: MakeStep, written: str, gid: int) -> None:
-    """spec/modules.md 1.5."""
+    """As in the rest of a document (docs/reference/ensure_entities.md)."""
     ensure(node, step, f"kind: group\ngroup_name: n\ngid: {written}\n")
     assert line(node, "/etc/group", "n") == f"n:x:{gid}:"
 
@@ -209,7 +209,7 @@ def test_plain_lines_need_no_yaml_parser() -> None:
 
 
 def test_templates_are_expanded(node: Node, step: MakeStep) -> None:
-    """spec/modules.md 1.6."""
+    """As in the rest of a document (docs/reference/ensure_entities.md)."""
     [action] = entities.plan_ensure_entities(step(ensure_entities=[{"entity": "kind: group\ngroup_name: '{{ .Values.node.hostname }}'\n"}]),
                                              Facts(lambda: {"node": {"hostname": "lab"}}))
     assert "lab" in action.describe()

@@ -57,7 +57,7 @@ def test_a_stored_hash_with_its_own_rounds_is_kept() -> None:
 
 @pytest.mark.parametrize("given", ["$6$s$h", "!", "!$6$s$h", "*", "$5$x"])
 def test_hashes_and_marks_are_kept_as_they_stand(given: str) -> None:
-    """spec/modules.md 3.4: a text beginning with $ or !, and *, is a field, not a password."""
+    """A text beginning with $ or !, and *, is a field, not a password (docs/reference/users.md)."""
     assert is_field(given)
     assert field(given, "$6$other$hash") == given
 

@@ -86,7 +86,7 @@ def test_plain_text_is_hashed_and_shown_nowhere(node: Node, step: MakeStep) -> N
 
 
 def test_an_existing_user_keeps_all_but_its_password(node: Node, step: MakeStep) -> None:
-    """Aging fields stay, the day of change is new; shell, groups and number of the document do not count (spec/modules.md 3.10)."""
+    """Aging fields stay, the day of change is new; shell, groups and number of the document do not count (docs/reference/users.md)."""
     result = node.do(users, step(users={"keeper": {"passwd": "$6$new$hash", "shell": "/bin/false", "uid": "7", "groups": ("wheel",), "gecos": "x"}}))
     assert result == [True, False]
     assert node.text("/etc/shadow") == SHADOW.replace("$6$keepkeep$notarealhash:19000", f"$6$new$hash:{DAY}")
@@ -292,7 +292,7 @@ def test_a_run_that_was_cut_is_completed_by_the_next(node: Node, step: MakeStep)
 
 
 def test_keys_go_to_the_account(node: Node, step: MakeStep) -> None:
-    """spec/modules.md 3.10: also of an existing user; here of one whose number is the test's own."""
+    """Also of an existing user; here of one whose number is the test's own (docs/reference/users.md)."""
     os.makedirs(f"{node.root}/root")
     node.do(users, step(users={"root": {"ssh_authorized_keys": ("ssh-ed25519 AAAA1 one", "ssh-rsa AAAA2 two")}}))
     assert node.text("/root/.ssh/authorized_keys") == "ssh-ed25519 AAAA1 one\nssh-rsa AAAA2 two\n"
@@ -317,7 +317,7 @@ def test_what_plan_says(node: Node, step: MakeStep) -> None:
 
 
 def test_look_ups_name_who_is_missing(node: Node) -> None:
-    """Numbers as text are names (spec/modules.md 1.8)."""
+    """Numbers as text are names (docs/reference/users.md)."""
     assert lookup_user(node, "keeper") == (1200, 1200)
     assert lookup_group(node, "staff") == 50
     for lookup, name in ((lookup_user, "stranger"), (lookup_user, "0"), (lookup_group, "nosuch"), (lookup_group, "50")):

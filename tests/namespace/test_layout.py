@@ -231,7 +231,7 @@ def test_a_disk_without_a_table_is_refused_unless_it_is_to_be_initialized(tmp_pa
             arrange(disk, NewPartition("a", "A", 20, "ext4")).apply(Host("/"))
         action = arrange(disk, NewPartition("a", "A", 20, "ext4"), initialize=True)
         assert action.apply(Host("/")) is True
-        assert disk.table().guid.lower() == "769727dd-ff87-5c57-9c07-674630fc7a00"  # UUIDv5 of YIP_DISK, spec/modules.md 5.2
+        assert disk.table().guid.lower() == "769727dd-ff87-5c57-9c07-674630fc7a00"  # UUIDv5 of YIP_DISK, as in yip
         before = digest(disk.file)
         assert action.apply(Host("/")) is False
         assert digest(disk.file) == before

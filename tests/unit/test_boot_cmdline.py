@@ -1,4 +1,4 @@
-"""The kernel command line (D4) and what it says of the boot (spec/initramfs.md 1.2, 2, 8)."""
+"""The kernel command line (D4) and what it says of the boot (immucore's words)."""
 
 from __future__ import annotations
 

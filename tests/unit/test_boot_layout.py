@@ -1,4 +1,4 @@
-"""cos-layout.env and what becomes of it (spec/initramfs.md 3.5)."""
+"""cos-layout.env and what becomes of it (immucore's keys)."""
 
 from __future__ import annotations
 

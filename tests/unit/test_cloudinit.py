@@ -1,4 +1,4 @@
-"""#cloud-config documents (spec/engine.md 3.5; decisions B8, B9, B11, B12)."""
+"""#cloud-config documents (docs/compatibility.md; B8, B9, B11, B12)."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_three_stages_always_have_a_generated_step() -> None:
 
 
 def test_a_document_of_upstreams_suite() -> None:
-    """The example of the Go suite (spec/engine.md 8, 22): each key in its stage."""
+    """The example of yip's own tests: each key in its stage."""
     document = good("""growpart: {devices: ['/']}
 stages: {test: [{environment: {foo: bar}}], boot: [{name: mine}]}
 ssh_authorized_keys: [key-all]

@@ -1,4 +1,4 @@
-"""Requirements: when a step runs (spec/modules.md 2, decisions B4, B6, B7, B10, B11)."""
+"""Requirements: when a step runs (docs/reference/conditions.md, B4, B6, B7, B10, B11)."""
 
 from __future__ import annotations
 

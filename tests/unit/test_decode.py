@@ -1,4 +1,4 @@
-"""Documents of YAML: structure, places, errors (spec/engine.md 2.1, 2.4; decisions B1, B2, B11)."""
+"""Documents of YAML: structure, places, errors (docs/reference/document.md; B1, B2, B11)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The decoder against the rules of scalars (spec/engine.md 2.2), written a second time as patterns, over generated texts."""
+"""The decoder against the rules of scalars (yip's decoder), written a second time as patterns, over generated texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scalars of YAML in typed fields: the table of spec/engine.md 2.2 with decisions B11, C2 and H."""
+"""Scalars of YAML in typed fields: the table of yip's decoder, with B11, C2 and H."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ FALSE = ["false", "False", "FALSE", "n", "N", "no", "No", "NO", "off", "Off", "O
 
 @pytest.mark.parametrize(("written", "truth"), [*((w, True) for w in TRUE), *((w, False) for w in FALSE)])
 def test_words_for_booleans(written: str, truth: bool) -> None:
-    """Also in quotes: the words of YAML 1.1 as upstream, true and false by decision B11."""
+    """Also in quotes: the words of YAML 1.1 as upstream, true and false by B11."""
     assert value("files.append", written) is truth
 
 
@@ -133,7 +133,7 @@ def test_a_misspelt_word_of_an_extension_gets_a_suggestion() -> None:
 
 @pytest.mark.parametrize("null", ["", "~", "null", "Null", "NULL", "!!null ''"])
 def test_null_is_the_zero_value(null: str) -> None:
-    """spec/engine.md 2.3: fields keep their zero value, list elements vanish, map values are empty."""
+    """As yip's decoder: fields keep their zero value, list elements vanish, map values are empty."""
     loaded = decode(f"""
 name: {null}
 stages:

@@ -1,4 +1,4 @@
-"""Dot notation of the kernel command line (spec/engine.md 3.6; decisions B3, B11)."""
+"""Dot notation of the kernel command line (yip's; B3, B11)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requirements: the order of steps (decisions A1-A7)."""
+"""Requirements: the order of steps (A1-A7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requirements: structured fields in the journal, plain lines elsewhere, never both in one place (decisions E2)."""
+"""Requirements: structured fields in the journal, plain lines elsewhere, never both in one place (E2)."""
 
 from __future__ import annotations
 

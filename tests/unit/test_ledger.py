@@ -1,4 +1,4 @@
-"""Requirements: one append-only, crash-safe record per boot (decisions E1)."""
+"""Requirements: one append-only, crash-safe record per boot (E1)."""
 
 from __future__ import annotations
 

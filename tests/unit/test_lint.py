@@ -1,4 +1,4 @@
-"""Probable mistakes that validate warns of (decisions B12, C2; spec/modules.md 1.1)."""
+"""Probable mistakes that validate warns of (B12, C2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sources: what is read, in which order, and what each is called (spec/engine.md 3, 4.2; decisions A1, B1, B5, B10)."""
+"""Sources: what is read, in which order, and what each is called (A1, B1, B5, B10)."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_the_name_of_a_directory_is_cleaned(given: str, cleaned: str) -> None:
 
 
 def test_root_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """spec/engine.md 4.2: cleaned below a directory, verbatim for a file and a URL, <STDIN> for standard input, else the document's name."""
+    """As yip names steps: cleaned below a directory, verbatim for a file and a URL, <STDIN> for standard input, else the document's name."""
     write(tmp_path, **{"d/01.yaml": step("a"), "d/02.yaml": "name: R\n" + step("b")})
     monkeypatch.chdir(tmp_path)
     reader = Reader(Path("/"), step("c").encode(), {"http://h/x.yaml?a=b#c": step("d").encode()})
@@ -242,7 +242,7 @@ VALUES = {"product": {"uuid": "AB CD+EF", "name": "", "n": 5}}
     ("'kairos.config_url=http://h/?h={{ \"hello\" | upper }}&n={{ .Values.product.n }}'", "http://h/?h=HELLO&n=5"),
 ])
 def test_the_uri_of_the_kernel_command_line(cmdline: str, uri: str) -> None:
-    """spec/initramfs.md 1.2, 4.1: the last one wins; values are URL-escaped."""
+    """The last one wins; values are URL-escaped."""
     assert config_uri(cmdline, lambda: VALUES) == (uri, [])
 
 

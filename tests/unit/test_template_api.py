@@ -86,7 +86,7 @@ def test_execution_error_has_line_column_and_function() -> None:
 
 
 def test_strict_top_is_a_struct() -> None:
-    """The host name's facts have fixed fields: another one is an error that lists them (spec/modules.md 1.6, context B)."""
+    """The host name's facts have fixed fields: another one is an error that lists them (docs/reference/templates.md)."""
     facts = {"MachineID": "3f1c0a5d", "Random": "x"}
     assert render("n-{{ trunc 4 .MachineID }}", facts, strict=True) == "n-3f1c"
     with pytest.raises(TemplateError) as caught:

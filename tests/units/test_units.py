@@ -15,7 +15,7 @@ INITRD = TOP / "dracut/50kairos-boot"
 STAGES = ("fs", "boot", "network")
 ORDERING = {"After", "Before", "Wants", "Requires", "Requisite", "BindsTo", "PartOf", "Conflicts", "RequiresMountsFor"}
 COMMAND_LIMIT = 600
-"""Seconds: the limit of one command of a step (decisions B4)."""
+"""Seconds: the limit of one command of a step (B4)."""
 
 
 class Line(NamedTuple):
@@ -83,7 +83,7 @@ def test_each_ordering_line_has_its_reason_right_above(path: Path) -> None:
 
 @pytest.mark.parametrize("path", unit_files(), ids=lambda path: path.name)
 def test_nothing_requires_a_stage_unit_and_none_requires_anything(path: Path) -> None:
-    """A stage that fails or waits is seen, and costs nobody else his start (decisions B3)."""
+    """A stage that fails or waits is seen, and costs nobody else his start (B3)."""
     hard = {"Requires", "Requisite", "BindsTo", "PartOf", "RequiredBy"}
     assert [line for line in lines(path) if line.key in hard and ("cos-setup" in line.value or path.name.startswith("cos-setup"))] == []
 
