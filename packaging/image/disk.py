@@ -6,6 +6,7 @@ The file systems are written straight into the file; no loop device, no mount an
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
 from typing import NamedTuple
@@ -97,8 +98,17 @@ def assemble(disk: Path, system: Path, size: int, images: list[str]) -> None:
     for image, place, label in (("active", "state", "ACTIVE"), ("passive", "state", "PASSIVE"), ("recovery", "recovery", "SYSTEM")):
         if image in images:
             run("e2label", system, f"COS_{label}")
-            debugfs(disk, f"write {system} cOS/{image}.img", offset=parts[place].offset)
+            debugfs(disk, f"write {system} cOS/{image}.img", f"write {digest_file(system, image)} cOS/{image}.img.sha256", offset=parts[place].offset)
     disk.with_suffix(".grubenv").unlink()
+    system.with_suffix(".sha256").unlink(missing_ok=True)
+
+
+def digest_file(system: Path, image: str) -> Path:
+    """The image's digest as it lies beside it on the node: what a reset compares, whatever else e2fsck would not see."""
+    path = system.with_suffix(".sha256")
+    with system.open("rb") as file:
+        path.write_text(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {image}.img\n")
+    return path
 
 
 def partition_table(disk: Path, parts: list[Partition], *, without: str = "") -> None:

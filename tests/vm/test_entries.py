@@ -1,4 +1,4 @@
-"""One node through its boot entries: cos, fallback, recovery, statereset under BIOS, cos under UEFI, and cos with a disk that hardly moves.
+"""One node through its boot entries: cos, fallback, recovery under BIOS, cos under UEFI, and cos with a disk that hardly moves.
 
 Each boot is made once and looked at by the tests below it; what one leaves on the disk is what the next one is asked about.
 """
@@ -58,18 +58,11 @@ def recovery(fallback: Node) -> Node:
 
 
 @pytest.fixture(scope="module")
-def statereset(recovery: Node) -> Node:
-    """The boot after that: entry statereset, chosen once."""
-    recovery.machine.ssh("grub-editenv /oem/grubenv set next_entry=statereset")
-    return recovery.reboot()
-
-
-@pytest.fixture(scope="module")
-def uefi(statereset: Node) -> Node:
+def uefi(recovery: Node) -> Node:
     """The last boot: the same disk under UEFI, nothing chosen."""
-    statereset.machine.press_power()
-    statereset.machine.uefi = True
-    return Node(statereset.machine).boot()
+    recovery.machine.press_power()
+    recovery.machine.uefi = True
+    return Node(recovery.machine).boot()
 
 
 @pytest.fixture(scope="module")
@@ -304,22 +297,10 @@ def test_entry_recovery_boots_the_recovery_image(recovery: Node) -> None:
     assert token == f"kairos.state=PARTUUID={recovery.facts['labels']['COS_RECOVERY'][1]}"
 
 
-@pytest.mark.parametrize("name", ["recovery", "statereset"])
-def test_recovery_and_reset_do_not_touch_the_persistent_partition(name: str, request: pytest.FixtureRequest) -> None:
-    node = request.getfixturevalue(name)
-    device = node.facts["labels"]["COS_PERSISTENT"][0]
-    assert [place for what, place, _, _ in node.facts["mounts"] if what == device] == []
-    assert node.mount("/usr/local")[1] == "overlay"
-
-
-# Entry statereset
-
-
-def test_entry_statereset_is_the_recovery_image_in_reset_mode(statereset: Node) -> None:
-    assert modes(statereset) == {"autoreset_mode": "1"}
-    assert image_of(statereset).endswith("/cOS/recovery.img")
-    assert "kairos.reset" in statereset.facts["cmdline"]
-    assert "next_entry=statereset" not in statereset.facts["grubenv"]
+def test_recovery_does_not_touch_the_persistent_partition(recovery: Node) -> None:
+    device = recovery.facts["labels"]["COS_PERSISTENT"][0]
+    assert [place for what, place, _, _ in recovery.facts["mounts"] if what == device] == []
+    assert recovery.mount("/usr/local")[1] == "overlay"
 
 
 # UEFI
@@ -340,8 +321,8 @@ def test_the_chosen_entries_were_for_one_boot_each(uefi: Node) -> None:
 # A disk that hardly moves
 
 
-def test_the_node_stays_who_it_is_over_six_boots(cos: Node, fallback: Node, uefi: Node, crawling: Node) -> None:
-    """Recovery and statereset, which do not touch the persistent partition, lie between them; no limit may end what makes an identity."""
+def test_the_node_stays_who_it_is_over_five_boots(cos: Node, fallback: Node, uefi: Node, crawling: Node) -> None:
+    """Recovery, which does not touch the persistent partition, lies between them; no limit may end what makes an identity."""
     assert crawling.facts["failed"] == []
     for name in ("machine_id", "host_key"):
         assert cos.facts[name]
