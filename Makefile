@@ -5,6 +5,7 @@
 # make stop         end a node that was left running
 # make install      install into DESTDIR (default: /)
 # make kills        runs ended at random moments, N of them (100): nothing torn, nothing left (root)
+# make powercut     states that a power cut may leave, N of them (3000), each ending in a reset node (root)
 # make bench        this project's benchmarks     make fuzz   the fuzzers     make conformance   the conformance cases, where present
 # make clean        remove build/ and what the tools left; the cache (~/.cache/kairos-boot) stays, `make clean-cache` removes it
 
@@ -16,12 +17,12 @@ BIN := $(VENV)/bin
 CONFORMANCE ?= ../shared/conformance/run
 PACKAGES := gcc libc6-dev libblkid-dev pkg-config python3-dev python3-venv python3-yaml python3-pyudev python3-pystemd \
 	qemu-system-x86 qemu-utils ovmf mmdebstrap debian-archive-keyring grub-common grub-pc-bin grub-efi-amd64-bin mtools dosfstools \
-	e2fsprogs fdisk zstd cpio squashfs-tools openssh-client openssl systemd systemd-container dbus iproute2 procps util-linux mount file ca-certificates git \
+	e2fsprogs fdisk zstd cpio squashfs-tools openssh-client openssl strace systemd systemd-container dbus iproute2 procps util-linux mount file ca-certificates git \
 	groff-base shellcheck skopeo
 
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: check lint types test fresh boot stop install build bench fuzz kills conformance clean clean-cache packages
+.PHONY: check lint types test fresh boot stop install build bench fuzz kills powercut conformance clean clean-cache packages
 
 check: lint types
 	$(BIN)/python -m pytest -q -m 'not root and not vm and not container' --ignore=tests/vm --ignore=tests/conformance
@@ -58,6 +59,9 @@ bench: build $(VENV)/.made
 
 fuzz: $(VENV)/.made
 	@for file in fuzz/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+
+powercut: packages $(VENV)/.made
+	POWERCUTS=$(or $(N),3000) $(BIN)/python -m pytest -q -s tests/powercut
 
 kills: $(VENV)/.made
 	KAIROS_KILLS=$(or $(N),100) $(BIN)/python -m pytest -q tests/integration/test_kills.py

@@ -9,7 +9,7 @@ import sys
 
 from kairos_boot.errors import KairosError, reason
 
-_CONFIGURE, _GET_FREE, _CLEAR = 0x4C0A, 0x4C82, 0x4C01
+_CONFIGURE, _GET_FREE, _CLEAR, _STATUS = 0x4C0A, 0x4C82, 0x4C01, 0x4C05
 _READ_ONLY = 1
 _TRIES = 64
 """Another process may take the free device that the kernel named; so often we ask again."""
@@ -67,17 +67,44 @@ def _request(file: int, path: str, *, read_only: bool) -> bytes:
 
 
 def attached(path: str) -> str:
-    """The node of the loop device that has *path*, or nothing."""
-    wanted = os.path.realpath(path)
-    for name in sorted(os.listdir("/sys/block")):
-        if name.startswith("loop"):
+    """The node of the loop device that has *path*, or nothing.
+
+    Files are told apart by device and inode: the name that the kernel kept may be another file's in another mount namespace.
+    """
+    try:
+        wanted = os.stat(path)
+    except OSError:
+        return ""
+    name = os.path.basename(os.path.realpath(path))
+    for loop in sorted(os.listdir("/sys/block")):
+        if loop.startswith("loop"):
             try:
-                with open(f"/sys/block/{name}/loop/backing_file", encoding="utf-8", errors="surrogateescape") as file:
-                    if file.read().rstrip("\n") == wanted:
-                        return f"/dev/{name}"
+                with open(f"/sys/block/{loop}/loop/backing_file", encoding="utf-8", errors="surrogateescape") as file:
+                    if not file.read().rstrip("\n").endswith(name):
+                        continue
+                device = os.open(f"/dev/{loop}", os.O_RDONLY | os.O_CLOEXEC)
             except OSError:
                 continue
+            try:
+                if _backing(device) == (_encoded(wanted.st_dev), wanted.st_ino):
+                    return f"/dev/{loop}"
+            except OSError:
+                continue
+            finally:
+                os.close(device)
     return ""
+
+
+def _backing(device: int) -> tuple[int, int]:
+    """Device and inode of the file behind an open loop device: the first two fields of struct loop_info64."""
+    info = fcntl.ioctl(device, _STATUS, bytes(232))
+    return int.from_bytes(info[:8], sys.byteorder), int.from_bytes(info[8:16], sys.byteorder)
+
+
+def _encoded(number: int) -> int:
+    """A device number as the kernel encodes it there."""
+    minor = os.minor(number)
+    return minor & 0xFF | os.major(number) << 8 | (minor & ~0xFF) << 12
 
 
 def detach(node: str) -> None:

@@ -33,6 +33,25 @@ assert loop.attached(path) == ""
     assert told == [True, True, "1", "0", True, ["ro"]]
 
 
+def test_another_file_of_the_same_name_is_another_file(unshared: Callable[..., Any]) -> None:
+    """In another mount namespace the same path may be anything: the name that the kernel shows is not enough."""
+    told = unshared("""
+from node import make_file_system
+from kairos_boot.system import loop, mounts
+os.mkdir(home + "/m")
+path = make_file_system(home + "/m/a.img", "ONE")
+node = loop.attach(path)
+mounts.mount("tmpfs", home + "/m", "tmpfs")
+make_file_system(path, "OTHER")
+with open(f"/sys/block/{os.path.basename(node)}/loop/backing_file") as file:
+    same = file.read().strip() == path
+tell([same, loop.attached(path)])
+mounts.unmount(home + "/m")
+loop.detach(node)
+""")
+    assert told == [True, ""]
+
+
 def test_several_who_attach_at_once_get_a_device_each(unshared: Callable[..., Any]) -> None:
     """The kernel names the same free device to all who ask; who comes second asks again."""
     told = unshared("""

@@ -70,7 +70,12 @@ class CutNode(Wired):
 
 def _loop(backing: str, start: int, size: int) -> str:
     argv = ["losetup", "--find", "--show", "--offset", str(start), "--sizelimit", str(size), backing]
-    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
+    for _ in range(20):  # somebody else may take the free device between looking and taking
+        done = subprocess.run(argv, check=False, capture_output=True, text=True)
+        if done.returncode == 0:
+            break
+    done.check_returncode()
+    return done.stdout.strip()
 
 
 def mark(backing: str) -> None:
