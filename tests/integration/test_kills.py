@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
 import os
 import random
@@ -136,6 +137,16 @@ class Node:
         assert inside == []
         return self.look()
 
+    def shadow(self, side: int) -> list[str]:
+        """The lines of shadow on one side."""
+        self.complete(side)
+        return self.machine.read("/etc/shadow").splitlines()
+
+    @staticmethod
+    def mixed(sides: list[list[str]]) -> None:
+        """Each account is an edit of its own: shadow may have some of one side and some of the other."""
+        BETWEEN["/etc/shadow"] = {"".join(f"{line}\n" for line in lines) for lines in itertools.product(*(sorted(set(pair)) for pair in zip(*sides, strict=True)))}
+
     def killed(self, after: float, number: int) -> None:
         """Start a run, and send it a signal after so many seconds."""
         run = self.machine.start(*PROGRAM, "run-stage", "boot", "/oem")
@@ -225,6 +236,7 @@ def test_whatever_ends_a_run_nothing_is_torn_and_nothing_is_left(node: Node, rec
     start = time.monotonic()
     node.states.append(node.complete(2))
     whole = time.monotonic() - start
+    node.mixed([node.shadow(1), node.shadow(2)])
     kills = 0
     side = 2
     while kills < KILLS:
