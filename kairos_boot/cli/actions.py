@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from kairos_boot.cli import wiring
-from kairos_boot.cli.arguments import Arguments
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle.progress import maker
 from kairos_boot.system.host import Host
@@ -76,8 +75,8 @@ class Wired:
         lock.acquire(lambda text: self.log(5, text, kind="lock", stage=stage))
         try:
             culprits = Culprits(self.ledger)
-            sources = wiring.Sources(host, (), Arguments())
-            outcome = Runner(host, wiring.facts_of(host), culprits, self.log, origin=wiring.origin(sources)).emit(stage, sources.load)
+            sources = wiring.sources_of(host)
+            outcome = Runner(host, wiring.facts_of(host), culprits, self.log, origin=wiring.origin(host, sources)).emit(stage, sources.load)
         finally:
             lock.release()
         first = culprits.first(outcome.failed).removeprefix(": ")
@@ -88,7 +87,7 @@ class Wired:
         return sum(len(document.stages.get(stage + suffix, ())) for document in self._documents(root) for suffix in (".before", "", ".after"))
 
     def _documents(self, root: str) -> Sequence[Document]:
-        return wiring.Sources(Host(root), (), Arguments(), cmdline="").load()
+        return wiring.sources_of(Host(root), cmdline="").load()
 
     def leave(self, how: str) -> None:
         """Let the node reboot or power off."""

@@ -18,7 +18,7 @@ from kairos_boot.boot.report import LOG, Report, TextLog
 from kairos_boot.boot.sequence import IMAGE, READY, ROOT, Boot
 from kairos_boot.boot.state import detect, efivar, write_sentinels
 from kairos_boot.cli import wiring
-from kairos_boot.cli.arguments import Arguments, UsageError
+from kairos_boot.cli.arguments import UsageError
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.node import grubenv
 from kairos_boot.system.host import Host
@@ -77,7 +77,7 @@ def stopped(report: Report, error: KairosError) -> int:
 
 def sources(host: Host, directories: Sequence[str]) -> Callable[[], list[Document]]:
     """What loads the documents of *directories*, else the default ones and the kernel command line; it keeps what it parsed."""
-    return wiring.Sources(host, directories, Arguments(), keep=True).load
+    return wiring.sources_of(host, directories, keep=True).load
 
 
 def restart(host: Host) -> None:

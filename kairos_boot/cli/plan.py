@@ -78,7 +78,7 @@ def run(words: list[str]) -> int:
     wiring.is_offline_root(given.value("root", "/"))
     cmdline = given.value("cmdline") if "cmdline" in given else None
     host = _Node(given.value("root", "/"), cmdline)
-    documents = wiring.Sources(host, sources, given, cmdline=cmdline).load()
+    documents = wiring.sources_of(host, sources, given, cmdline=cmdline).load()
     facts = wiring.facts_of(host)
     graphs = [(s, order(documents, s)) for stage in stages for s in ([stage] if "only" in given else [stage + x for x in SUBSTAGES])]
     steps = [_step(stage, node, host, facts, diff="diff" in given) for stage, graph in graphs for layer in graph.layers for node in layer]

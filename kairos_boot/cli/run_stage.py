@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kairos_boot.cloudconfig.model import Document
+    from kairos_boot.loading.documents import Sources
 
 FLAGS = {"analyze": False, "strict": False, "jobs": True, "only": False, "json": False, **wiring.SOURCE_FLAGS}
 AROUND = "KAIROS_BOOT_STAGES"
@@ -57,7 +58,7 @@ def run(words: list[str]) -> int:
     wiring.is_offline_root(root)
     host = Host(root)
     if "analyze" in given:
-        return _analyze(stage, options, wiring.Sources(host, sources, given))
+        return _analyze(stage, options, wiring.sources_of(host, sources, given))
     wiring.need_root(host.root)
     from kairos_boot.system.lock import Lock
 
@@ -69,7 +70,7 @@ def run(words: list[str]) -> int:
             await_turn(host, stage, lambda text: log(5, text, kind="lock", stage=stage))
         lock.acquire(lambda text: log(5, text, kind="lock", stage=stage))
         nest(stage, sources, inside=lock.fd < 0)
-        return _emit(stage, options, host, wiring.Sources(host, sources, given, keep=True), as_json="json" in given)
+        return _emit(stage, options, host, wiring.sources_of(host, sources, given, keep=True), as_json="json" in given)
     except Ended as end:
         log(3, f"{stage}: {end}", kind="failure", stage=stage)
         return 1
@@ -109,10 +110,10 @@ def nest(stage: str, sources: Sequence[str], *, inside: bool) -> None:
     os.environ[AROUND] = " ".join((*around, own))
 
 
-def _emit(stage: str, options: Options, host: Host, sources: wiring.Sources, *, as_json: bool) -> int:
+def _emit(stage: str, options: Options, host: Host, sources: Sources, *, as_json: bool) -> int:
     ledger = wiring.ledger_of(host)
     kept = _Kept(ledger)
-    runner = Runner(host, wiring.facts_of(host), kept if as_json else ledger, wiring.logger(), options, wiring.origin(sources))
+    runner = Runner(host, wiring.facts_of(host), kept if as_json else ledger, wiring.logger(), options, wiring.origin(host, sources))
     loaded: list[Document] = []
 
     def load() -> list[Document]:
@@ -152,7 +153,7 @@ def _jobs(text: str) -> int:
     return int(text)
 
 
-def _analyze(stage: str, options: Options, sources: wiring.Sources) -> int:
+def _analyze(stage: str, options: Options, sources: Sources) -> int:
     """Print each (sub)stage's graph on stdout and what is wrong on stderr."""
     from kairos_boot.stages.graph import order
 

@@ -35,7 +35,7 @@ def run(words: list[str]) -> int:
     given = parse(words, {"json": False, "dotnotation": False}, {"d": "dotnotation"})
     if not given.words:
         raise UsageError("it needs at least one source")
-    documents = wiring.Sources(Host("/"), given.words, given).load()
+    documents = wiring.sources_of(Host("/"), given.words, given).load()
     found = list(dict.fromkeys(problems(documents)))
     if "json" in given:
         say_data([as_data(p) for p in found])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from kairos_boot.cloudconfig.model import Problem
 from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR, SyntaxFault
 from kairos_boot.errors import KairosError
+from kairos_boot.loading.cmdline import CMDLINE
 from kairos_boot.loading.sources import clean, walk
 from kairos_boot.node.settings import Reader, Setting, empty, merge, word
 from kairos_boot.shown import shown
@@ -16,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from kairos_boot.loading.sources import Reader as DocumentReader
+    from kairos_boot.loading.reader import Reader as DocumentReader
 
 DIRECTORIES = ("/run/initramfs/live", "/usr/local/cloud-config", "/etc/kairos", "/etc/elemental", "/oem")
 """Where settings are, the later winning."""
@@ -25,7 +26,6 @@ HEADERS = (b"#cloud-config", b"#kairos-config", b"#node-config")
 HEADER_LINES = 10
 CHAIN = 5
 """How many documents `config_url` may lead through, one after the other."""
-CMDLINE = "/proc/cmdline"
 WORDS = frozenset(("install", "reset", "upgrade", "config_url", "options", "fail_on_bundles_errors", "bundles", "grub_options", "env", "debug", "strict",
                    "cloud-init-paths", "eject-cd", "cosign", "verify", "cosign-key", "arch", "platform", "squash-compression", "squash-no-compression",
                    "uki-max-entries", "bind-pcrs", "bind-public-pcrs", "logs"))
@@ -129,7 +129,7 @@ class Collector:
     def _address(self, text: str) -> str:
         if "{{" not in text:
             return text
-        from kairos_boot.loading.sources import render_uri
+        from kairos_boot.loading.cmdline import render_uri
 
         return render_uri(text, self.values)
 

@@ -1,4 +1,4 @@
-"""Reads configuration for `loading.sources` out of a host: directories, files, URLs, standard input, the kept record."""
+"""Reads configuration for `loading` out of a host: directories, files, URLs, standard input, the kept record."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from kairos_boot.errors import KairosError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, BinaryIO
+    from typing import BinaryIO
 
-    from kairos_boot.loading.sources import Stamp
+    from kairos_boot.loading.reader import Stamp
     from kairos_boot.system.host import Host
 
 
@@ -22,11 +22,10 @@ KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a devi
 
 
 class HostReader:
-    """The reader of *host*: links are followed inside its root; see `loading.sources.Reader` for the contract."""
+    """The reader of *host*: links are followed inside its root; see `loading.reader.Reader` for the contract."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
-        self.memory: dict[str, Any] = {}
 
     def stamp(self, path: str) -> Stamp:
         """What *path* is, links followed."""

@@ -16,7 +16,6 @@ class Files:
 
     def __init__(self, files: dict[str, str], web: dict[str, str]) -> None:
         self.files, self.web = files, web
-        self.memory: dict[str, object] = {}
         self.asked: list[str] = []
 
     def stamp(self, path: str) -> tuple[int, int, int, int, int, int]:

@@ -8,9 +8,7 @@ import pytest
 
 from kairos_boot.cloudconfig.dotnotation import LEFT_OUT, decode, words
 from kairos_boot.cloudconfig.model import Document
-from kairos_boot.loading.sources import load_cmdline
-from kairos_boot.system.host import Host
-from kairos_boot.system.reader import HostReader
+from kairos_boot.loading.cmdline import load_cmdline
 
 
 def good(text: str) -> Document:
@@ -90,10 +88,9 @@ def test_a_malformed_word_is_a_warning_and_the_others_count(word: str, about: st
 
 def test_a_malformed_word_is_an_error_where_failures_stop_the_run() -> None:
     """B3: only under --strict."""
-    reader = HostReader(Host("/nowhere"))
     text = "stages.s[=1 stages.s[0].comands=x stages.s[0].dns=1 stages.s[0].name=ok"
-    assert [p.severity for p in load_cmdline(text, reader)[0].problems] == ["warning", "warning", "warning"]
-    assert [p.severity for p in load_cmdline(text, reader, strict=True)[0].problems] == ["error", "error", "warning"]
+    assert [p.severity for p in load_cmdline(text)[0].problems] == ["warning", "warning", "warning"]
+    assert [p.severity for p in load_cmdline(text, strict=True)[0].problems] == ["error", "error", "warning"]
 
 
 def test_unknown_keys_are_told() -> None:
@@ -108,10 +105,9 @@ def test_a_value_knows_its_word() -> None:
 
 
 def test_the_command_line_is_one_document_or_none() -> None:
-    reader = HostReader(Host("/nowhere"))
-    assert load_cmdline("root=LABEL=COS_ACTIVE ro quiet", reader) == []
-    assert load_cmdline("ro mystages.x=1", reader) == []
-    [document] = load_cmdline("ro stages.s[0].commands[0]=x\n", reader)
+    assert load_cmdline("root=LABEL=COS_ACTIVE ro quiet") == []
+    assert load_cmdline("ro mystages.x=1") == []
+    [document] = load_cmdline("ro stages.s[0].commands[0]=x\n")
     assert (document.name, document.source) == ("<STDIN>", "/proc/cmdline")
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kairos_boot.cli import wiring
-from kairos_boot.cli.arguments import Arguments
 from kairos_boot.system.host import Host
 
 if TYPE_CHECKING:
@@ -32,4 +31,5 @@ def test_who_started_a_run(cgroup: str, environment: dict[str, str], words: list
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert wiring.origin(wiring.Sources(Host(str(tmp_path)), words, Arguments())) == told
+    host = Host(str(tmp_path))
+    assert wiring.origin(host, wiring.sources_of(host, words)) == told

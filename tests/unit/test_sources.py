@@ -13,7 +13,8 @@ import pytest
 
 from kairos_boot.cloudconfig.model import Document
 from kairos_boot.errors import KairosError
-from kairos_boot.loading.sources import clean, config_uri, load, walk
+from kairos_boot.loading.cmdline import config_uri
+from kairos_boot.loading.sources import clean, load, walk
 from kairos_boot.system.host import Host
 from kairos_boot.system.reader import HostReader
 

@@ -24,13 +24,12 @@ DOCUMENTS = {
 LOAD = """
 import sys
 sys.path[:0] = [TOP, *YAML]
-from kairos_boot.loading.sources import load, load_cmdline
+from kairos_boot.loading.documents import Sources
 from kairos_boot.system.host import Host
 from kairos_boot.system.reader import HostReader
 import time
 reader = HostReader(Host(ROOT, clock=lambda: time.time() + 60))
-documents = load(["/oem"], reader, cache="/run/record")
-documents += load_cmdline("root=LABEL=COS_ACTIVE ro quiet rd.neednet=1 panic=5", reader)
+documents = Sources(reader, cmdline="root=LABEL=COS_ACTIVE ro quiet rd.neednet=1 panic=5", record="/run/record").load()
 steps = [s.name for d in documents for s in d.steps("s")]
 print(*steps, *sys.modules)
 """

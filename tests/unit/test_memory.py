@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from kairos_boot.cloudconfig.model import Document
-from kairos_boot.loading import cache as module
+from kairos_boot.loading import memory as module
+from kairos_boot.loading.documents import RECORD, Sources
+from kairos_boot.loading.memory import Memory
 from kairos_boot.loading.sources import load
 from kairos_boot.system.host import Host
 from kairos_boot.system.reader import HostReader
 
-RECORD = "/run/kairos-boot/documents"
 OLD = (1_600_000_000, 1_600_000_000)
 
 
@@ -57,7 +58,7 @@ def node(tmp_path: Path) -> Path:
 
 def again(root: Path, **more: float) -> tuple[list[Document], Reader]:
     reader = Reader(root, **more)
-    return load(["/oem"], reader, cache=RECORD), reader
+    return load(["/oem"], reader, memory=Memory(reader, RECORD)), reader
 
 
 def test_the_second_start_reads_no_document(node: Path) -> None:
@@ -73,9 +74,34 @@ def test_the_second_start_reads_no_document(node: Path) -> None:
 
 def test_a_second_load_in_one_start_reads_no_document_even_without_a_record(node: Path) -> None:
     reader = Reader(node)
-    assert load(["/oem"], reader) == load(["/oem"], reader)
+    sources = Sources(reader, ["/oem"])
+    assert sources.load() == sources.load()
     assert len(reader.read_files) == 4
     assert reader.written == []
+
+
+def test_an_address_and_standard_input_are_asked_once_in_a_run(node: Path) -> None:
+    """Three graphs are loaded in a stage; a stream has no second reading, and a server may be gone by then. Their place among the sources stays."""
+    asked: list[str] = []
+
+    class Passing(Reader):
+        def fetch(self, url: str) -> bytes:
+            asked.append(url)
+            return b"stages: {s: [{name: far}]}"
+
+        def stdin(self) -> bytes:
+            asked.append("-")
+            return b"stages: {s: [{name: piped}]}"
+
+    sources = Sources(Passing(node), ["-", "/oem/1.yaml", "http://h/x"], record=RECORD)
+    first = sources.load()
+    assert [s.name for d in first for s in d.steps("s")] == ["piped", "a", "far"]
+    write(node, "1.yaml", "stages: {s: [{name: new}]}\n")
+    assert [s.name for d in sources.load() for s in d.steps("s")] == ["piped", "new", "far"]
+    assert asked == ["-", "http://h/x"]
+    default = Sources(Passing(node), cmdline="kairos.config_url=http://h/y ro")
+    assert default.load() == default.load()
+    assert asked == ["-", "http://h/x", "http://h/y"]
 
 
 def test_the_record_is_the_users_alone(node: Path) -> None:
@@ -126,8 +152,9 @@ def test_a_file_written_just_now_is_not_kept(node: Path) -> None:
     """Within the grain of the clock it could change once more and look the same."""
     assert again(node, later=0.0)[1].written == []
     reader = Reader(node, later=0.0)
-    load(["/oem"], reader)
-    load(["/oem"], reader)
+    sources = Sources(reader, ["/oem"])
+    sources.load()
+    sources.load()
     assert len(reader.read_files) == 8
 
 
@@ -208,5 +235,5 @@ def test_a_place_that_cannot_be_written_costs_nothing(node: Path) -> None:
 def test_dot_notation_never_comes_out_of_the_record(node: Path) -> None:
     write(node, "1.yaml", "stages.s[0].name=dots\n")
     again(node)
-    [document, *_] = load(["/oem"], Reader(node), dotnotation=True, cache=RECORD)
+    [document, *_] = Sources(Reader(node), ["/oem"], dotnotation=True, record=RECORD).load()
     assert [s.name for s in document.steps("s")] == ["dots"]

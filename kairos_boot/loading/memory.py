@@ -1,4 +1,4 @@
-"""Parsed documents kept for the boot, so that a later start imports no YAML when nothing changed.
+"""What was parsed: one memory for a run, and one record of it for the boot, so that a later start imports no YAML when nothing changed.
 
 One `marshal` record holds all documents by path, each with the stamp of the file it came from, and a sum over all of it. A
 record that is torn or damaged, of another version of the program or of Python, or not root's own counts as none: it only saves time.
@@ -15,9 +15,10 @@ from kairos_boot.cloudconfig.model import Document, Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
-    from kairos_boot.loading.sources import Reader, Stamp
+    from kairos_boot.loading.reader import Reader, Stamp
 
     Entries = dict[str, tuple[Stamp, Any]]
 
@@ -29,22 +30,21 @@ SETTLED = 50_000_000
 """Nanoseconds after its last change in which a file could change again and look the same; it is not kept until then."""
 
 
-def cache_of(reader: Reader, path: str | None, kind: str = "") -> Cache:
-    """The cache of what was loaded through *reader* so far, as documents of one *kind*."""
-    name = f"{kind}:{path or ''}"
-    if name not in reader.memory:
-        reader.memory[name] = Cache(reader, path)
-    return reader.memory[name]  # type: ignore[no-any-return]
-
-
-class Cache:
+class Memory:
     """The documents loaded through *reader*, and with a *path* the record that the next start reads them from."""
 
-    def __init__(self, reader: Reader, path: str | None) -> None:
+    def __init__(self, reader: Reader, path: str | None = None) -> None:
         self.reader = reader
         self.path = path
         self._entries: Entries = _read(reader, path) if path else {}
         self._changed = False
+        self._passing: dict[str, Document] = {}
+
+    def once(self, source: str, load: Callable[[], Document]) -> Document:
+        """What *load* gives for an address or a stream, which is asked once in a run."""
+        if source not in self._passing:
+            self._passing[source] = load()
+        return self._passing[source]
 
     def get(self, path: str, stamp: Stamp) -> Document | None:
         """The document of *path* if it is the one of *stamp*."""
