@@ -38,13 +38,15 @@ class TakeOver:
         """Put an empty file in its place, at once; the content is the next action's. KairosError: it cannot be made."""
         if not self.would_change(host):
             return False
-        entry = host.entry(self.path)
-        new = f"{entry}.new"
         try:
-            if os.path.lexists(new):
-                os.unlink(new)
-            os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
-            os.rename(new, entry)
+            with host.place(self.path, follow=False) as place:
+                new = f".{place.name}.new"
+                try:
+                    os.unlink(new, dir_fd=place.directory)  # of a run that was cut off
+                except FileNotFoundError:
+                    pass
+                os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=place.directory))
+                os.rename(new, place.name, src_dir_fd=place.directory, dst_dir_fd=place.directory)
         except OSError as error:
             raise KairosError(f"cannot write {self.path}: {reason(error)}", self.where) from error
         return True
