@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from kairos_boot.cli import wiring
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle.progress import maker
@@ -15,8 +17,27 @@ if TYPE_CHECKING:
     from kairos_boot.cloudconfig.model import Document
     from kairos_boot.node.config import Config
     from kairos_boot.node.partitions import NodeDisk
+    from kairos_boot.stages.runner import Log
 
 ACTION_LOCK = f"{DIRECTORY}/action"
+SHOWN = ("action", "phase", "progress", "failure")
+"""Events that everybody sees who stands before a node that nobody can log in to."""
+
+
+class OnConsoles:
+    """A log whose news of an action are lines on each of *consoles*, too."""
+
+    def __init__(self, log: Log, consoles: Sequence[str]) -> None:
+        self._log, self._consoles = log, consoles
+
+    def __call__(self, priority: int, message: str, *, kind: str = "", stage: str = "", step: str = "", file: str = "", module: str = "") -> None:
+        """One message; it is also a runner's log."""
+        from kairos_boot.boot.report import tell
+        from kairos_boot.shown import plain
+
+        self._log(priority, message, kind=kind, stage=stage, step=step, file=file, module=module)
+        if kind in SHOWN:
+            tell(self._consoles, f"  {plain(message)}\n")
 
 
 class Wired:
@@ -25,7 +46,7 @@ class Wired:
     def __init__(self, name: str) -> None:
         self.name = name
         self.host = Host("/")
-        self.log = wiring.logger()
+        self.log = _log(self.host)
         self.ledger = wiring.ledger_of(self.host)
         self.progress = maker(lambda line: self.log(6, line, kind="progress", stage=name))
 
@@ -95,3 +116,14 @@ class Wired:
         result = self.host.processes.run(("systemctl", "--no-block", how), timeout=60)
         if result.code:
             raise KairosError(f"systemctl {how}: {result.explain(60)}: {result.output.strip()}", hint=f"{how} by hand")
+
+
+def _log(host: Host) -> Log:
+    """Of a boot that resets the node: on every console as well, unless somebody called us on one."""
+    from kairos_boot.boot.cmdline import Cmdline
+    from kairos_boot.node.state import boot_word
+
+    log = wiring.logger()
+    if boot_word(host) != "autoreset_boot" or os.isatty(2):
+        return log
+    return OnConsoles(log, Cmdline((host.read("/proc/cmdline") or b"").decode("utf-8", "surrogateescape")).consoles)

@@ -57,7 +57,8 @@ def run(words: list[str]) -> int:
 def _restart(host: Host, trial: str, reasons: tuple[str, ...]) -> None:
     """Tell every console, keep the reason where the next system finds it, and restart."""
     from kairos_boot.boot import failures
-    from kairos_boot.boot.report import write_console
+    from kairos_boot.boot.cmdline import Cmdline
+    from kairos_boot.boot.report import tell
 
     message = f"the system on trial after the {trial} is not good: {'; '.join(reasons)}"
     try:
@@ -65,6 +66,7 @@ def _restart(host: Host, trial: str, reasons: tuple[str, ...]) -> None:
                                "hint": "see its log; kairos-boot bootentry --select cos tries it again", "booted": round(time.time())})
     except KairosError as error:
         wiring.logger()(4, str(error), kind="warning")
-    write_console("/dev/console", f"\n  {message}\n  In {WAIT:g} s this node restarts.\n")
+    consoles = Cmdline((host.read("/proc/cmdline") or b"").decode("utf-8", "surrogateescape")).consoles
+    tell(consoles, f"\n  {message}\n  In {WAIT:g} s this node restarts.\n")
     time.sleep(WAIT)
     host.processes.run(("systemctl", "--no-block", "reboot"), timeout=60)

@@ -1,0 +1,52 @@
+"""Entries of the boot menu: which there are, and what is refused before anything is written (G7, G10)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kairos_boot.errors import KairosError
+from kairos_boot.lifecycle.entries import names, places, roll_back, select
+from kairos_boot.system.host import Host
+
+MENU = Path(__file__).resolve().parents[2] / "packaging/image/grub.cfg"
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    """A node with our menu, and one entry of its image's maker; nothing is mounted."""
+    for path, text in {"etc/cos/grub.cfg": MENU.read_text(), "etc/kairos/branding/grubmenu.cfg": 'menuentry "Memory test" {\n}\nmenuentry "Again" --id cos {\n}\n'}.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    return Host(str(tmp_path))
+
+
+def test_an_entry_has_its_id_else_its_title_and_each_once(host: Host) -> None:
+    assert names(host) == ["cos", "fallback", "recovery", "statereset", "Memory test"]
+
+
+def test_an_entry_that_the_menu_does_not_have_is_refused_with_those_it_has(host: Host) -> None:
+    with pytest.raises(KairosError, match="has no entry 'stateresett'") as caught:
+        select(host, "stateresett")
+    assert "cos, fallback, recovery, statereset, Memory test" in caught.value.hint
+
+
+def test_without_a_mounted_partition_nothing_is_written_and_the_remedy_named(host: Host, tmp_path: Path) -> None:
+    """A file in the image's own /oem would be one that no boot loader reads."""
+    (tmp_path / "oem").mkdir()
+    assert list(places(host)) == []
+    with pytest.raises(KairosError, match="no place for the boot loader's settings is mounted") as caught:
+        select(host, "statereset")
+    assert "--host-root" in caught.value.hint
+    assert list((tmp_path / "oem").iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", ["recovery_mode", "live_mode", ""])
+def test_only_the_active_and_the_passive_system_roll_back(host: Host, tmp_path: Path, mode: str) -> None:
+    (tmp_path / "run/cos").mkdir(parents=True)
+    if mode:
+        (tmp_path / "run/cos" / mode).write_text("1")
+    with pytest.raises(KairosError, match="neither the active nor the passive system") as caught:
+        roll_back(host)
+    assert "bootentry --select cos" in caught.value.hint
