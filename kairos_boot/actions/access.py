@@ -31,8 +31,6 @@ class ServerSetting:
 
     keyword: str
     value: str
-    changed: list[str]
-    """Gets the file that was changed."""
     where: str = ""
 
     def describe(self) -> str:
@@ -46,10 +44,7 @@ class ServerSetting:
     def apply(self, host: Host) -> bool:
         """Change the line, or write the drop-in. KairosError: a file that cannot be changed comes before it."""
         write = self._write(host)
-        if write is None or not write.apply(host):
-            return False
-        self.changed.append(write.path)
-        return True
+        return write is not None and write.apply(host)
 
     def _write(self, host: Host) -> WriteFile | None:
         main = next((path for path in self.MAIN if host.exists(path)), self.MAIN[0])
@@ -114,15 +109,14 @@ def _lines(host: Host, path: str) -> list[str]:
 
 @record
 class ReloadServer:
-    """A running ssh server reads its configuration again, if that was *changed*. It is not waited for (C11)."""
+    """A running ssh server reads its configuration again, which was changed. It is not waited for (C11)."""
 
-    changed: list[str]
     timeout: float = 0
     where: str = ""
 
     def describe(self) -> str:
         """The command, and when."""
-        return "reload a running ssh server, if its setting was changed"
+        return "let a running ssh server read its setting"
 
     def would_change(self, host: Host) -> bool | None:  # noqa: ARG002
         """It changes nothing by itself."""
@@ -130,7 +124,7 @@ class ReloadServer:
 
     def apply(self, host: Host) -> bool:
         """Ask systemd for it."""
-        if not self.changed or not host.exists(BOOTED):
+        if not host.exists(BOOTED):
             return False
         ask(host, ("systemctl", "--no-block", "try-reload-or-restart", *SERVERS), self.timeout, self.where)
         return True

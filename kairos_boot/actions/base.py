@@ -1,4 +1,4 @@
-"""What an action is, and the two that do nothing."""
+"""What an action is, what it tells, and the two that do nothing."""
 
 from __future__ import annotations
 
@@ -20,8 +20,24 @@ if TYPE_CHECKING:
         def would_change(self, host: Host) -> bool | None:
             """Whether `apply` would change something; None where only doing it tells (a command)."""
 
-        def apply(self, host: Host) -> bool:
+        def apply(self, host: Host) -> Effect:
             """Make the node so; True if something changed. KairosError: it could not be done, the node is as it was."""
+
+
+@record
+class Told:
+    """What an action has to tell its plan besides whether something *changed*, which it counts as; *note* is for the record, without secrets."""
+
+    changed: bool = False
+    note: str = ""
+
+    def __bool__(self) -> bool:
+        return self.changed
+
+
+if TYPE_CHECKING:
+    Effect = bool | Told
+    """What `apply` gives."""
 
 
 @record

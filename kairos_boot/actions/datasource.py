@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
+from kairos_boot.actions.base import Told
 from kairos_boot.actions.datasource_found import BUDGET, LIMIT, REQUEST_LIMIT, AbsentError, Budget, Found, Session
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
@@ -34,66 +35,58 @@ INITRD = "/etc/initrd-release"
 TO_RUN, RAN = 0o600, 0o700
 
 
-class Answer:
-    """What a search came to, for who plans what follows from it."""
+@record
+class Answer(Told):
+    """What a search came to, for the plan of what follows from it."""
 
-    __slots__ = ("base", "earlier", "faults", "found", "has_hosts", "in_initrd", "nobody", "notes")
-
-    def __init__(self) -> None:
-        self.found: Found | None = None
-        self.nobody = ""
-        """Why nothing was found; nothing if something was."""
-        self.faults: list[str] = []
-        """Providers that are there and answer wrongly, each with its reason."""
-        self.base = CONFIG
-        """Where user data goes."""
-        self.earlier = ""
-        """A host name that an earlier run, or somebody else, left below /run/config."""
-        self.has_hosts = self.in_initrd = False
-        self.notes: list[str] = []
+    found: Found | None = None
+    nobody: str = ""
+    """Why nothing was found; nothing if something was."""
+    faults: tuple[str, ...] = ()
+    """Providers that are there and answer wrongly, each with its reason."""
+    base: str = CONFIG
+    """Where user data goes."""
+    earlier: str = ""
+    """A host name that an earlier run, or somebody else, left below /run/config."""
+    has_hosts: bool = False
+    in_initrd: bool = False
 
 
 @record
 class FindUserData:
-    """Ask *providers* and put what the best of them has into *answer*: a medium before the network, the list's order among the rest.
+    """Ask *providers* and tell what the best of them has: a medium before the network, the list's order among the rest.
 
     *path* is where the step stores user data, and what `file` reads; *budget* is in seconds, 0 is none.
     """
 
     providers: tuple[str, ...]
-    answer: Answer
     path: str = ""
     budget: float = BUDGET
     retries: int = 0
     where: str = ""
 
     def describe(self) -> str:
-        """Who is asked and, afterwards, who had something."""
-        found = self.answer.found
-        return f"look for user data: {', '.join(self.providers)}" + (f" (found: {found.provider})" if found else "")
+        """Who is asked."""
+        return f"look for user data: {', '.join(self.providers)}"
 
     def would_change(self, host: Host) -> bool | None:  # noqa: ARG002
         """Only asking tells."""
         return None
 
-    def apply(self, host: Host) -> bool:
+    def apply(self, host: Host) -> Answer:
         """Ask; the node stays as it is. That nobody has anything is no failure, one who answers wrongly is (B14)."""
         reasons: dict[str, KairosError] = {}
         found = self._find(host, Budget(self.budget), reasons)
-        answer = self.answer
         asked = self.providers if not found or not found.userdata else self.providers[:self.providers.index(found.provider)]
         wrong = [name for name in asked if name in reasons and not isinstance(reasons[name], AbsentError)]
-        answer.faults = [_together([(name, reasons[name].message)]) for name in wrong]
+        faults = tuple([_together([(name, reasons[name].message)]) for name in wrong])
         if not found:
             absent = _together([(name, reasons[name].message) for name in self.providers if name in reasons and name not in wrong])
-            answer.nobody = f"no metadata/userdata found{f' ({absent})' if absent else ''}"
-            return False
-        answer.found = found
-        answer.base = CONFIG if not self.path or _is_file(host, self.path) else self.path.rstrip("/") or "/"
-        answer.in_initrd = host.root == "/" and host.exists(INITRD)
-        answer.has_hosts = host.exists("/etc/hosts")
-        answer.earlier = (host.read(f"{CONFIG}/hostname") or b"").decode("utf-8", "replace").strip()
-        return False
+            return Answer(nobody=f"no metadata/userdata found{f' ({absent})' if absent else ''}", faults=faults)
+        base = CONFIG if not self.path or _is_file(host, self.path) else self.path.rstrip("/") or "/"
+        earlier = (host.read(f"{CONFIG}/hostname") or b"").decode("utf-8", "replace").strip()
+        return Answer(note=f"found: {found.provider}", found=found, faults=faults, base=base, earlier=earlier,
+                      has_hosts=host.exists("/etc/hosts"), in_initrd=host.root == "/" and host.exists(INITRD))
 
     def _find(self, host: Host, budget: Budget, reasons: dict[str, KairosError]) -> Found | None:
         finds = []
@@ -175,9 +168,8 @@ class FindUserData:
 
 @record
 class ReportReady:
-    """Tell a provider that waits for it that the node is set up. That it does not listen harms nothing here: it is noted."""
+    """Tell a provider that waits for it that the node is set up. That it does not listen harms nothing here: it is told."""
 
-    answer: Answer
     tell: Callable[[Session], None]
     provider: str
     where: str = ""
@@ -190,13 +182,13 @@ class ReportReady:
         """The node stays as it is."""
         return False
 
-    def apply(self, host: Host) -> bool:
-        """Tell it."""
+    def apply(self, host: Host) -> Told:
+        """Tell it; a note says why it does not listen."""
         try:
             self.tell(Session(host, Budget(2 * REQUEST_LIMIT)))
         except KairosError as error:
-            self.answer.notes.append(f"{self.provider} could not be told that the node is set up: {error.message}")
-        return False
+            return Told(note=f"{self.provider} could not be told that the node is set up: {error.message}")
+        return Told()
 
 
 @record

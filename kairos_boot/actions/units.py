@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from kairos_boot.actions.base import Told
 from kairos_boot.errors import KairosError
 from kairos_boot.records import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kairos_boot.actions.files import WriteFile
+    from kairos_boot.actions.base import Effect
     from kairos_boot.system.host import Host
 
 BOOTED = "/run/systemd/system"
@@ -35,17 +36,23 @@ def ask(host: Host, argv: tuple[str, ...], timeout: float, where: str) -> str:
 
 
 @record
+class Queued(Told):
+    """The job waits until the unit *behind* which it was queued has ended."""
+
+    behind: str = ""
+
+
+@record
 class SetUnit:
     """One of `enable`, `disable`, `mask` and `start` for *words*: units, and options if a document gives some.
 
-    What would wait for the stage that runs it is queued instead, and *queued* gets the unit of that stage (C11).
+    What would wait for the stage that runs it is queued instead, and that is told (C11).
     """
 
     verb: str
     words: tuple[str, ...]
     timeout: float = 0
     where: str = ""
-    queued: list[str] | None = None
 
     def describe(self) -> str:
         """Verb and units."""
@@ -61,72 +68,45 @@ class SetUnit:
         result = host.processes.run(("systemctl", "is-active", "--quiet", *self.words), timeout=self.timeout, env=PLAIN)
         return result.code == 0 and IGNORED not in result.output
 
-    def apply(self, host: Host) -> bool:
+    def apply(self, host: Host) -> Effect:
         """Let systemctl do it; a unit that runs is not started. KairosError: systemctl failed, or there is none."""
         if self.verb == "start" and len(self.words) == 1 and self._runs(host):
             return False
-        argv = ("systemctl", self.verb, *self._no_block(host), *self.words)
-        said = ask(host, argv, self.timeout, self.where)
-        return IGNORED not in said if self.verb == "start" else any(sign in said for sign in SAYS_CHANGED)
+        holder = self._holder(host)
+        said = ask(host, ("systemctl", self.verb, *(("--no-block",) if holder else ()), *self.words), self.timeout, self.where)
+        changed = IGNORED not in said if self.verb == "start" else any(sign in said for sign in SAYS_CHANGED)
+        return Queued(changed, behind=holder) if holder else changed
 
-    def _no_block(self, host: Host) -> tuple[str, ...]:
-        """The option, if systemctl would wait for a job that cannot begin before this stage ends."""
+    def _holder(self, host: Host) -> str:
+        """The unit of this stage, if systemctl would wait for a job that cannot begin before it ends."""
         if not (self.verb in STARTS or "--now" in self.words) or "--no-block" in self.words or not host.exists(BOOTED):
-            return ()
+            return ""
         from kairos_boot.actions.jobs import holder
 
         try:
-            unit = holder(host, self.words, lambda argv: ask(host, argv, self.timeout, self.where))
+            return holder(host, self.words, lambda argv: ask(host, argv, self.timeout, self.where))
         except KairosError:  # systemctl itself will say what is wrong
-            return ()
-        if unit and self.queued is not None:
-            self.queued.append(unit)
-        return ("--no-block",) if unit else ()
-
-
-@record
-class DropIn:
-    """A drop-in of a unit. What was written is noted in *written*: systemd does not notice a new directory by itself."""
-
-    file: WriteFile
-    written: list[str]
-
-    def describe(self) -> str:
-        """As the file's."""
-        return self.file.describe()
-
-    def would_change(self, host: Host) -> bool | None:
-        """As the file's."""
-        return self.file.would_change(host)
-
-    def apply(self, host: Host) -> bool:
-        """Write the file."""
-        changed = self.file.apply(host)
-        if changed:
-            self.written.append(self.file.path)
-        return changed
+            return ""
 
 
 @record
 class ReloadUnits:
-    """systemd reads the drop-ins that were written; where it does not run, it reads them when it starts."""
+    """systemd reads drop-ins that were written; a new directory it does not notice. Where it does not run, it reads them when it starts."""
 
-    drop_ins: tuple[DropIn, ...]
-    written: list[str]
     timeout: float = 0
     where: str = ""
 
     def describe(self) -> str:
-        """The command, and when."""
-        return "systemctl daemon-reload, if a drop-in was written"
+        """The command."""
+        return "systemctl daemon-reload"
 
     def would_change(self, host: Host) -> bool | None:
-        """Whether a drop-in was written, or would be."""
-        return host.exists(BOOTED) and (bool(self.written) or any(item.would_change(host) for item in self.drop_ins))
+        """Whether systemd runs."""
+        return host.exists(BOOTED)
 
     def apply(self, host: Host) -> bool:
-        """Reload, if a drop-in was written."""
-        if not self.written or not host.exists(BOOTED):
+        """Reload. KairosError: systemctl failed."""
+        if not host.exists(BOOTED):
             return False
         ask(host, ("systemctl", "daemon-reload"), self.timeout, self.where)
         return True

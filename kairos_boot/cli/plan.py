@@ -8,14 +8,16 @@ condition that only a shell can decide is shown as it stands.
 
 from __future__ import annotations
 
+from kairos_boot.actions.base import Invalid, Note
 from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import UsageError, parse
 from kairos_boot.cli.output import as_data, complain, say, say_data
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.shown import masked, one_line
 from kairos_boot.stages.conditions import decide
-from kairos_boot.stages.execution import placed, planned
+from kairos_boot.stages.execution import placed
 from kairos_boot.stages.graph import order
+from kairos_boot.stages.planning import Planned
 from kairos_boot.stages.runner import SUBSTAGES
 from kairos_boot.system.host import Host
 
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 FLAGS = {"root": True, "cmdline": True, "json": False, "diff": False, "all": False, "only": False, **wiring.SOURCE_FLAGS}
 SIGNS = {True: "+", False: "=", None: "?"}
+HEARD = {"+": True, "=": False, "?": None, "!": False}
+"""What a plan hears of an action that is shown so."""
 
 
 class _Unshelled:
@@ -105,8 +109,11 @@ def _step(stage: str, node: Node, host: _Node, facts: Facts, *, diff: bool) -> d
         shown["skip"] = decision.reason
         return shown
     facts.warnings.clear()
-    for key, action in planned(step, facts):
-        shown["actions"].append({"module": key, **_action(action, step, key, host, diff=diff)})
+    plan = Planned(step, facts)
+    for key, action in plan:
+        told = _action(action, step, key, host, diff=diff)
+        plan.heard = HEARD[told["sign"]]
+        shown["actions"].append({"module": key, **told})
     for where, text in facts.warnings:
         shown["actions"].append({"module": "", "sign": "!", "action": f"{where}: {text}"})
     facts.warnings.clear()
@@ -116,8 +123,8 @@ def _step(stage: str, node: Node, host: _Node, facts: Facts, *, diff: bool) -> d
 def _action(action: Action | KairosError, step: Step, key: str, host: Host, *, diff: bool) -> dict[str, str]:
     if isinstance(action, KairosError):
         return {"sign": "!", "action": str(placed(action, step, key, action))}
-    if type(action).__name__ in ("Invalid", "Note"):
-        return {"sign": "!" if type(action).__name__ == "Invalid" else "=", "action": action.describe()}
+    if isinstance(action, (Invalid, Note)):
+        return {"sign": "!" if isinstance(action, Invalid) else "=", "action": action.describe()}
     try:
         sign = SIGNS[action.would_change(host)]
     except _UndecidedError:

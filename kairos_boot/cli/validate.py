@@ -18,8 +18,8 @@ from kairos_boot.cloudconfig.lint import doubts, faults
 from kairos_boot.cloudconfig.model import Problem
 from kairos_boot.errors import KairosError
 from kairos_boot.facts import Facts
-from kairos_boot.stages.execution import planned
 from kairos_boot.stages.graph import order
+from kairos_boot.stages.planning import Planned
 from kairos_boot.system.host import Host
 from kairos_boot.template import TemplateError, check
 
@@ -64,7 +64,7 @@ def of_step(step: Step) -> Iterator[Problem]:
     """What the step's modules find wrong, without a node."""
     facts = _AnyNode()
     facts.render(step.if_, step.where("if"))
-    for key, action in planned(step, facts):
+    for key, action in Planned(step, facts):
         if isinstance(action, KairosError):
             yield Problem("error", action.where or step.where(key), action.message, action.hint)
         elif isinstance(action, Invalid):

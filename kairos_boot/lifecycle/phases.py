@@ -138,7 +138,7 @@ class Engine:
     def _apply(self, phase: Phase) -> bool:
         changed = False
         for action in (*phase.actions, *phase.standing):
-            changed = action.apply(self.host) or changed
+            changed = bool(action.apply(self.host)) or changed
         return changed
 
     def _record(self, phase: Phase, event: str, **fields: Any) -> None:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from typing import Protocol
 
-    from kairos_boot.actions.base import Action
+    from kairos_boot.actions.base import Action, Effect
     from kairos_boot.cloudconfig.model import Step
     from kairos_boot.facts import Facts
+
+    Plan = Generator[Action, Effect | None, None]
+    """What a plan function gives. `changed = yield action` hears what `apply` gave, False where it failed, None where nobody knows."""
 
     class Module(Protocol):
         """A file of this folder."""
 
         KEY: str
 
-        def plan(self, step: Step, facts: Facts) -> Iterator[Action]:
+        def plan(self, step: Step, facts: Facts) -> Plan:
             """Yield what makes the node match *step*, one action an item."""
 
 ORDER = (

@@ -6,16 +6,14 @@ from kairos_boot.actions.authorized_keys import from_items
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kairos_boot.actions.base import Action
     from kairos_boot.cloudconfig.model import Step
     from kairos_boot.facts import Facts
+    from kairos_boot.modules import Plan
 
 KEY = "authorized_keys"
 
 
-def plan(step: Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
+def plan(step: Step, facts: Facts) -> Plan:  # noqa: ARG001
     """Yield what is to be added, user by user, in document order."""
     for user, items in step.authorized_keys.items():
         yield from from_items(user, [(item, step.where(KEY, user, index)) for index, item in enumerate(items)], step.timeout, step.retries)

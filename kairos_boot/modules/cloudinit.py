@@ -10,16 +10,14 @@ from kairos_boot.errors import KairosError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kairos_boot.actions.base import Action
     from kairos_boot.cloudconfig.model import Step
     from kairos_boot.facts import Facts
+    from kairos_boot.modules import Plan
 
 KEY = "cloudinit"
 
 
-def plan_passwords(step: Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
+def plan_passwords(step: Step, facts: Facts) -> Plan:  # noqa: ARG001
     """Yield a change of password for each item of `chpasswd`."""
     from kairos_boot.actions.passwords import SetPassword
 
@@ -31,7 +29,7 @@ def plan_passwords(step: Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG00
             yield SetPassword(item.name, item.password, item.plain, item.expire, where)
 
 
-def plan_group_members(step: Step, facts: Facts) -> Iterator[Action]:
+def plan_group_members(step: Step, facts: Facts) -> Plan:
     """Yield the members of each group; who does not exist is named and left out."""
     from kairos_boot.actions.entities import EnsureEntity
 
@@ -47,7 +45,7 @@ def plan_group_members(step: Step, facts: Facts) -> Iterator[Action]:
             yield EnsureEntity("group", {"group_name": group, "users": ",".join(there)}, where=where)
 
 
-def plan_sudoers(step: Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
+def plan_sudoers(step: Step, facts: Facts) -> Plan:  # noqa: ARG001
     """Yield the line that makes /etc/sudoers read the files of the rules."""
     from kairos_boot.actions.access import IncludeRules
 
@@ -55,7 +53,7 @@ def plan_sudoers(step: Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
         yield IncludeRules("/etc/sudoers", step.where("sudoers"))
 
 
-def plan_ssh_pwauth(step: Step, facts: Facts) -> Iterator[Action]:
+def plan_ssh_pwauth(step: Step, facts: Facts) -> Plan:
     """Yield the setting of the ssh server, and the server's reload."""
     from kairos_boot.actions.access import ReloadServer, ServerSetting
 
@@ -63,12 +61,12 @@ def plan_ssh_pwauth(step: Step, facts: Facts) -> Iterator[Action]:
     if facts.read("/etc/passwd") is not None and not any(facts.read(path) is not None for path in ServerSetting.MAIN):
         yield Note(where, "there is no ssh server's configuration, so ssh_pwauth changes nothing", "install the server in the image")
         return
-    changed: list[str] = []
-    yield ServerSetting("PasswordAuthentication", step.ssh_pwauth, changed, where)
-    yield ReloadServer(changed, step.timeout or 0, where)
+    changed = yield ServerSetting("PasswordAuthentication", step.ssh_pwauth, where)
+    if changed is not False:
+        yield ReloadServer(step.timeout or 0, where)
 
 
-def plan_ca_certs(step: Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
+def plan_ca_certs(step: Step, facts: Facts) -> Plan:  # noqa: ARG001
     """Yield one action: files, store and check belong together."""
     from kairos_boot.actions.certificates import TrustCertificates
 
@@ -80,7 +78,7 @@ def plan_ca_certs(step: Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
     yield TrustCertificates(wanted.trusted, wanted.remove_defaults, 600.0 if step.timeout is None else step.timeout, where)
 
 
-def plan_etc_hosts(step: Step, facts: Facts) -> Iterator[Action]:
+def plan_etc_hosts(step: Step, facts: Facts) -> Plan:
     """Yield the line of the node's own names; a template that fails is an error of the key `hostname`."""
     wanted = step.etc_hosts
     try:
@@ -97,7 +95,7 @@ def plan_etc_hosts(step: Step, facts: Facts) -> Iterator[Action]:
         yield NameNode("/etc/hosts", step.where("etc_hosts"), tuple(names))
 
 
-def plan_fetched_files(step: Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
+def plan_fetched_files(step: Step, facts: Facts) -> Plan:  # noqa: ARG001
     """Yield one action per file whose content comes from a URL and has to be appended, or may be replaced by its `content`."""
     from kairos_boot.actions.fetched import FetchedFile
 

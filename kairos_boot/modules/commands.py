@@ -6,18 +6,16 @@ from kairos_boot.actions.run import Run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kairos_boot.actions.base import Action
     from kairos_boot.cloudconfig.model import Step
     from kairos_boot.facts import Facts
+    from kairos_boot.modules import Plan
 
 KEY = "commands"
 TIME_LIMIT = 600.0
 """Seconds a command may take unless the step says otherwise (B4)."""
 
 
-def plan(step: Step, facts: Facts) -> Iterator[Action]:
+def plan(step: Step, facts: Facts) -> Plan:
     """Yield one run per item; an empty text is run, too, and succeeds."""
     timeout = TIME_LIMIT if step.timeout is None else step.timeout
     for index, text in enumerate(step.commands):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kairos_boot.actions.base import Invalid, Note
+from kairos_boot.actions.base import Invalid, Note, Told
 from kairos_boot.actions.datasource import CONFIG, PROVIDERS, Answer, FindUserData, ReportReady, RunUserScript
 from kairos_boot.actions.datasource_found import BUDGET, LIMIT
 from kairos_boot.actions.files import MakeDirectory, Owner, WriteFile
@@ -11,12 +11,10 @@ from kairos_boot.shown import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kairos_boot.actions.base import Action
     from kairos_boot.actions.datasource_found import Found
     from kairos_boot.cloudconfig.model import Step
     from kairos_boot.facts import Facts
+    from kairos_boot.modules import Plan
 
 KEY = "datasource"
 RAW, DOCUMENT = "userdata", "userdata.yaml"
@@ -31,7 +29,7 @@ SCRIPT_LIMIT = 600.0
 """Seconds that a script may take unless the step says otherwise (B4)."""
 
 
-def plan(step: Step, facts: Facts) -> Iterator[Action]:
+def plan(step: Step, facts: Facts) -> Plan:
     """Yield the search and, when it was applied, what follows from what it found, one change an item."""
     source = step.datasource
     if not source.providers:
@@ -49,9 +47,10 @@ def plan(step: Step, facts: Facts) -> Iterator[Action]:
         yield Invalid(step.where(KEY, "userdata_name"), f"not a file name: {source.userdata_name!r}", "the directory is given by path")
         return
     yield MakeDirectory(CONFIG, where=step.where(KEY))
-    answer = Answer()
     budget = BUDGET if step.timeout is None else step.timeout
-    yield FindUserData(tuple(known), answer, source.path, budget, step.retries, step.where(KEY))
+    answer = yield FindUserData(tuple(known), source.path, budget, step.retries, step.where(KEY))
+    if not isinstance(answer, Answer):  # nobody was asked
+        return
     for fault in answer.faults:
         yield Invalid(step.where(KEY), fault)
     if answer.found:
@@ -60,7 +59,7 @@ def plan(step: Step, facts: Facts) -> Iterator[Action]:
         yield Note(step.where(KEY), answer.nobody, quiet=True)
 
 
-def _follow(step: Step, facts: Facts, answer: Answer, found: Found) -> Iterator[Action]:
+def _follow(step: Step, facts: Facts, answer: Answer, found: Found) -> Plan:
     where = step.where(KEY)
     for note in found.notes:
         yield Note(where, f"{found.provider}: {note}")
@@ -81,12 +80,12 @@ def _follow(step: Step, facts: Facts, answer: Answer, found: Found) -> Iterator[
 
         yield AuthorizedKeys("root", found.keys, where=where)
     if found.ready:
-        yield ReportReady(answer, found.ready, found.provider, where)
-    for note in answer.notes:
-        yield Note(where, note)
+        told = yield ReportReady(found.ready, found.provider, where)
+        if isinstance(told, Told) and told.note:
+            yield Note(where, told.note)
 
 
-def _userdata(step: Step, facts: Facts, base: str, found: Found) -> Iterator[Action]:
+def _userdata(step: Step, facts: Facts, base: str, found: Found) -> Plan:
     """Keep it as it came, never rendered, and as a document or a script if it is one."""
     from kairos_boot.actions.datasource_userdata import read
 
@@ -115,7 +114,7 @@ def _userdata(step: Step, facts: Facts, base: str, found: Found) -> Iterator[Act
         yield Invalid(where, f"the user data of {found.provider} is neither a cloud-config nor a script; it is kept in {path}", hint)
 
 
-def _hostname(name: str, answer: Answer, where: str) -> Iterator[Action]:
+def _hostname(name: str, answer: Answer, where: str) -> Plan:
     if not name:
         return
     from kairos_boot.actions.hostname import NameLoopback, SetHostname

@@ -8,18 +8,16 @@ from kairos_boot.actions.resolver import TakeOver
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kairos_boot.actions.base import Action
     from kairos_boot.cloudconfig.model import Step
     from kairos_boot.facts import Facts
+    from kairos_boot.modules import Plan
 
 KEY = "dns"
 PATH = "/etc/resolv.conf"
 ADDRESS = frozenset("0123456789abcdefABCDEF.:")
 
 
-def plan(step: Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
+def plan(step: Step, facts: Facts) -> Plan:  # noqa: ARG001
     """Yield the whole file. Without name servers nothing is meant, whatever else is given."""
     dns = step.dns
     servers = [server.strip() for server in dns.nameservers if server.strip()]

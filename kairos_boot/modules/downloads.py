@@ -8,16 +8,14 @@ from kairos_boot.actions.files import Owner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kairos_boot.actions.base import Action
     from kairos_boot.cloudconfig import model
     from kairos_boot.facts import Facts
+    from kairos_boot.modules import Plan
 
 KEY = "downloads"
 
 
-def plan(step: model.Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
+def plan(step: model.Step, facts: Facts) -> Plan:  # noqa: ARG001
     """Yield one download per item; its own time limit wins over the step's."""
     for index, item in enumerate(step.downloads):
         if not item.path.startswith("/"):

@@ -9,12 +9,12 @@ from kairos_boot.errors import KairosError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from kairos_boot.actions.base import Action
     from kairos_boot.cloudconfig.model import Step
     from kairos_boot.cloudconfig.nodes import Node
     from kairos_boot.facts import Facts
+    from kairos_boot.modules import Plan
 
 KEY = "ensure_entities"
 LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz_")
@@ -22,17 +22,17 @@ PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345678
 NULLS = ("", "~", "null", "Null", "NULL")
 
 
-def plan_ensure_entities(step: Step, facts: Facts) -> Iterator[Action]:
+def plan_ensure_entities(step: Step, facts: Facts) -> Plan:
     """Yield one edit per entity."""
     return _plan("ensure_entities", step, facts)
 
 
-def plan_delete_entities(step: Step, facts: Facts) -> Iterator[Action]:
+def plan_delete_entities(step: Step, facts: Facts) -> Plan:
     """Yield one removal per entity."""
     return _plan("delete_entities", step, facts)
 
 
-def _plan(key: str, step: Step, facts: Facts) -> Iterator[Action]:
+def _plan(key: str, step: Step, facts: Facts) -> Plan:
     homes = tuple(user.homedir for user in step.users.values() if user.homedir.startswith("/"))
     action = EnsureEntity if key == "ensure_entities" else DeleteEntity
     for index, item in enumerate(step.ensure_entities if key == "ensure_entities" else step.delete_entities):

@@ -7,17 +7,15 @@ from kairos_boot.actions.dotenv import SetVariables, is_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kairos_boot.actions.base import Action
     from kairos_boot.cloudconfig.model import Step
     from kairos_boot.facts import Facts
+    from kairos_boot.modules import Plan
 
 KEY = "environment"
 PATH = "/etc/environment"
 
 
-def plan(step: Step, facts: Facts) -> Iterator[Action]:
+def plan(step: Step, facts: Facts) -> Plan:
     """Yield one edit with all variables; names that a shell does not take are refused. Without variables nothing is meant."""
     path = step.environment_file or PATH
     values = {}

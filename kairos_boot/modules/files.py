@@ -8,26 +8,24 @@ from kairos_boot.actions.files import DIRECTORY_MODE, Owner, WriteFile, is_priva
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kairos_boot.actions.base import Action
     from kairos_boot.cloudconfig.model import File, Step
     from kairos_boot.facts import Facts
+    from kairos_boot.modules import Plan
 
 KEY = "files"
 
 
-def plan(step: Step, facts: Facts) -> Iterator[Action]:
+def plan(step: Step, facts: Facts) -> Plan:
     """Yield one write per file that is not deferred, its content decoded first and rendered then."""
     return _plan(step, facts, deferred=False)
 
 
-def plan_deferred_files(step: Step, facts: Facts) -> Iterator[Action]:
+def plan_deferred_files(step: Step, facts: Facts) -> Plan:
     """Yield the files with `defer`, which are written after the step's accounts and all else but the commands of `runcmd` (B8, B12)."""
     return _plan(step, facts, deferred=True)
 
 
-def _plan(step: Step, facts: Facts, *, deferred: bool) -> Iterator[Action]:
+def _plan(step: Step, facts: Facts, *, deferred: bool) -> Plan:
     for index, file in enumerate(step.files):
         if file.defer is not deferred:
             continue

@@ -8,17 +8,15 @@ from kairos_boot.shown import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kairos_boot.actions.base import Action
     from kairos_boot.cloudconfig.model import Step
     from kairos_boot.facts import Facts
+    from kairos_boot.modules import Plan
 
 KEY = "git"
 TIME_LIMIT = 600.0
 
 
-def plan(step: Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
+def plan(step: Step, facts: Facts) -> Plan:  # noqa: ARG001
     """Yield the one check-out; without a URL nothing is meant."""
     git = step.git
     if not git.url:

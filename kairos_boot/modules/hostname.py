@@ -9,11 +9,9 @@ from kairos_boot.errors import KairosError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kairos_boot.actions.base import Action
     from kairos_boot.cloudconfig.model import Step
     from kairos_boot.facts import Facts
+    from kairos_boot.modules import Plan
 
 KEY = "hostname"
 LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
@@ -22,7 +20,7 @@ LONGEST = 64
 """Bytes the kernel takes (HOST_NAME_MAX)."""
 
 
-def plan(step: Step, facts: Facts) -> Iterator[Action]:
+def plan(step: Step, facts: Facts) -> Plan:
     """Yield the three places of the name; a template that fails yields its error alone."""
     if not step.hostname:
         return

@@ -9,9 +9,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kairos_boot.actions.base import Action
     from kairos_boot.cloudconfig.model import Partition, Step
     from kairos_boot.facts import Facts
+    from kairos_boot.modules import Plan
 
 KEY = "layout"
 SCRIPT = "script://"
@@ -20,7 +20,7 @@ NAME_UNITS = 36
 """UTF-16 code units of a GPT partition's name."""
 
 
-def plan(step: Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
+def plan(step: Step, facts: Facts) -> Plan:  # noqa: ARG001
     """Yield one arrangement of the disk, or what is wrong with it: a layout is done as a whole or not at all."""
     layout = step.layout
     device = layout.device
@@ -44,7 +44,7 @@ def plan(step: Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
     names = [p.pLabel for p in layout.add_partitions if p.pLabel]
     wrong += [Invalid(step.where(KEY, "add_partitions"), f"two partitions have the name {n!r}") for n in dict.fromkeys(names) if names.count(n) > 1]
     if wrong:
-        yield from wrong
+        yield from (error for error in wrong)  # which hears what became of it; a list would not
         return
     if sum(p.bootable for p in layout.add_partitions) > 1:
         yield Note(step.where(KEY, "add_partitions"), "more than one partition is bootable")

@@ -8,18 +8,16 @@ from kairos_boot.errors import KairosError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kairos_boot.actions.base import Action
     from kairos_boot.cloudconfig.model import Step
     from kairos_boot.facts import Facts
+    from kairos_boot.modules import Plan
 
 KEY = "packages"
 TIME_LIMIT = 600.0
 SHELL = frozenset("|&;$`(){}'\"\\\n")
 
 
-def plan(step: Step, facts: Facts) -> Iterator[Action]:
+def plan(step: Step, facts: Facts) -> Plan:
     """Yield refresh, upgrade, install and remove, as far as asked for. A name may be several, as a shell would split them."""
     asked = step.packages
     if not (asked.install or asked.remove or asked.refresh or asked.upgrade):

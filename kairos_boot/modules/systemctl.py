@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from kairos_boot.actions.base import Invalid, Note
 from kairos_boot.actions.files import Owner, WriteFile
-from kairos_boot.actions.units import DropIn, ReloadUnits, SetUnit
+from kairos_boot.actions.units import Queued, ReloadUnits, SetUnit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from kairos_boot.actions.base import Action
     from kairos_boot.cloudconfig.model import Override, Step
     from kairos_boot.facts import Facts
+    from kairos_boot.modules import Plan
 
 KEY = "systemctl"
 TIME_LIMIT = 600.0
@@ -21,7 +21,7 @@ SHELL = frozenset("|&;<>$`(){}'\"\n")
 """What only a shell would understand."""
 
 
-def plan(step: Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
+def plan(step: Step, facts: Facts) -> Plan:  # noqa: ARG001
     """Yield enable, disable, mask, the drop-ins, then start, so that what starts finds its drop-ins."""
     units = step.systemctl
     timeout = TIME_LIMIT if step.timeout is None else step.timeout
@@ -31,21 +31,19 @@ def plan(step: Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
     yield from _each(step, "start", units.start, timeout)
 
 
-def _each(step: Step, verb: str, items: Sequence[str], timeout: float) -> Iterator[Action]:
+def _each(step: Step, verb: str, items: Sequence[str], timeout: float) -> Plan:
     for index, item in enumerate(items):
         where = step.where(KEY, verb, index)
         if SHELL & set(item) or not item.split():
             yield Invalid(where, f"not a unit: {item!r}", "no shell reads this; write one unit an item, and shell text under commands")
         else:
-            queued: list[str] = []
-            yield SetUnit(verb, tuple(item.split()), timeout, where, queued)
-            if queued:
-                yield Note(where, f"queued: {item} starts when {queued[0]}, which runs this step, has ended", quiet=True)
+            done = yield SetUnit(verb, tuple(item.split()), timeout, where)
+            if isinstance(done, Queued):
+                yield Note(where, f"queued: {item} starts when {done.behind}, which runs this step, has ended", quiet=True)
 
 
-def _overrides(step: Step, timeout: float) -> Iterator[Action]:
-    drop_ins: list[DropIn] = []
-    written: list[str] = []
+def _overrides(step: Step, timeout: float) -> Plan:
+    written = False
     for index, item in enumerate(step.systemctl.overrides):
         where = step.where(KEY, "overrides", index)
         if not item.service or not item.content:
@@ -53,11 +51,10 @@ def _overrides(step: Step, timeout: float) -> Iterator[Action]:
         elif "/" in item.service + item.name or item.service.startswith("."):
             yield Invalid(where, f"not names of a unit and its drop-in: {item.service!r}, {item.name!r}", "write them like foo.service and 10-foo.conf")
         else:
-            file = WriteFile(path(item), item.content.encode("utf-8", "surrogateescape"), owner=Owner(), parent_mode=0o755, where=where)
-            drop_ins.append(DropIn(file, written))
-            yield drop_ins[-1]
-    if drop_ins:
-        yield ReloadUnits(tuple(drop_ins), written, timeout, step.where(KEY, "overrides"))
+            changed = yield WriteFile(path(item), item.content.encode("utf-8", "surrogateescape"), owner=Owner(), parent_mode=0o755, where=where)
+            written = written or changed is not False
+    if written:  # once for all of them
+        yield ReloadUnits(timeout, step.where(KEY, "overrides"))
 
 
 def unit(name: str) -> str:

@@ -7,17 +7,15 @@ from kairos_boot.actions.firstboot import FirstBoot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kairos_boot.actions.base import Action
     from kairos_boot.cloudconfig.model import Step
     from kairos_boot.facts import Facts
+    from kairos_boot.modules import Plan
 
 KEY = "systemd_firstboot"
 TIME_LIMIT = 600.0
 
 
-def plan(step: Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
+def plan(step: Step, facts: Facts) -> Plan:  # noqa: ARG001
     """Yield one call with all options; a key that is no option is refused."""
     options = {}
     for key, value in step.systemd_firstboot.items():

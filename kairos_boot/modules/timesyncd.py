@@ -7,11 +7,9 @@ from kairos_boot.actions.ini import SetKeys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kairos_boot.actions.base import Action
     from kairos_boot.cloudconfig.model import Step
     from kairos_boot.facts import Facts
+    from kairos_boot.modules import Plan
 
 KEY = "timesyncd"
 PATH = "/etc/systemd/timesyncd.conf.d/10-yip.conf"
@@ -19,7 +17,7 @@ KNOWN = ("NTP", "FallbackNTP", "RootDistanceMaxSec", "PollIntervalMinSec", "Poll
 """The keys of timesyncd.conf(5)."""
 
 
-def plan(step: Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
+def plan(step: Step, facts: Facts) -> Plan:  # noqa: ARG001
     """Yield one edit with all keys; what cannot stand in the file is refused, what timesyncd does not know is noted."""
     values = {}
     for key, value in step.timesyncd.items():

@@ -8,11 +8,9 @@ from kairos_boot.shown import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kairos_boot.actions.base import Action
     from kairos_boot.cloudconfig.model import Step
     from kairos_boot.facts import Facts
+    from kairos_boot.modules import Plan
 
 KEY = "unpack_images"
 TIME_LIMIT = 600.0
@@ -20,7 +18,7 @@ TRIES = 2
 """More tries after a failed one: it is the network (B4)."""
 
 
-def plan(step: Step, facts: Facts) -> Iterator[Action]:  # noqa: ARG001
+def plan(step: Step, facts: Facts) -> Plan:  # noqa: ARG001
     """Yield one action per image."""
     timeout = TIME_LIMIT if step.timeout is None else step.timeout
     for index, item in enumerate(step.unpack_images):

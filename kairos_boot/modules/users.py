@@ -8,18 +8,16 @@ from kairos_boot.actions.base import Invalid, Note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kairos_boot.actions.base import Action
     from kairos_boot.cloudconfig.model import Step, User
     from kairos_boot.facts import Facts
+    from kairos_boot.modules import Plan
 
 KEY = "users"
 UNUSED = ("system", "no_user_group")
 """Keys of cloud-init that Kairos reads and does not act on; in the classic half of a document they count (B12)."""
 
 
-def plan(step: Step, facts: Facts) -> Iterator[Action]:
+def plan(step: Step, facts: Facts) -> Plan:
     """Yield each account in the order of the names, so that numbers do not depend on the order of the document."""
     homes = tuple(user.homedir for user in step.users.values() if user.homedir.startswith("/"))
     given = tuple(value for user in step.users.values() if (value := number(user.uid)) is not None)

@@ -6,18 +6,15 @@ from __future__ import annotations
 
 import time
 
-from kairos_boot.actions.base import Note
+from kairos_boot.actions.base import Note, Told
 from kairos_boot.errors import Ended, KairosError
-from kairos_boot.modules import ORDER
 from kairos_boot.stages.conditions import decide
+from kairos_boot.stages.planning import Planned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from kairos_boot.actions.base import Action
+    from kairos_boot.actions.base import Action, Effect
     from kairos_boot.cloudconfig.model import Step
-    from kairos_boot.facts import Facts
     from kairos_boot.stages.graph import Node
     from kairos_boot.stages.runner import Outcome, Runner
 
@@ -116,17 +113,18 @@ class Execution:
         """Plan and apply every module of the step; return the failures' texts and whether something changed."""
         failures: list[str] = []
         changed = False
-        for key, action in planned(self.step, self.facts):
-            self.key = key
+        plan = Planned(self.step, self.facts)
+        for key, action in plan:
+            self.key, plan.heard = key, False
             if self.runner.ended:
                 raise Ended(self.runner.ended)
             start = time.monotonic()
             try:
                 if isinstance(action, KairosError):
                     raise action
-                effect = action.apply(self.host)
-                changed = changed or effect
-                self._item(action, "changed" if effect else "unchanged", start)
+                plan.heard = effect = action.apply(self.host)
+                changed = changed or bool(effect)
+                self._item(action, "changed" if effect else "unchanged", start, effect=effect)
             except KairosError as raised:
                 error = placed(raised, self.step, self.key, action)
                 failures.append(str(error))
@@ -159,8 +157,10 @@ class Execution:
             self.runner.ledger.write("problem", stage=self.stage, step=self.node.name, severity="warning", where=where, message=text)
             self._log(WARNING, f"{where}: {text}", "warning")
 
-    def _item(self, action: Action | KairosError, result: str, start: float, error: KairosError | None = None) -> None:
+    def _item(self, action: Action | KairosError, result: str, start: float, error: KairosError | None = None, effect: Effect = False) -> None:
         shown = "" if isinstance(action, KairosError) else action.describe()
+        if isinstance(effect, Told) and effect.note:
+            shown += f" ({effect.note})"
         said = {"error": error.message, "where": error.where, "hint": error.hint} if error else {}
         self.runner.ledger.write("item", stage=self.stage, step=self.node.name, module=self.key, action=shown, result=result,
                                  duration=time.monotonic() - start, **said)
@@ -196,40 +196,3 @@ def placed(error: KairosError, step: Step, key: str, action: Action | KairosErro
     where = getattr(action, "where", "")
     message = f"{error.where}: {error.message}" if error.where else error.message
     return KairosError(message, where if where.startswith(f"{step.source}:") else step.where(key), error.hint)
-
-
-def planned(step: Step, facts: Facts, modules: Sequence[tuple[str, str]] = ORDER) -> Iterator[tuple[str, Action | KairosError]]:
-    """The actions of the step's keys in the fixed order, each planned when its predecessors were applied."""
-    keys = [pair for pair in modules if pair[0] in step.keys]
-    if step.classic:
-        keys.sort(key=lambda pair: pair[0] == "commands")  # cloud-init's runcmd comes last (B12)
-    for key, name in keys:
-        plan = module_of(key, name)
-        if plan is None:
-            yield key, KairosError(f"the key {key} cannot be executed by this version", step.where(key), "leave it out or upgrade")
-            continue
-        items = plan(step, facts)
-        while True:
-            try:
-                action = next(items)
-            except StopIteration:
-                break
-            except KairosError as error:
-                yield key, error
-                break
-            yield key, action
-
-
-def module_of(key: str, name: str) -> Callable[[Step, Facts], Iterator[Action]] | None:
-    """The plan function of *key*, imported now; None where there is no such module."""
-    path = f"kairos_boot.modules.{name}"
-    try:
-        module = __import__(path, fromlist=("plan",))
-    except ModuleNotFoundError as error:
-        if error.name != path:
-            raise
-        return None
-    plan: Callable[[Step, Facts], Iterator[Action]] = getattr(module, f"plan_{key}", None) or module.plan
-    return plan
-
-

@@ -9,8 +9,9 @@ from kairos_boot.errors import Ended
 from kairos_boot.modules import ORDER
 from kairos_boot.records import NOTHING, record
 from kairos_boot.shown import one_line
-from kairos_boot.stages.execution import ERROR, INFO, WARNING, Execution, module_of
+from kairos_boot.stages.execution import ERROR, INFO, WARNING, Execution
 from kairos_boot.stages.graph import order
+from kairos_boot.stages.planning import module_of
 from kairos_boot.system.process import STOPPED, Processes
 
 TYPE_CHECKING = False

@@ -17,6 +17,7 @@ from kairos_boot.facts import Facts
 from kairos_boot.records import record
 from kairos_boot.system.host import Host
 from kairos_boot.system.process import Processes, Result
+from tests.plans import heard
 
 if TYPE_CHECKING:
     from kairos_boot.modules import Module
@@ -90,13 +91,8 @@ class Node(Host):
 
     def do(self, module: Module, step: Step, facts: Facts | None = None) -> list[bool | str]:
         """Plan *step* and apply each action as the runner does: True, False, or the text of the error, an item each."""
-        results: list[bool | str] = []
-        for action in module.plan(step, facts or Facts(read=self.read)):
-            try:
-                results.append(action.apply(self))
-            except KairosError as error:
-                results.append(str(error))
-        return results
+        return [str(came) if isinstance(came, KairosError) else bool(came)
+                for _, came in heard(module.plan(step, facts or Facts(read=self.read)), lambda action: action.apply(self))]
 
     def state(self) -> dict[str, tuple[int, ...]]:
         """Inode, times, mode and owner of everything on the node: equal states mean that nothing was written."""

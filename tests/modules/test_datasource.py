@@ -19,6 +19,7 @@ from kairos_boot.errors import KairosError
 from kairos_boot.facts import Facts
 from kairos_boot.modules import datasource
 from kairos_boot.system import plainyaml
+from tests.plans import heard
 
 if TYPE_CHECKING:
     from kairos_boot.actions.base import Action
@@ -42,8 +43,8 @@ def errors(results: list[bool | str]) -> list[str]:
 def applied(host: Node, step: MakeStep, **source: Any) -> list[Action]:
     """The actions of a run, applied; none may fail."""
     actions = []
-    for action in datasource.plan(step(datasource=source), Facts(read=host.read)):
-        action.apply(host)
+    for action, came in heard(datasource.plan(step(datasource=source), Facts(read=host.read)), lambda action: action.apply(host)):
+        assert not isinstance(came, KairosError), came
         actions.append(action)
     return actions
 

@@ -8,7 +8,7 @@ import pytest
 
 from kairos_boot.actions.base import Invalid
 from kairos_boot.facts import Facts
-from kairos_boot.stages.execution import planned
+from kairos_boot.stages.planning import Planned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ FAILING = ["{{ CANARY }}", '{{ fail "CANARY" }}', "{{ .Values.CANARY | trunc 3 }
 def told(step: Step) -> list[str]:
     """All that a run of the step without a node would say."""
     facts = Facts(gather=lambda: {"node": {"hostname": "lab"}}, read=lambda path: b"ID=debian\n" if path == "/etc/os-release" else None)
-    lines = [action.describe() if not isinstance(action, Exception) else str(action) for _, action in planned(step, facts)]
+    lines = [action.describe() if not isinstance(action, Exception) else str(action) for _, action in Planned(step, facts)]
     return lines + [f"{where}: {text}" for where, text in facts.warnings]
 
 
@@ -55,7 +55,7 @@ def test_a_value_that_is_not_there_is_told_with_its_place(step: MakeStep, kind: 
     """A warning that names it; an error where the text is a name or an account, and nothing is done then."""
     made = step(**TEXTS[kind]("{{ .Values.product.serial }}"))
     facts = Facts(read=lambda path: b"ID=debian\n" if path == "/etc/os-release" else None)
-    actions = [action for _, action in planned(made, facts)]
+    actions = [action for _, action in Planned(made, facts)]
     told = [f"{where}: {text}" for where, text in facts.warnings]
     if kind in NEEDED:
         assert actions
@@ -71,5 +71,5 @@ def test_a_value_that_is_not_there_is_told_with_its_place(step: MakeStep, kind: 
 def test_a_default_is_no_lack(step: MakeStep, kind: str) -> None:
     facts = Facts(read=lambda path: b"ID=debian\n" if path == "/etc/os-release" else None)
     made = step(**TEXTS[kind]('{{ .Values.product.serial | default "none" }}'))
-    assert not any(isinstance(action, Invalid) for _, action in planned(made, facts))
+    assert not any(isinstance(action, Invalid) for _, action in Planned(made, facts))
     assert facts.warnings == []

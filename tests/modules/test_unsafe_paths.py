@@ -17,7 +17,8 @@ import pytest
 from kairos_boot.errors import KairosError
 from kairos_boot.facts import Facts
 from kairos_boot.records import replace
-from kairos_boot.stages.execution import placed, planned
+from kairos_boot.stages.execution import placed
+from kairos_boot.stages.planning import Planned
 from tests.modules.conftest import Node, Recorder
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def below(tmp_path: Path) -> Ground:
 def attempts(step: Step, node: Node) -> list[str]:
     """What is said when *step* is planned and applied, as the runner says it."""
     said: list[str] = []
-    for key, action in planned(step, Facts(read=node.read)):
+    for key, action in Planned(step, Facts(read=node.read)):
         assert not isinstance(action, KairosError), action
         for attempt in (action.would_change, action.apply):
             try:
@@ -239,7 +240,7 @@ def test_what_root_put_into_a_users_directory_stays_in_reach(ground: Ground, ste
     keys = {"files": [{"path": f"{ground.base}/home/root", "content": "x"}, {"path": f"{ground.base}/home/other", "content": "x", "owner": OTHER}],
             "directories": [{"path": f"{ground.base}/home/d", "owner": 0}]}
     for changed in (True, False):
-        assert [action.apply(ground.node) for _, action in planned(step(**keys), Facts()) if not isinstance(action, KairosError)] == [changed] * 3
+        assert [action.apply(ground.node) for _, action in Planned(step(**keys), Facts()) if not isinstance(action, KairosError)] == [changed] * 3
 
 
 def test_what_is_made_below_a_users_directory_is_the_users(ground: Ground, step: MakeStep) -> None:

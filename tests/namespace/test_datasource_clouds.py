@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from kairos_boot.actions.base import Note
+from kairos_boot.actions.base import Note, Told
 from kairos_boot.cloudconfig.model import Step
 from kairos_boot.cloudconfig.plain import build
 from kairos_boot.errors import KairosError
@@ -22,6 +22,7 @@ from kairos_boot.facts import Facts
 from kairos_boot.modules import datasource
 from kairos_boot.system.host import Host
 from tests.namespace.cloud import LINK_LOCAL, SCALEWAY, WIRE, Cloud, Network, Page, nameservers
+from tests.plans import heard
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a network namespace")]
 KEYS = ("ssh-ed25519 AAAAC3Nz one@example", "ssh-rsa AAAAB3Nz two@example")
@@ -50,14 +51,14 @@ class Node(Host):
                             "datasource": {"providers": list(providers), "path": path}, **more})
         self.warnings, self.notes, self.errors, self.said = [], [], [], []
         changes = []
-        for action in datasource.plan(step, Facts(read=self.read)):
+        for action, came in heard(datasource.plan(step, Facts(read=self.read)), lambda action: action.apply(self)):
             if isinstance(action, Note):
                 (self.notes if action.quiet else self.warnings).append(action.describe())
-            try:
-                changes.append(action.apply(self))
-            except KairosError as error:
-                self.errors.append(str(error))
-            self.said.append(action.describe())
+            if isinstance(came, KairosError):
+                self.errors.append(str(came))
+            else:
+                changes.append(bool(came))
+            self.said.append(action.describe() + (f" ({came.note})" if isinstance(came, Told) and came.note else ""))
         return changes
 
     def files(self, directory: str = "/run/config") -> dict[str, str]:
@@ -462,8 +463,12 @@ from kairos_boot.modules import datasource
 from kairos_boot.system.host import Host
 host = Host({root!r})
 step = build(Step, {{"source": "/a", "place": "s[0]", "keys": ("datasource",), "datasource": {{"providers": {providers!r}, "path": {path!r}}}}})
-for action in datasource.plan(step, Facts(read=host.read)):
-    action.apply(host)
+plan, told = datasource.plan(step, Facts(read=host.read)), None
+try:
+    while True:
+        told = plan.send(told).apply(host)
+except StopIteration:
+    pass
 heavy = ("pyroute2", "threading", "queue", "ssl", "urllib.request", "logging", "subprocess")
 [peak] = [int(line.split()[1]) // 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")]
 print(peak, [name for name in heavy if name in sys.modules])

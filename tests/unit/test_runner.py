@@ -13,7 +13,7 @@ from kairos_boot.cloudconfig.model import Document, Problem
 from kairos_boot.errors import Ended, KairosError
 from kairos_boot.facts import Facts
 from kairos_boot.records import replace
-from kairos_boot.stages.execution import planned
+from kairos_boot.stages.planning import Planned
 from kairos_boot.stages.runner import Options, Runner
 from kairos_boot.system.host import Host
 from kairos_boot.system.process import Processes
@@ -154,7 +154,7 @@ def test_on_failure_decides_what_is_left_out(bench: Bench, on_failure: str, trac
 
 def test_a_key_without_a_module_is_a_failure_that_names_it_at_its_place() -> None:
     [wanted] = document("s", step("x", commands=("true",)) | {"keys": ("unheard", "commands"), "marks": {"unheard": (3, 5)}}).steps("s")
-    [(key, error), (other, _)] = planned(wanted, Facts(), (("unheard", "unheard"), ("commands", "commands")))
+    [(key, error), (other, _)] = Planned(wanted, Facts(), (("unheard", "unheard"), ("commands", "commands")))
     assert (key, other) == ("unheard", "commands")
     assert isinstance(error, KairosError)
     assert str(error).startswith("/oem/d.yaml:3:5: stages.s[0].unheard: the key unheard cannot be executed")
