@@ -7,14 +7,11 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from re import Match
+    from typing import Any
 
 LEFT_OUT = "(left out)"
-SIGNS = ("://", "@", "pass", "pw", "psk", "token", "secret", "key", "credential", "authorization", "cookie", "-u", "user", "stages", "from-literal",
-         "cryptsetup", "sudo")
-"""A text without any of these, in small letters, is shown as it stands, and no rule need be compiled."""
-
 _NAME = r"(?:passw(?:or)?d|passphrase|(?<![a-z])(?:pass|pwd|pw|psk)(?![a-z])|psk(?![a-z])|token|secret|credential|keys?(?![a-z]))"
 """What a key is called whose value is secret: also `api_key`, `K3S_TOKEN`, `encrypted_pw`; not `keymap`."""
 _SIMPLE = r"""(?:"(?:\\.|[^"\\\n])*(?:"|$)|'[^'\n]*(?:'|$)|\\"(?:[^"\\\n]|\\[^"\n])*(?:\\"|$)|\$\([^()\n]*\)|[^\s"'\\]|\\[^"\n])"""
@@ -23,28 +20,40 @@ VALUE = rf"""(?!["']?\(left out\)){_SIMPLE}(?:(?!\\?["'](?:[\s,;)}}\]:]|$)){_SIM
 WORD = rf"(?!\(left out\)){_SIMPLE}+"
 """The same on a kernel command line, around which there is nothing."""
 
+ADDRESS = r"(?<![a-z0-9+.\-])[a-z][a-z0-9+.\-]{0,32}://[^\s\"'`<>\\]+"
+DASH = ("-",)
+INSIDE = tuple("abcdefghijklmnopqrstuvwxyz0123456789+.-")
+"""A dash after one of these does not begin an option."""
+NAMES = ("pass", "pw", "psk", "token", "secret", "credential", "key")
+"""One of them is in whatever `_NAME` finds."""
+
 RULES = (
-    rf"((?<![a-z0-9+.\-])--?[a-z0-9\-]{{0,64}}{_NAME}(?![a-z0-9\-]*-(?:file|path|dir|stdin)\b)[a-z0-9\-]{{0,64}}\s+)(?!-)VALUE",
-    rf"({_NAME}[\w.\-\[\]]{{0,64}}[\"']?\s?=)VALUE",
-    r"(--from-literal[= ][\w.\-]{1,64}=)VALUE",
-    rf"(\\?[\"'][\w.\- ]{{0,64}}{_NAME}[\w.\- ]{{0,64}}\\?[\"']\s?:\s?)VALUE",
-    r"((?<![\w\-])(?:-u|--user|--proxy-user)[\s=]?[\s]{0,8}[\"']?(?!\d+:\d+\b)[\w.\\][^\s\"':]{0,64}:)VALUE",
-    r"((?:authorization|cookie|x-[\w\-]{0,32}(?:token|key|secret|auth)[\w\-]{0,32})[\"']?\s?[:=](?!\s?\(left out\))\s?)[^\"'\n]+",
-    r"((?<![\w.+@/:\-])[\w.+\-]{1,64}:)(?!\(left out\))(?![/\\])[^\s\"']{1,256}(?=@(?!sha\d+:))",
-    r"(\b(?:sshpass|useradd|usermod|mysql\w*|mariadb\w*|login)\b[^\n;|&]{0,200}?\s-p\s?)VALUE",
-    r"(\b(?:mkpasswd|openssl\s+passwd)\b(?:\s+-[\w\-]+)*\s+)(?!-)VALUE",
-    r"(\b(?:echo|printf)\b)(?! \(left out\))[^|\n]{1,512}(?=\|[^\n]{0,200}(?:passwd|cryptsetup|password-stdin|sudo\s+-S))",
-    r"(\b(?:chpasswd|passwd|cryptsetup)\b[^\n]{0,200}<<<\s*)VALUE",
+    (ADDRESS, ("://",)),
+    (rf"((?<![a-z0-9+.\-])--?[a-z0-9\-]{{0,64}}{_NAME}(?![a-z0-9\-]*-(?:file|path|dir|stdin)\b)[a-z0-9\-]{{0,64}}\s+)(?!-)VALUE", DASH, NAMES),
+    (rf"({_NAME}[\w.\-\[\]]{{0,64}}[\"']?\s?=)VALUE", ("=",), NAMES),
+    (r"(--from-literal[= ][\w.\-]{1,64}=)VALUE", ("--from-literal",)),
+    (rf"(\\?[\"'][\w.\- ]{{0,64}}{_NAME}[\w.\- ]{{0,64}}\\?[\"']\s?:\s?)VALUE", (":",), ("'", '"'), NAMES),
+    (r"((?<![\w\-])(?:-u|--user|--proxy-user)[\s=]?[\s]{0,8}[\"']?(?!\d+:\d+\b)[\w.\\][^\s\"':]{0,64}:)VALUE", (":",), ("-u",)),
+    (r"((?:authorization|cookie|x-[\w\-]{0,32}(?:token|key|secret|auth)[\w\-]{0,32})[\"']?\s?[:=](?!\s?\(left out\))\s?)[^\"'\n]+",
+     (":", "="), ("authorization", "cookie", "x-")),
+    (r"((?<![\w.+@/:\-])[\w.+\-]{1,64}:)(?!\(left out\))(?![/\\])[^\s\"']{1,256}(?=@(?!sha\d+:))", ("@",), (":",)),
+    (r"(\b(?:sshpass|useradd|usermod|mysql\w*|mariadb\w*|login)\b[^\n;|&]{0,200}?\s-p\s?)VALUE",
+     ("-p",), ("sshpass", "useradd", "usermod", "mysql", "mariadb", "login")),
+    (r"(\b(?:mkpasswd|openssl\s+passwd)\b(?:\s+-[\w\-]+)*\s+)(?!-)VALUE", ("passwd",), ("mkpasswd", "openssl")),
+    (r"(\b(?:echo|printf)\b)(?! \(left out\))[^|\n]{1,512}(?=\|[^\n]{0,200}(?:passwd|cryptsetup|password-stdin|sudo\s+-S))",
+     ("|",), ("echo", "printf"), ("passwd", "cryptsetup", "password-stdin", "sudo")),
+    (r"(\b(?:chpasswd|passwd|cryptsetup)\b[^\n]{0,200}<<<\s*)VALUE", ("<<<",)),
 )
-"""Each keeps its group and hides the rest of what it finds; letters of any case."""
+"""Each keeps its group and hides the rest of what it finds; letters of any case. After it what a text must have, one sign of each
+group, for the rule to find anything: few have, and `re` and the compiled rules cost more than a small stage does."""
 OF_COMMANDS = (
-    rf"({_NAME}[\w.\-]{{0,64}}\s?:\s?)(?!//)VALUE",
-    r"((?<!\S)[\"']?[\w.\-]{0,64}(?:password|passphrase|psk|token|secret)\s+)VALUE",
+    (rf"({_NAME}[\w.\-]{{0,64}}\s?:\s?)(?!//)VALUE", (":",), NAMES),
+    (r"((?<!\S)[\"']?[\w.\-]{0,64}(?:password|passphrase|psk|token|secret)\s+)VALUE", ("password", "passphrase", "psk", "token", "secret")),
 )
 """Only where a text is known to be a command: messages have such words before a colon, too."""
-OF_CMDLINES = (r"\"stages[.\[](?:\\.|[^\"\\\n])*(?:\"|$)()", r"(stages[.\[][^\s=]{0,512}=)VALUE")
+OF_CMDLINES = ((r"\"stages[.\[](?:\\.|[^\"\\\n])*(?:\"|$)()", ('"stages',)), (r"(stages[.\[][^\s=]{0,512}=)VALUE", ("stages",)))
 """Configuration in dot notation: all of it, since any of its words may be one."""
-_compiled: dict[str, list[Callable[[str], str]]] = {}
+_compiled: dict[tuple[str, str], Callable[[str], str]] = {}
 
 
 def shown(url: str) -> str:
@@ -72,7 +81,7 @@ def shown(url: str) -> str:
 
 def masked(text: str) -> str:
     """*text* of a command, or what a program said, without what looks like a login."""
-    return _without(text, "command", (*RULES, *OF_COMMANDS))
+    return _without(text, VALUE, (*RULES, *OF_COMMANDS))
 
 
 def masked_log(text: str) -> str:
@@ -80,26 +89,44 @@ def masked_log(text: str) -> str:
     if "ommand line: " in text:
         parts = (line.partition("ommand line: ") for line in text.split("\n"))
         text = "\n".join(head + sign + (masked_cmdline(rest) if sign else "") for head, sign, rest in parts)
-    return _without(text, "log", (*RULES, *OF_CMDLINES))
+    return _without(text, VALUE, (*RULES, *OF_CMDLINES))
 
 
 def masked_cmdline(text: str) -> str:
     """A kernel command line without logins, configuration, and what follows a quote that is not closed."""
-    return _without(_open_quote(text), "cmdline", (*OF_CMDLINES, *RULES))
+    return _without(_open_quote(text), WORD, (RULES[0], *OF_CMDLINES, *RULES[1:]))
 
 
-def _without(text: str, name: str, rules: tuple[str, ...]) -> str:
-    small = text.lower()
-    if not any(sign in small for sign in SIGNS):
-        return text
-    if name not in _compiled:
-        _compiled[name] = _compile(rules, WORD if name == "cmdline" else VALUE)
-    for rule in _compiled[name]:
-        text = rule(text)
+def _without(text: str, value: str, rules: Sequence[tuple[Any, ...]]) -> str:
+    """*text* after the *rules*, whose VALUE is the expression *value*."""
+    for rule, *groups in rules:
+        if may_find(groups, text):
+            if (rule, value) not in _compiled:
+                _compiled[rule, value] = _compile(rule, value)
+            text = _compiled[rule, value](text)
     return text
 
 
-def _compile(rules: tuple[str, ...], value: str) -> list[Callable[[str], str]]:
+def may_find(groups: Sequence[Sequence[str]], text: str) -> bool:
+    """Whether *text* has what the rule with these *groups* of signs needs; letters count that an expression takes for ASCII ones."""
+    small = text.lower()
+    if not text.isascii():
+        small = small.replace("\u0131", "i").replace("i\u0307", "i").replace("\u017f", "s")
+    return all(any(sign in small for sign in group) for group in groups) and (groups[0] is not DASH or _has_secret_option(small))
+
+
+def _has_secret_option(small: str) -> bool:
+    """Whether in a word of *small* something like a secret's name follows a dash that begins an option, as none in `ssh-keygen` does."""
+    for word in small.split():
+        at = word.find("-")
+        while at >= 0:
+            if word[at - 1:at] not in INSIDE and any(name in word[at:] for name in NAMES):
+                return True
+            at = word.find("-", at + 1)
+    return False
+
+
+def _compile(rule: str, value: str) -> Callable[[str], str]:
     import re  # costly; only for who has something to hide
 
     def hide(found: Match[str]) -> str:
@@ -111,9 +138,11 @@ def _compile(rules: tuple[str, ...], value: str) -> list[Callable[[str], str]]:
             seen = seen.replace("://", f"://{LEFT_OUT}@", 1)
         return f"{seen}?…" if "?" in found[0] else seen
 
-    addresses = re.compile(r"(?<![a-z0-9+.\-])[a-z][a-z0-9+.\-]{0,32}://[^\s\"'`<>\\]+", re.IGNORECASE)
-    compiled = [re.compile(rule.replace("VALUE", value), re.IGNORECASE | re.MULTILINE) for rule in rules]
-    return [lambda text: addresses.sub(address, text), *(lambda text, rule=rule: rule.sub(hide, text) for rule in compiled)]
+    if rule == ADDRESS:
+        compiled, replace = re.compile(rule, re.IGNORECASE), address
+    else:
+        compiled, replace = re.compile(rule.replace("VALUE", value), re.IGNORECASE | re.MULTILINE), hide
+    return lambda text: compiled.sub(replace, text)
 
 
 def _open_quote(line: str) -> str:

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import random
+import re
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from kairos_boot.shown import masked, masked_cmdline, masked_log, one_line, plain, shown
+from kairos_boot.shown import (
+    ADDRESS,
+    OF_CMDLINES,
+    OF_COMMANDS,
+    RULES,
+    VALUE,
+    WORD,
+    masked,
+    masked_cmdline,
+    masked_log,
+    may_find,
+    one_line,
+    plain,
+    shown,
+)
 
 
 @pytest.mark.parametrize(("url", "seen"), [
@@ -118,3 +137,35 @@ def test_control_characters_are_shown_as_escapes() -> None:
     assert one_line("a\nDone with stage b") == "a\\nDone with stage b"
     assert plain("grün 日本") == "grün 日本"
     assert plain("\udc80") == "\\udc80"
+
+
+PIECES = (
+    *" \n\t-:=@|'\"\\/$()<,;.", "--", "://", "<<<", "(left out)", "x", "pass", "pwd", "PSK", "p\u017fk", "Token", "secret", "credent\u0131al", "\u212aey", "keys", "keymap", "passwd", "passwd",
+    "password", "passphrase", "--password ", "-u", "--user", "--proxy-user ", "amy:x", "authorization", "cookie:", "x-a-auth", "--from-literal=a=", "login -p x", "useradd ", "MYSQLdump",
+    "mkpasswd ", "openssl passwd -6 ", "echo ", "printf", "| sudo -S", "|chpasswd", "cryptsetup", "stages.", '"stages[', "https://a:b@c/d?e", "\u00e9", "\u0130")
+
+
+def test_a_rule_is_left_out_only_where_it_would_find_nothing() -> None:
+    """What a rule costs is paid for a text that has the signs the rule needs; no such sign is one too many."""
+    chance = random.Random(7)
+    texts = ["".join(chance.choices(PIECES, k=chance.randint(1, 12))) for _ in range(20000)]
+    found = set()
+    for value in (VALUE, WORD):
+        for rule, *groups in (*RULES, *OF_COMMANDS, *OF_CMDLINES):
+            compiled = re.compile(rule.replace("VALUE", value), re.IGNORECASE | (0 if rule == ADDRESS else re.MULTILINE))
+            for text in (*texts, *LOGINS, *WORDS):
+                if compiled.search(text):
+                    found.add(rule)
+                    assert may_find(groups, text), (rule, text)
+    assert len(found) == len((*RULES, *OF_COMMANDS, *OF_CMDLINES))
+
+
+def test_conditions_and_commands_of_a_node_need_no_expression() -> None:
+    """The texts of the published configurations have none of it; `re` and the rules would cost each stage more than its work."""
+    texts = ["[ -d /oem/userdata ] && [ ! -d /oem/95_userdata ]", "systemctl set-default multi-user.target", "passwd -l root",
+             "test -f /etc/ssh/ssh_host_rsa_key || ssh-keygen -t rsa -b 4096 -f /etc/ssh/ssh_host_rsa_key -N ''",
+             '[ ! -e /oem/95_userdata ] && ([ ! -f /run/cos/uki_boot_mode ] || grep -q "kairos.pull_datasources" /proc/cmdline )',
+             "ln -sf /etc/systemd/system/cos-setup-fs.service /etc/systemd/system/multi-user.target.wants/cos-setup-fs.service"]
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\nfrom kairos_boot.shown import masked\nfor t in {texts!r}: assert masked(t) == t\nprint('re' in sys.modules)"
+    run = subprocess.run([sys.executable, "-I", "-S", "-c", code], check=False, capture_output=True, text=True, timeout=60)
+    assert run.stdout == "False\n", run.stderr
