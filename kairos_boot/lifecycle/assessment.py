@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
-from kairos_boot.errors import KairosError
+from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
 from kairos_boot.stages.ledger import read
 
@@ -61,12 +61,16 @@ def judge(host: Host, ledger: bytes, *, trial: bool, known: Sequence[str] | None
 
 
 def _failing(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The steps of the boot that failed and were not done later, in order."""
+    """The steps of the boot that failed and were not done later, in order. A run by hand is no part of the boot."""
     results: dict[str, str] = {}
+    by_hand: dict[object, bool] = {}
     for entry in records:
-        stage = str(entry.get("stage", "")).removesuffix(".before").removesuffix(".after")
-        if entry["kind"] == "step" and stage not in UNCOUNTED and entry.get("by", "unit") != "hand":
-            results[f"{entry.get('stage')} {entry.get('step')}"] = str(entry.get("result"))
+        stage = entry.get("stage")
+        if entry["kind"] == "stage" and entry.get("event") == "start":
+            by_hand[stage] = entry.get("by") == "hand"
+        main = str(stage).removesuffix(".before").removesuffix(".after")
+        if entry["kind"] == "step" and main not in UNCOUNTED and not by_hand.get(stage):
+            results[f"{stage} {entry.get('step')}"] = str(entry.get("result"))
     return [name for name, result in results.items() if result == "failed"]
 
 
@@ -79,7 +83,11 @@ def unhealthy(host: Host, directories: Sequence[str] = CHECKS, seconds: float = 
         folder = host.path(directory)
         for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
             path = f"{directory}/{name}"
-            status = os.stat(host.path(path))
+            try:
+                status = os.stat(host.path(path))
+            except OSError as error:
+                yield f"the health check {path} cannot be run: {reason(error)}"
+                continue
             if not stat.S_ISREG(status.st_mode) or not status.st_mode & 0o111:
                 continue
             if status.st_uid or status.st_mode & 0o022:

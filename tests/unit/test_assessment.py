@@ -65,6 +65,24 @@ def test_substages_count_as_their_own(host: Host) -> None:
     assert judge(host, ledger(("boot.after", "Late", "failed")), trial=True, known=[]).failing == ("boot.after Late",)
 
 
+def test_a_run_by_hand_is_no_part_of_the_boot() -> None:
+    """Somebody who tries a step on a node under trial must not send it back; the next run of the unit counts again."""
+
+    def run(by: str, result: str) -> bytes:
+        records = ({"kind": "stage", "stage": "boot", "event": "start", "by": by}, {"kind": "step", "stage": "boot", "step": "Mine", "result": result})
+        return "".join(encode(r) + "\n" for r in records).encode()
+
+    node = Host("/", Processes("/"))
+    assert judge(node, run("unit", "done") + run("hand", "failed"), trial=False, known=None).failing == ()
+    assert judge(node, run("hand", "failed") + run("unit", "failed"), trial=False, known=None).failing == ("boot Mine",)
+    assert judge(node, run("unit", "failed") + run("hand", "done"), trial=False, known=None).failing == ("boot Mine",)
+
+
+def test_a_health_check_that_leads_nowhere_speaks_against_a_trial(host: Host) -> None:
+    os.symlink("/gone", f"{host.root}/oem/health.d/10-link")
+    assert judge(host, ledger(), trial=True, known=None).reasons == ("the health check /oem/health.d/10-link cannot be run: No such file or directory",)
+
+
 def check(host: Host, name: str, text: str, mode: int = 0o755) -> str:
     """A health check of the node."""
     path = f"{host.root}/oem/health.d/{name}"
