@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from kairos_boot.system.host import Host
 
-    Emit = Callable[[str, str], list[str]]
-    """Emits a stage (name) in a root directory, and gives what failed, a line each."""
+    Emit = Callable[[str, str], str]
+    """Emits a stage (name) in a root directory, and gives what failed, or nothing."""
     Steps = Callable[[str, str], int]
     """How many steps the documents of a root directory have for a stage with its substages."""
 
@@ -25,27 +25,26 @@ BINDS = ("/oem", "/usr/local")
 
 @record
 class Hook:
-    """The stage *stage*, in the running system. With *must* a failure ends the action."""
+    """The stage *stage*, in the running system. *hint* is what helps when it fails."""
 
     stage: str
     emit: Emit
-    must: bool = False
+    hint: str = ""
 
     def describe(self) -> str:
         """The stage."""
-        return f"run stage {self.stage}" + ("; if it fails, nothing else is done" if self.must else "")
+        return f"run stage {self.stage}"
 
     def would_change(self, host: Host) -> bool | None:  # noqa: ARG002
         """Only doing it tells."""
         return None
 
     def apply(self, host: Host) -> bool:  # noqa: ARG002
-        """Emit it, and make durable what it wrote: the marker says so afterwards. KairosError: a step failed and none may."""
-        failures = self.emit(self.stage, "/")
+        """Emit it, and make durable what it wrote: the marker says so afterwards. KairosError: a step failed."""
+        failed = self.emit(self.stage, "/")
         os.sync()
-        if failures and self.must:
-            more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
-            raise KairosError(f"stage {self.stage} failed: {failures[0]}{more}", hint="mend the step; until then, nothing is erased")
+        if failed:
+            raise KairosError(f"stage {self.stage} failed: {failed}", hint=self.hint)
         return True
 
 
@@ -72,25 +71,29 @@ class HookInImage:
         return None
 
     def apply(self, host: Host) -> bool:
-        """Run it in a copy, and put the copy in place. KairosError: no room, or the new image is damaged; the old one stays."""
+        """Run it in a copy, and put the copy in place. KairosError: no room, or the new image is damaged, then the old one stays; or a step
+        failed, and what the others did is in place.
+        """
         from contextlib import contextmanager
 
         from kairos_boot.actions.image_tree import mounted
 
         mount = contextmanager(mounted)
         path = host.path(self.image)
+        failed = ""
         with mount(path, read_only=True) as place, bound(place):
             if not self.steps(self.stage, place):
                 return False
 
         def write(new: str) -> str:
+            nonlocal failed
             from kairos_boot.system.copying import copy_file, digest
 
             source, target = os.open(path, os.O_RDONLY | os.O_CLOEXEC), os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             try:
                 copy_file(source, target)
                 with mount(new) as place, bound(place):
-                    self.emit(self.stage, place)
+                    failed = self.emit(self.stage, place)
                 os.fsync(target)
                 return digest(target)
             finally:
@@ -100,6 +103,8 @@ class HookInImage:
         put(host, self.image, path, write)
         for copy, label in self.copies:
             CopyImage(self.image, copy, label).apply(host)
+        if failed:
+            raise KairosError(f"stage {self.stage} failed: {failed}")
         return True
 
 

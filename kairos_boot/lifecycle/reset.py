@@ -103,9 +103,10 @@ def phases(disk: NodeDisk, source: Source, options: Options, around: Surrounding
     tight = room < source.size + SPARE
     stale = tuple(f"{STATE}/cOS/{name}" for name in ("transition.img", f"active.img{NEW}", f"passive.img{NEW}"))
     found: list[Phase] = [
-        Phase("before-reset", "stage before-reset", (Hook("before-reset", around.emit, must=options.strict),),
+        Phase("before-reset", "stage before-reset", (Hook("before-reset", around.emit, "mend the step; until then, nothing is erased" if options.strict else ""),),
               checks=(*_source_checks(source, around), *_disk_checks(disk, options), _fits(source, room + (old if tight else 0))),
-              again="the hook runs again, with KAIROS_RESUMED=1"),
+              again="the hook runs again, with KAIROS_RESUMED=1", extra=not options.strict,
+              notes=("if it fails, nothing else is done",) if options.strict else ()),
         Phase("room", "make room", tuple(Remove(path) for path in (*stale, *((passive, f"{passive}.sha256") if tight else ()))), again="nothing is left to do",
               notes=("a third image does not fit: passive goes first, recovery and active remain",) if tight else ()),
         Phase("active", "write the active system", (_image(source, active, "COS_ACTIVE", options.size, around),)),
@@ -125,7 +126,7 @@ def phases(disk: NodeDisk, source: Source, options: Options, around: Surrounding
     else:
         found.append(Phase("persistent", "keep the persistent partition", standing=mounted))
     found += [
-        Phase("after-reset", "stage after-reset", (Hook("after-reset", around.emit),), again="the hook runs again, with KAIROS_RESUMED=1"),
+        Phase("after-reset", "stage after-reset", (Hook("after-reset", around.emit),), again="the hook runs again, with KAIROS_RESUMED=1", extra=True),
         Phase("finish", "note the reset, and let the next boot be a first one", around.finish),
     ]
     return found

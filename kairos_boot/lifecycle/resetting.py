@@ -46,8 +46,8 @@ if TYPE_CHECKING:
         def lock(self) -> Callable[[], None]:
             """Hold the lock of actions; what frees it. KairosError: another one runs."""
 
-        def emit(self, stage: str, root: str) -> list[str]:
-            """Run a stage in a root directory; a line for each failure."""
+        def emit(self, stage: str, root: str) -> str:
+            """Run a stage in a root directory; what failed, or nothing."""
 
         def steps(self, stage: str, root: str) -> int:
             """How many steps the documents of a root directory have for a stage."""

@@ -188,6 +188,7 @@ def substages(stage: str, options: Options) -> list[str]:
 def modules_of(documents: Sequence[Document], stage: str) -> None:
     """Import every module that the documents' steps of *stage* name, for a process that is about to lose sight of its files."""
     names = dict(ORDER)
+    __import__("kairos_boot.cloudconfig.plain")  # it makes a step's plain data into what modules are given
     for document in documents:
         for suffix in SUBSTAGES:
             for step in document.stages.get(stage + suffix, ()):

@@ -261,6 +261,40 @@ node.close()
     assert kept
 
 
+def test_a_hook_that_fails_late_stops_nothing_and_is_told(unshared: Callable[..., Any]) -> None:
+    """What its other steps did stays, the reset comes to its end, and the verb can say that it was not all done."""
+    steps = """
+stages:
+  after-reset-chroot:
+  - commands: ['exit 3']
+  - files: [{path: /etc/inside, content: inside}]
+  after-reset:
+  - commands: ['exit 4']
+"""
+    failures, inside, clear = unshared(START + f"""
+node = ResetNode(home, steps={steps!r})
+outcome = reset(node, {{}})
+tell([outcome.failures, content(STATE + "/cOS/passive.img").get("etc/inside"), marker.load(STATE) is None])
+node.close()
+""")
+    assert failures[0] == "stage after-reset-chroot: stage after-reset-chroot failed: a step inside the image, see the record"
+    assert failures[1].startswith("stage after-reset: stage after-reset failed: /oem/10_hooks.yaml:7:")
+    assert "exit status 4" in failures[1]
+    assert len(failures) == 2
+    assert (inside, clear) == ("inside", True)
+
+
+def test_a_failed_first_hook_is_told_too_where_it_may_fail(unshared: Callable[..., Any]) -> None:
+    steps = "reset: {strict: false}\nstages:\n  before-reset:\n  - commands: ['exit 5']\n"
+    failures, old = unshared(START + f"""
+node = ResetNode(home, steps="#cloud-config\\n" + {steps!r})
+tell([reset(node, {{}}).failures, text("/usr/local/old")])
+node.close()
+""")
+    assert ["exit status 5" in failure for failure in failures] == [True]
+    assert old is None
+
+
 def test_state_directories_can_be_removed_alone(unshared: Callable[..., Any]) -> None:
     removed, rest = unshared(START + """
 from kairos_boot.lifecycle.resetting import remove_state
