@@ -115,12 +115,12 @@ class Session:
 
         AbsentError: nobody gives an answer, or one who knows no such address (a status below 500).
         """
-        from kairos_boot.system.http import Manner, SilentError, StatusError, request
+        from kairos_boot.system.http import RequestOptions, SilentError, StatusError, request
 
         self._resolve(url)
         try:
             return request(url, limit=size, timeout=self.limit(longest), tries=1 + self.retries, headers=headers,
-                           manner=Manner(method, body, not public, privileged))[1]
+                           options=RequestOptions(method, body, not public, privileged))[1]
         except SilentError as error:
             raise AbsentError(error.message) from None
         except StatusError as error:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from kairos_boot.boot.cmdline import Cmdline
     from kairos_boot.boot.image import BootDisk
-    from kairos_boot.boot.layout import Layout
+    from kairos_boot.boot.layout import RootLayout
     from kairos_boot.boot.report import Report
     from kairos_boot.boot.root import Part
     from kairos_boot.system.udev import Partition
@@ -119,7 +119,7 @@ class Builder:
             self.report.missing(what, where, KairosError(f"{what} is missing: {where} is not mounted", hint=hint))
         return part
 
-    def lay(self, layout: Layout) -> None:
+    def lay(self, layout: RootLayout) -> None:
         """Mount what the layout asks for, parents first, the persistent directories brought in step with the image before they are bound."""
         for problem in layout.problems:
             self.report.missing("the layout", "", KairosError(problem, hint=order.REMEDY))
@@ -152,7 +152,7 @@ class Builder:
     def _in_image(self, place: str) -> bool:
         return os.path.isdir(f"{self.sysroot}{place}")
 
-    def _base(self, parts: root.Parts, layout: Layout) -> bool:
+    def _base(self, parts: root.Parts, layout: RootLayout) -> bool:
         """Mount what holds the layers; whether it is memory. A size or a device that does not work is replaced by the default, since a
         slip must cost no boot.
         """

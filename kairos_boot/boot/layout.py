@@ -29,7 +29,7 @@ class Volume:
 
 
 @record
-class Layout:
+class RootLayout:
     """Paths are absolute and plain. `problems` is what is wrong with the files, in words."""
 
     rw_paths: tuple[str, ...] = RW_PATHS
@@ -42,7 +42,7 @@ class Layout:
     """Whether there was a layout at all."""
 
 
-def load(read: Callable[[str], bytes | None], cmdline: Cmdline, *, recovery: bool = False) -> Layout:
+def load(read: Callable[[str], bytes | None], cmdline: Cmdline, *, recovery: bool = False) -> RootLayout:
     """The layout of this boot. In recovery (a reset is one, D8) the persistent partition stays out, and the defaults are writable."""
     problems: list[str] = []
     values = _file(read, FILE, problems)
@@ -58,7 +58,7 @@ def load(read: Callable[[str], bytes | None], cmdline: Cmdline, *, recovery: boo
         state_paths = ()
     target = paths(given.get("PERSISTENT_STATE_TARGET", ""), "PERSISTENT_STATE_TARGET", problems)
     overlay = given.get("OVERLAY", "").strip() or cmdline.overlay
-    return Layout(rw_paths, state_paths, target[0] if target else STATE_TARGET, overlay, volumes, tuple(problems), values is not None)
+    return RootLayout(rw_paths, state_paths, target[0] if target else STATE_TARGET, overlay, volumes, tuple(problems), values is not None)
 
 
 def _file(read: Callable[[str], bytes | None], path: str, problems: list[str]) -> dict[str, str] | None:

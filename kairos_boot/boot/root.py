@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from kairos_boot.boot.layout import Layout
+    from kairos_boot.boot.layout import RootLayout
     from kairos_boot.system.udev import Partition
 
 BASE = "/run/overlay"
@@ -76,7 +76,7 @@ class Parts:
     path and text.
     """
 
-    def __init__(self, layout: Layout, locate: Callable[[str], str], sysroot: str, run: str = "") -> None:
+    def __init__(self, layout: RootLayout, locate: Callable[[str], str], sysroot: str, run: str = "") -> None:
         self.layout, self.locate, self.sysroot, self.run = layout, locate, sysroot, run
         self.problems: list[tuple[str, str]] = []
         self.store = self._place(layout.state_target) if layout.state_paths else ""

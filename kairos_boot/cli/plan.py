@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from kairos_boot.actions.base import Action
     from kairos_boot.cloudconfig.model import Step
     from kairos_boot.facts import Facts
-    from kairos_boot.stages.graph import Node
+    from kairos_boot.stages.graph import Vertex
     from kairos_boot.system.process import Result
 
 FLAGS = {"root": True, "cmdline": True, "json": False, "diff": False, "all": False, "only": False, **wiring.SOURCE_FLAGS}
@@ -53,7 +53,7 @@ class _UndecidedError(KairosError):
     pass
 
 
-class _Node(Host):
+class _QuietHost(Host):
     """A host whose kernel command line may be another one."""
 
     def __init__(self, root: str, cmdline: str | None) -> None:
@@ -81,11 +81,11 @@ def run(words: list[str]) -> int:
         raise UsageError("it needs the name of a stage, or --all")
     wiring.is_offline_root(given.value("root", "/"))
     cmdline = given.value("cmdline") if "cmdline" in given else None
-    host = _Node(given.value("root", "/"), cmdline)
+    host = _QuietHost(given.value("root", "/"), cmdline)
     documents = wiring.sources_of(host, sources, given, cmdline=cmdline).load()
     facts = wiring.facts_of(host)
     graphs = [(s, order(documents, s)) for stage in stages for s in ([stage] if "only" in given else [stage + x for x in SUBSTAGES])]
-    steps = [_step(stage, node, host, facts, diff="diff" in given) for stage, graph in graphs for layer in graph.layers for node in layer]
+    steps = [_step(stage, vertex, host, facts, diff="diff" in given) for stage, graph in graphs for layer in graph.layers for vertex in layer]
     problems = [p for d in documents for p in d.problems] + [p for _, graph in graphs for p in graph.problems]
     problems += [] if "all" in given else wiring.strangers(stages[0], documents)
     if "json" in given:
@@ -98,9 +98,9 @@ def run(words: list[str]) -> int:
     return 1 if failing else 0
 
 
-def _step(stage: str, node: Node, host: _Node, facts: Facts, *, diff: bool) -> dict[str, Any]:
-    step = node.step
-    shown: dict[str, Any] = {"stage": stage, "step": node.name, "file": step.source, "skip": "", "if": "", "actions": []}
+def _step(stage: str, vertex: Vertex, host: _QuietHost, facts: Facts, *, diff: bool) -> dict[str, Any]:
+    step = vertex.step
+    shown: dict[str, Any] = {"stage": stage, "step": vertex.name, "file": step.source, "skip": "", "if": "", "actions": []}
     host.shell.asked = False
     decision = decide(step, host, facts)
     if host.shell.asked:  # only a shell can tell

@@ -14,7 +14,7 @@ from kairos_boot.actions.base import Invalid, Note
 from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import UsageError, parse
 from kairos_boot.cli.output import as_data, say, say_data
-from kairos_boot.cloudconfig.lint import doubts, faults
+from kairos_boot.cloudconfig.lint import advice, faults
 from kairos_boot.cloudconfig.model import Problem
 from kairos_boot.errors import KairosError
 from kairos_boot.facts import Facts
@@ -48,10 +48,10 @@ def problems(documents: list[Document]) -> Iterator[Problem]:
     """Everything that is wrong with *documents*, on their own and together."""
     for document in documents:
         for problem in document.problems:
-            yield Problem("error" if problem.severity != "doubt" else "warning", problem.where, problem.message, problem.hint)
+            yield Problem("error" if problem.severity != "advice" else "warning", problem.where, problem.message, problem.hint)
         yield from faults(document)
-        for doubt in doubts(document):
-            yield Problem("warning", doubt.where, doubt.message, doubt.hint)
+        for each in advice(document):
+            yield Problem("warning", each.where, each.message, each.hint)
         for stage in document.stages:
             for step in document.steps(stage):
                 yield from of_step(step)
@@ -62,7 +62,7 @@ def problems(documents: list[Document]) -> Iterator[Problem]:
 
 def of_step(step: Step) -> Iterator[Problem]:
     """What the step's modules find wrong, without a node."""
-    facts = _AnyNode()
+    facts = _UnknownFacts()
     facts.render(step.if_, step.where("if"))
     for key, action in Planned(step, facts):
         if isinstance(action, KairosError):
@@ -74,7 +74,7 @@ def of_step(step: Step) -> Iterator[Problem]:
     yield from facts.unread
 
 
-class _AnyNode(Facts):
+class _UnknownFacts(Facts):
     """Facts of no node in particular: a template must be one, what it prints is seen when it runs."""
 
     def __init__(self) -> None:

@@ -9,11 +9,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from kairos_boot.cloudconfig.classic import Draft, Values
+    from kairos_boot.cloudconfig.classic import ClassicReader, Draft
     from kairos_boot.cloudconfig.classic_access import Access
-    from kairos_boot.cloudconfig.nodes import Node
+    from kairos_boot.cloudconfig.nodes import YamlNode
 
-    Key = tuple[str, Node]
+    Key = tuple[str, YamlNode]
 
 TEXTS = ("expiredate", "gecos", "homedir", "inactive", "passwd", "plain_text_passwd", "primary_group", "shell", "uid")
 BOOLEANS = ("create_groups", "lock_passwd", "no_create_home", "no_log_init", "no_user_group", "system")
@@ -28,16 +28,16 @@ RULES = "/etc/sudoers.d/90-cloud-init-"
 class Accounts:
     """Collects accounts; `finish` puts them into the steps."""
 
-    def __init__(self, values: Values) -> None:
+    def __init__(self, values: ClassicReader) -> None:
         self.values = values
-        self._users: dict[str, tuple[dict[str, Any], Node]] = {}
-        self._marks: dict[str, Node] = {}
+        self._users: dict[str, tuple[dict[str, Any], YamlNode]] = {}
+        self._marks: dict[str, YamlNode] = {}
         self._keys: dict[str, list[Key]] = {}
         self._everyone: list[Key] = []
-        self._groups: dict[str, tuple[list[str], Node]] = {}
-        self._rules: list[tuple[str, list[str], Node]] = []
+        self._groups: dict[str, tuple[list[str], YamlNode]] = {}
+        self._rules: list[tuple[str, list[str], YamlNode]] = []
 
-    def users(self, node: Node) -> None:
+    def users(self, node: YamlNode) -> None:
         """A list of maps and names, one map by name, or names as one text."""
         if node.kind is SCALAR:
             for name in self.values.words(node, "users"):
@@ -60,13 +60,13 @@ class Accounts:
                 elif names and not (names[0].kind is SCALAR and is_null(names[0])):
                     continue  # what is wrong with it was said
                 elif any(key.value == "snapuser" for key, _ in pairs):
-                    self.values.doubt(item, path, "'snapuser' is not supported here, so nobody is made", "give the user a `name`")
+                    self.values.advise(item, path, "'snapuser' is not supported here, so nobody is made", "give the user a `name`")
                 else:
                     self.values.error(item, path, "the user has no name", "add `name: …`")
 
-    def _user(self, name: str, node: Node, pairs: list[tuple[Node, Node]], path: str) -> None:
+    def _user(self, name: str, node: YamlNode, pairs: list[tuple[YamlNode, YamlNode]], path: str) -> None:
         if name == "default" and not pairs:
-            self.values.doubt(node, path, "there is no default user here", "list the user by name")
+            self.values.advise(node, path, "there is no default user here", "list the user by name")
             return
         user: dict[str, Any] = {"create_groups": True}
         hashed = ""
@@ -90,7 +90,7 @@ class Accounts:
             elif field == "sudo":
                 self._sudo(name, item, where)
             elif field in NOT_HERE:
-                self.values.doubt(key, where, f"{key.value!r} of a user is not supported here", "use a step under `stages:` instead")
+                self.values.advise(key, where, f"{key.value!r} of a user is not supported here", "use a step under `stages:` instead")
             elif field != "name":
                 self.values.unknown(key, where, ("name", *TEXTS, *BOOLEANS, *PASSWORDS, *LISTS))
         if hashed:
@@ -100,12 +100,12 @@ class Accounts:
         if keys:
             self._keys.setdefault(name, []).extend(keys)
 
-    def _texts(self, node: Node, path: str) -> list[Key]:
+    def _texts(self, node: YamlNode, path: str) -> list[Key]:
         nodes = [node] if node.kind is SCALAR else self.values.items(node, path)
         found = [(self.values.name(item, f"{path}[{number}]"), item) for number, item in enumerate(nodes)]
         return [(text, item) for text, item in found if text]
 
-    def _sudo(self, name: str, node: Node, path: str) -> None:
+    def _sudo(self, name: str, node: YamlNode, path: str) -> None:
         """Rules for the user: one text or several; false is none."""
         if node.kind is SCALAR and node.plain and node.value in FALSE | NO:
             return
@@ -118,7 +118,7 @@ class Accounts:
         elif rules:
             self._rules.append((name, [rule.strip() for rule in rules], node))
 
-    def groups(self, node: Node) -> None:
+    def groups(self, node: YamlNode) -> None:
         """Groups to make: names as text or list, or maps of a name to its members."""
         if node.kind is SCALAR:
             for name in self.values.words(node, "groups"):
@@ -133,11 +133,11 @@ class Accounts:
                 else:
                     self._group_map(item, f"groups[{number}]")
 
-    def _group_map(self, node: Node, path: str) -> None:
+    def _group_map(self, node: YamlNode, path: str) -> None:
         for key, item in self.values.pairs(node, path):
             self._group(key.value, self.values.words(item, f"{path}.{key.value}"), key, f"{path}.{key.value}")
 
-    def _group(self, name: str, members: list[str], node: Node, path: str) -> None:
+    def _group(self, name: str, members: list[str], node: YamlNode, path: str) -> None:
         for each in (name, *members):
             if not each or each[0] in "-+" or set(each) & set(":,\n\r\0{}\"'\\# ") or each.strip() != each:
                 self.values.error(node, path, f"{each[:40]!r} is not a name of a group or user", "use letters, digits, - and _")
@@ -145,11 +145,11 @@ class Accounts:
         known = self._groups.setdefault(name, ([], node))[0]
         known += [m for m in members if m not in known]
 
-    def keys(self, node: Node) -> None:
+    def keys(self, node: YamlNode) -> None:
         """Keys for every user of the document."""
         self._everyone += self._texts(node, "ssh_authorized_keys")
 
-    def rules(self) -> list[tuple[dict[str, Any], Node]]:
+    def rules(self) -> list[tuple[dict[str, Any], YamlNode]]:
         """The files with the users' sudo rules."""
         return [({"path": RULES + file_name(name), "permissions": 0o440, "owner": 0, "group": 0,
                   "content": "".join(f"{name} {rule}\n" for rule in rules)}, node) for name, rules, node in self._rules]
@@ -188,7 +188,7 @@ class Accounts:
         found = []
         for text, node in self._everyone:
             if text.startswith(REMOTE):
-                self.values.doubt(node, "ssh_authorized_keys", "keys that are fetched are not given to root, since `disable_root` is true", "write them out if they shall stand there")
+                self.values.advise(node, "ssh_authorized_keys", "keys that are fetched are not given to root, since `disable_root` is true", "write them out if they shall stand there")
             else:
                 found.append((f"{options} {text}", node))
         return found
@@ -196,7 +196,7 @@ class Accounts:
 
 def _keys(boot: Draft, network: Draft, name: str, found: list[Key]) -> None:
     """Give *name* its keys, each once: those that are fetched in *network*."""
-    keys: dict[str, Node] = {}
+    keys: dict[str, YamlNode] = {}
     for text, node in found:
         keys.setdefault(text, node)
     for draft, remote in ((boot, False), (network, True)):

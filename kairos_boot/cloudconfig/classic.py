@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from kairos_boot.cloudconfig.nodes import Node
+    from kairos_boot.cloudconfig.nodes import YamlNode
     from kairos_boot.cloudconfig.typed import Decoder
 
 
 class Draft:
     """A generated step: plain values by field, and where they come from."""
 
-    def __init__(self, node: Node | None) -> None:
+    def __init__(self, node: YamlNode | None) -> None:
         self.values: dict[str, Any] = {}
         self.marks: dict[str, tuple[int, int]] = {"": (node.line, node.column) if node else (1, 1)}
 
@@ -26,11 +26,11 @@ class Draft:
         """Set a field."""
         self.values[field] = value
 
-    def mark(self, path: str, node: Node) -> None:
+    def mark(self, path: str, node: YamlNode) -> None:
         """Remember the place of the value at *path*."""
         self.marks[path] = (node.line, node.column)
 
-    def items(self, field: str, found: Sequence[tuple[Any, Node]]) -> None:
+    def items(self, field: str, found: Sequence[tuple[Any, YamlNode]]) -> None:
         """Set a field that is a list, if there is anything in it."""
         if found:
             self.values[field] = tuple([value for value, _ in found])
@@ -51,34 +51,34 @@ FIELDS = {"owner": "ownerstring", "source": "url"}
 """Classic keys of a file whose field has another name."""
 
 
-class Values:
+class ClassicReader:
     """Reads values; what is wrong is noted with the decoder, and a zero value is given back."""
 
     def __init__(self, decoder: Decoder) -> None:
         self.decoder = decoder
         self.error = decoder.error
         self.warn = decoder.warn
-        self.doubt = decoder.doubt
+        self.advise = decoder.advise
         self.unknown = decoder.unknown
 
-    def text(self, node: Node, path: str) -> str:
+    def text(self, node: YamlNode, path: str) -> str:
         """Text; null is empty."""
         value = self.decoder.value(node, "str", path, {}, "")
         return "" if value is ABSENT else value
 
-    def name(self, node: Node, path: str) -> str:
+    def name(self, node: YamlNode, path: str) -> str:
         """Text that names something: a number or a boolean is none."""
         if node.kind is SCALAR and node.plain and (node.value in TRUE | FALSE or number(node.value) is not None):
             self.error(node, path, f"a name belongs here, not {node.value}", "put it in quotes if it is one")
             return ""
         return self.text(node, path)
 
-    def boolean(self, node: Node, path: str) -> bool:
+    def boolean(self, node: YamlNode, path: str) -> bool:
         """True or false; null is false."""
         value = self.decoder.value(node, "bool", path, {}, "")
         return value is True
 
-    def items(self, node: Node, path: str) -> list[Node]:
+    def items(self, node: YamlNode, path: str) -> list[YamlNode]:
         """The nodes of a list without nulls."""
         if node.kind is SCALAR and is_null(node):
             return []
@@ -87,17 +87,17 @@ class Values:
             return []
         return [item for item in node.value if not (item.kind is SCALAR and is_null(item))]
 
-    def texts(self, node: Node, path: str) -> list[str]:
+    def texts(self, node: YamlNode, path: str) -> list[str]:
         """A list of texts."""
         return [self.text(item, f"{path}[{index}]") for index, item in enumerate(self.items(node, path))]
 
-    def words(self, node: Node, path: str) -> list[str]:
+    def words(self, node: YamlNode, path: str) -> list[str]:
         """A list of texts, or one text with commas between them."""
         if node.kind is SCALAR:
             return [word.strip() for word in self.name(node, path).split(",") if word.strip()]
         return [word for index, item in enumerate(self.items(node, path)) if (word := self.name(item, f"{path}[{index}]"))]
 
-    def pairs(self, node: Node, path: str) -> list[tuple[Node, Node]]:
+    def pairs(self, node: YamlNode, path: str) -> list[tuple[YamlNode, YamlNode]]:
         """Keys and values of a map; null is an empty one."""
         if node.kind is SCALAR and is_null(node):
             return []

@@ -9,8 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from kairos_boot.cloudconfig.classic import Draft, Values
-    from kairos_boot.cloudconfig.nodes import Node
+    from kairos_boot.cloudconfig.classic import ClassicReader, Draft
+    from kairos_boot.cloudconfig.nodes import YamlNode
 
 METHODS = frozenset(("1", "2a", "2b", "2x", "2y", "5", "6", "7", "gy", "y"))
 """Between the first two `$` of a hash in `chpasswd: list`; any other text is a password (crypt(5))."""
@@ -23,18 +23,18 @@ UNCHANGED = ("", "unchanged")
 class Access:
     """Reads who may enter, and how; `finish` puts it into the step."""
 
-    def __init__(self, values: Values) -> None:
+    def __init__(self, values: ClassicReader) -> None:
         self.values = values
-        self.passwords: list[tuple[dict[str, Any], Node]] = []
+        self.passwords: list[tuple[dict[str, Any], YamlNode]] = []
         self.root: bool | None = None
         """`disable_root`: whether keys for everybody are to open nothing for root; None where nothing is said."""
         self.options = OPTIONS
-        self._pwauth: tuple[str, Node] | None = None
-        self._certificates: tuple[dict[str, Any], Node] | None = None
+        self._pwauth: tuple[str, YamlNode] | None = None
+        self._certificates: tuple[dict[str, Any], YamlNode] | None = None
 
-    def chpasswd(self, node: Node) -> None:
+    def chpasswd(self, node: YamlNode) -> None:
         """Passwords of accounts that are there, by list or by text."""
-        found: list[tuple[dict[str, Any], Node]] = []
+        found: list[tuple[dict[str, Any], YamlNode]] = []
         expire = True
         for key, item in self.values.pairs(node, "chpasswd"):
             where = f"chpasswd.{key.value}"
@@ -48,7 +48,7 @@ class Access:
                 self.values.unknown(key, where, ("expire", "users", "list"))
         self.passwords = [({**password, "expire": expire and password["plain"]}, place) for password, place in found]
 
-    def _lines(self, node: Node, path: str) -> list[tuple[dict[str, Any], Node]]:
+    def _lines(self, node: YamlNode, path: str) -> list[tuple[dict[str, Any], YamlNode]]:
         """`NAME:PASSWORD` lines of a text, or items of a list."""
         if node.kind is SCALAR:
             texts = [(line, node) for line in self.values.text(node, path).split("\n")]
@@ -67,7 +67,7 @@ class Access:
                 found.append(({"name": name, "password": password, "plain": not is_hash(password)}, place))
         return found
 
-    def _user(self, node: Node, path: str) -> tuple[dict[str, Any], Node] | None:
+    def _user(self, node: YamlNode, path: str) -> tuple[dict[str, Any], YamlNode] | None:
         name = password = kind = ""
         for key, item in self.values.pairs(node, path):
             where = f"{path}.{key.value}"
@@ -88,24 +88,24 @@ class Access:
             self.values.error(node, path, "a name and a password belong here", "write {name: …, password: …, type: text}")
         return ({"name": name, "password": password, "plain": kind == "text"}, node) if name and password else None
 
-    def _random(self, node: Node, path: str, name: str) -> None:
-        self.values.doubt(node, path, f"random passwords are not made here, so {name} keeps the one it has", "it would be another one at each boot; give a hash")
+    def _random(self, node: YamlNode, path: str, name: str) -> None:
+        self.values.advise(node, path, f"random passwords are not made here, so {name} keeps the one it has", "it would be another one at each boot; give a hash")
 
-    def ssh_pwauth(self, node: Node) -> None:
+    def ssh_pwauth(self, node: YamlNode) -> None:
         """Whether the ssh server takes passwords."""
         if node.kind is SCALAR and node.value in UNCHANGED:
             return
         self._pwauth = ("yes" if self.values.boolean(node, "ssh_pwauth") else "no", node)
 
-    def disable_root(self, node: Node) -> None:
+    def disable_root(self, node: YamlNode) -> None:
         """Whether root's login by the keys for everybody is closed."""
         self.root = self.values.boolean(node, "disable_root")
 
-    def disable_root_opts(self, node: Node) -> None:
+    def disable_root_opts(self, node: YamlNode) -> None:
         """What stands before root's keys then."""
         self.options = " ".join(self.values.text(node, "disable_root_opts").split("\n")).strip() or OPTIONS
 
-    def ca_certs(self, node: Node, name: str) -> None:
+    def ca_certs(self, node: YamlNode, name: str) -> None:
         """Certificates to trust."""
         found: dict[str, Any] = {"trusted": (), "remove_defaults": False}
         for key, item in self.values.pairs(node, name):
@@ -135,7 +135,7 @@ def is_hash(text: str) -> bool:
     return len(parts) > 3 and not parts[0] and parts[1] in METHODS and all(parts[2:]) and ":" not in text
 
 
-def flag(node: Node) -> bool | None:
+def flag(node: YamlNode) -> bool | None:
     """The boolean that a scalar is, or None."""
     if node.kind is not SCALAR or not (node.plain or node.value in TRUE | FALSE):
         return None

@@ -14,8 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from kairos_boot.cloudconfig.classic import Values
-    from kairos_boot.cloudconfig.nodes import Node
+    from kairos_boot.cloudconfig.classic import ClassicReader
+    from kairos_boot.cloudconfig.nodes import YamlNode
 
 DISK_KEYS = ("table_type", "layout", "overwrite")
 FILE_SYSTEM_KEYS = ("device", "filesystem", "label", "partition", "overwrite", "replace_fs", "extra_opts", "cmd")
@@ -25,13 +25,13 @@ LAYOUT_HINT = "use the step key `layout`"
 class Disks:
     """Collects what is said of disks; `drafts` gives the steps."""
 
-    def __init__(self, values: Values) -> None:
+    def __init__(self, values: ClassicReader) -> None:
         self.values = values
         self._growing: list[Draft] = []
-        self._disks: list[tuple[str, Node]] = []
-        self._file_systems: list[tuple[str, str, str, Node]] = []
+        self._disks: list[tuple[str, YamlNode]] = []
+        self._file_systems: list[tuple[str, str, str, YamlNode]] = []
 
-    def growpart(self, node: Node) -> None:
+    def growpart(self, node: YamlNode) -> None:
         """Each device gets a step that grows its last partition; `mode: off` is none."""
         mode, devices = "", []
         for key, item in self.values.pairs(node, "growpart"):
@@ -44,7 +44,7 @@ class Disks:
         for device, item in () if mode in FALSE | NO else devices:
             self._growing.append(_draft(item, {"expand_partition": {"size": 0}, "device": {"path": device}}))
 
-    def disk_setup(self, node: Node) -> None:
+    def disk_setup(self, node: YamlNode) -> None:
         """Remember each disk that gets one partition."""
         for name, disk in self.values.pairs(node, "disk_setup"):
             path = f"disk_setup.{name.value}"
@@ -55,16 +55,16 @@ class Disks:
                     whole = self._whole(item, where)
                 elif key.value == "table_type":
                     if self.values.text(item, where) not in ("", "gpt"):
-                        self.values.doubt(item, where, "the partition table made here is a GPT", "write `table_type: gpt`")
+                        self.values.advise(item, where, "the partition table made here is a GPT", "write `table_type: gpt`")
                 elif key.value == "overwrite":
                     if self.values.boolean(item, where):
-                        self.values.doubt(item, where, "a disk that holds anything is left alone here", LAYOUT_HINT)
+                        self.values.advise(item, where, "a disk that holds anything is left alone here", LAYOUT_HINT)
                 else:
                     self.values.unknown(key, where, DISK_KEYS)
             if whole and self._is_device(name, path):
                 self._disks.append((name.value, name))
 
-    def _whole(self, node: Node, path: str) -> bool:
+    def _whole(self, node: YamlNode, path: str) -> bool:
         """Whether the layout is one partition over the whole disk."""
         if node.kind is SCALAR and node.value in TRUE | YES:
             return True
@@ -73,16 +73,16 @@ class Disks:
         if node.kind is MAPPING:
             self.values.error(node, path, "true, false or a list belongs here, not a map", "write `layout: true`")
         elif node.kind is not SCALAR or node.value not in FALSE | NO:
-            self.values.doubt(node, path, "only one partition over the whole disk is supported here", LAYOUT_HINT)
+            self.values.advise(node, path, "only one partition over the whole disk is supported here", LAYOUT_HINT)
         return False
 
-    def _is_device(self, name: Node, path: str) -> bool:
+    def _is_device(self, name: YamlNode, path: str) -> bool:
         if name.value.startswith("/dev/") and "{{" not in name.value and not set(name.value) & set(" \n\r\0"):
             return True
-        self.values.doubt(name, path, f"the disk {name.value[:40]!r} is not the path of a device", "write it like /dev/vdb")
+        self.values.advise(name, path, f"the disk {name.value[:40]!r} is not the path of a device", "write it like /dev/vdb")
         return False
 
-    def fs_setup(self, node: Node) -> None:
+    def fs_setup(self, node: YamlNode) -> None:
         """Remember the file systems and their labels."""
         for number, item in enumerate(self.values.items(node, "fs_setup")):
             path = f"fs_setup[{number}]"
@@ -91,7 +91,7 @@ class Disks:
                 if key.value in ("device", "filesystem", "label", "partition"):
                     given[key.value] = self.values.text(value, f"{path}.{key.value}")
                 elif key.value in FILE_SYSTEM_KEYS:
-                    self.values.doubt(key, f"{path}.{key.value}", f"{key.value!r} of a file system is not supported here", LAYOUT_HINT)
+                    self.values.advise(key, f"{path}.{key.value}", f"{key.value!r} of a file system is not supported here", LAYOUT_HINT)
                 else:
                     self.values.unknown(key, f"{path}.{key.value}", FILE_SYSTEM_KEYS)
             device = given.get("device", "") if given.get("partition", "auto") in ("auto", "any", "1") else ""
@@ -112,11 +112,11 @@ class Disks:
             made.append(draft)
         for each in self._file_systems:
             if id(each) not in used:
-                self.values.doubt(each[3], "fs_setup", "only the file system of a disk of `disk_setup` is made here", LAYOUT_HINT)
+                self.values.advise(each[3], "fs_setup", "only the file system of a disk of `disk_setup` is made here", LAYOUT_HINT)
         return made + self._growing
 
 
-def _draft(node: Node, layout: dict[str, Any]) -> Draft:
+def _draft(node: YamlNode, layout: dict[str, Any]) -> Draft:
     draft = Draft(node)
     draft.put("layout", layout)
     for path in ("layout", "layout/device", "layout/device/path"):

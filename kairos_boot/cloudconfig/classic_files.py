@@ -6,8 +6,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from kairos_boot.cloudconfig.classic import Values
-    from kairos_boot.cloudconfig.nodes import Node
+    from kairos_boot.cloudconfig.classic import ClassicReader
+    from kairos_boot.cloudconfig.nodes import YamlNode
 
 ENCODINGS = ("", "text/plain", "b64", "base64", "gz", "gzip", "gz+b64", "gz+base64", "gzip+b64", "gzip+base64")
 KEYS = ("path", "content", "owner", "permissions", "encoding", "append", "defer", "source")
@@ -16,14 +16,14 @@ KEYS = ("path", "content", "owner", "permissions", "encoding", "append", "defer"
 class Files:
     """Reads lists of files."""
 
-    def __init__(self, values: Values) -> None:
+    def __init__(self, values: ClassicReader) -> None:
         self.values = values
-        self.fetched: list[tuple[dict[str, Any], Node]] = []
+        self.fetched: list[tuple[dict[str, Any], YamlNode]] = []
         """Downloads: files whose content comes from a URL, which needs the network."""
-        self.mixed: list[tuple[dict[str, Any], Node]] = []
+        self.mixed: list[tuple[dict[str, Any], YamlNode]] = []
         """Those of them that are appended, or have a `content` for want of an answer."""
 
-    def write(self, node: Node, path: str) -> list[tuple[dict[str, Any], Node]]:
+    def write(self, node: YamlNode, path: str) -> list[tuple[dict[str, Any], YamlNode]]:
         """The files of a list; one whose content comes from a URL is kept for `fetched`."""
         found = []
         for number, item in enumerate(self.values.items(node, path)):
@@ -39,7 +39,7 @@ class Files:
                 found.append((file, item))
         return found
 
-    def _file(self, node: Node, path: str) -> tuple[dict[str, Any], str]:
+    def _file(self, node: YamlNode, path: str) -> tuple[dict[str, Any], str]:
         """The fields of a file, and the URL that its content comes from."""
         file: dict[str, Any] = {}
         fetched = ""
@@ -50,7 +50,7 @@ class Files:
             elif name == "encoding":
                 file[name] = self.values.text(item, where).strip().lower()
                 if file[name] not in ENCODINGS:
-                    self.values.doubt(item, where, f"unknown encoding {file[name][:20]!r}, so the content is taken as it stands", f"known are {', '.join(ENCODINGS[1:])}")
+                    self.values.advise(item, where, f"unknown encoding {file[name][:20]!r}, so the content is taken as it stands", f"known are {', '.join(ENCODINGS[1:])}")
             elif name == "owner":
                 file["ownerstring"] = self.values.name(item, where)
             elif name in ("append", "defer"):
@@ -63,7 +63,7 @@ class Files:
                 self.values.unknown(key, where, KEYS)
         return file, fetched
 
-    def _permissions(self, file: dict[str, Any], item: Node, path: str) -> None:
+    def _permissions(self, file: dict[str, Any], item: YamlNode, path: str) -> None:
         """Octal text, in quotes or not; null and an empty text are as good as no key."""
         text = self.values.text(item, path)
         digits = text.removeprefix("0o")
@@ -72,13 +72,13 @@ class Files:
         elif text:
             self.values.error(item, path, f"{text[:20]!r} is not a mode in octal", 'write it like "0644"')
 
-    def _source(self, node: Node, path: str) -> str:
+    def _source(self, node: YamlNode, path: str) -> str:
         uri = ""
         for key, item in self.values.pairs(node, path):
             if key.value == "uri":
                 uri = self.values.text(item, f"{path}.uri")
             elif key.value == "headers":
-                self.values.doubt(key, f"{path}.headers", "headers of a download are not supported here", "fetch the file by a command")
+                self.values.advise(key, f"{path}.headers", "headers of a download are not supported here", "fetch the file by a command")
             else:
                 self.values.unknown(key, f"{path}.{key.value}", ("uri", "headers"))
         return uri

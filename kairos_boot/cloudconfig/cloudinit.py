@@ -8,7 +8,7 @@ A key that is not supported here is named in a warning, and the rest works.
 from __future__ import annotations
 
 from kairos_boot.cloudconfig.accounts import Accounts
-from kairos_boot.cloudconfig.classic import Draft, Values, quote
+from kairos_boot.cloudconfig.classic import ClassicReader, Draft, quote
 from kairos_boot.cloudconfig.classic_access import Access, flag
 from kairos_boot.cloudconfig.classic_disks import Disks
 from kairos_boot.cloudconfig.classic_files import Files
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kairos_boot.cloudconfig.model import Problem
-    from kairos_boot.cloudconfig.nodes import Node
+    from kairos_boot.cloudconfig.nodes import YamlNode
 
 JINJA = b"##template:jinja"
 PER = "cloud-init-per "
 ZONES = "/usr/share/zoneinfo/"
 
 
-def decode(root: Node | None, source: str, data: bytes) -> Document:
+def decode(root: YamlNode | None, source: str, data: bytes) -> Document:
     """The Document of a #cloud-config document whose root is *root* and whose text is *data*; its `name` is not used."""
     decoder, stages_decoder = Decoder(source), Decoder(source)
     document = _Classic(decoder, root)
@@ -61,7 +61,7 @@ def decode(root: Node | None, source: str, data: bytes) -> Document:
     return Document(source, source, stages, problems, overlap)
 
 
-def _root(decoder: Decoder, root: Node | None) -> list[tuple[Node, Node]]:
+def _root(decoder: Decoder, root: YamlNode | None) -> list[tuple[YamlNode, YamlNode]]:
     if root is None or (root.kind is SCALAR and is_null(root)):
         return []
     if root.kind is not MAPPING:
@@ -72,14 +72,14 @@ def _root(decoder: Decoder, root: Node | None) -> list[tuple[Node, Node]]:
 
 def _jinja(decoder: Decoder, data: bytes) -> list[Problem]:
     """A warning if the document asks for a template language that is not rendered (B12)."""
-    from kairos_boot.cloudconfig.nodes import Node
+    from kairos_boot.cloudconfig.nodes import YamlNode
 
     for number, line in enumerate(data.split(b"\n", 9), 1):
         if not line.startswith(b"#"):
             break
         if line.translate(None, b" \t\r") == JINJA:
             probe = Decoder(decoder.source)
-            probe.doubt(Node(SCALAR, "", number, 1), "", "the document is marked as a jinja template, and jinja is not rendered here",
+            probe.advise(YamlNode(SCALAR, "", number, 1), "", "the document is marked as a jinja template, and jinja is not rendered here",
                         "write the values out, or use {{ }} in the steps of `stages:`")
             return probe.problems
     return []
@@ -97,8 +97,8 @@ def _sorted(problems: list[Problem], source: str) -> tuple[Problem, ...]:
 class _Classic:
     """Turns classic keys, one after the other, into drafts of steps."""
 
-    def __init__(self, decoder: Decoder, root: Node | None) -> None:
-        self.values = Values(decoder)
+    def __init__(self, decoder: Decoder, root: YamlNode | None) -> None:
+        self.values = ClassicReader(decoder)
         self.before = Draft(root)
         self.boot, self.initramfs, self.network = Draft(root), Draft(root), Draft(root)
         self.accounts, self.disks, self.written = Accounts(self.values), Disks(self.values), Files(self.values)
@@ -106,19 +106,19 @@ class _Classic:
         self._of_disks: list[Draft] = []
         self._hostname = self._fqdn = ""
         self._prefer_fqdn = self._preserve = False
-        self._hosts: Node | None = None
-        self._early: list[tuple[str, Node]] = []
-        self._commands: list[tuple[str, Node]] = []
-        self._files: list[tuple[dict[str, Any], Node]] = []
-        self._legacy_files: list[tuple[dict[str, Any], Node]] = []
+        self._hosts: YamlNode | None = None
+        self._early: list[tuple[str, YamlNode]] = []
+        self._commands: list[tuple[str, YamlNode]] = []
+        self._files: list[tuple[dict[str, Any], YamlNode]] = []
+        self._legacy_files: list[tuple[dict[str, Any], YamlNode]] = []
 
-    def take(self, key: Node, item: Node) -> None:
+    def take(self, key: YamlNode, item: YamlNode) -> None:
         """Take one key of the root."""
         name = key.value
         if name in CLASSIC:
             getattr(self, f"_take_{name.replace('-', '_')}")(key, item)
         elif name in NOT_HERE:
-            self.values.doubt(key, name, f"{name!r} of cloud-init is not supported here", NOT_HERE[name] or "use steps under `stages:` instead")
+            self.values.advise(key, name, f"{name!r} of cloud-init is not supported here", NOT_HERE[name] or "use steps under `stages:` instead")
         elif name not in SECTIONS and name not in ELSEWHERE and not name.startswith("x-"):
             self.values.unknown(key, name, (*CLASSIC, *SECTIONS, "stages"))
 
@@ -153,60 +153,60 @@ class _Classic:
         return {**early, "boot": (self.boot.plain(), *(d.plain() for d in self._of_disks)),
                 "initramfs": (self.initramfs.plain(),), "network": (self.network.plain(),)}
 
-    def _take_hostname(self, _key: Node, item: Node) -> None:
+    def _take_hostname(self, _key: YamlNode, item: YamlNode) -> None:
         self._hostname = self.values.text(item, "hostname")
         self.initramfs.mark("hostname", item)
 
-    def _take_fqdn(self, _key: Node, item: Node) -> None:
+    def _take_fqdn(self, _key: YamlNode, item: YamlNode) -> None:
         self._fqdn = self.values.text(item, "fqdn")
         if "hostname" not in self.initramfs.marks:
             self.initramfs.mark("hostname", item)
 
-    def _take_prefer_fqdn_over_hostname(self, _key: Node, item: Node) -> None:
+    def _take_prefer_fqdn_over_hostname(self, _key: YamlNode, item: YamlNode) -> None:
         self._prefer_fqdn = self.values.boolean(item, "prefer_fqdn_over_hostname")
 
-    def _take_preserve_hostname(self, _key: Node, item: Node) -> None:
+    def _take_preserve_hostname(self, _key: YamlNode, item: YamlNode) -> None:
         self._preserve = self.values.boolean(item, "preserve_hostname")
 
-    def _take_manage_etc_hosts(self, _key: Node, item: Node) -> None:
+    def _take_manage_etc_hosts(self, _key: YamlNode, item: YamlNode) -> None:
         if flag(item) is True or (item.kind is SCALAR and item.value in ("localhost", "template")):
             self._hosts = item
         elif flag(item) is None:
             self.values.error(item, "manage_etc_hosts", "true, false or localhost belongs here", "write true for a line with the node's names")
 
-    def _take_chpasswd(self, _key: Node, item: Node) -> None:
+    def _take_chpasswd(self, _key: YamlNode, item: YamlNode) -> None:
         self.access.chpasswd(item)
 
-    def _take_ssh_pwauth(self, _key: Node, item: Node) -> None:
+    def _take_ssh_pwauth(self, _key: YamlNode, item: YamlNode) -> None:
         self.access.ssh_pwauth(item)
 
-    def _take_disable_root(self, _key: Node, item: Node) -> None:
+    def _take_disable_root(self, _key: YamlNode, item: YamlNode) -> None:
         self.access.disable_root(item)
 
-    def _take_disable_root_opts(self, _key: Node, item: Node) -> None:
+    def _take_disable_root_opts(self, _key: YamlNode, item: YamlNode) -> None:
         self.access.disable_root_opts(item)
 
-    def _take_ca_certs(self, key: Node, item: Node) -> None:
+    def _take_ca_certs(self, key: YamlNode, item: YamlNode) -> None:
         self.access.ca_certs(item, key.value)
 
-    def _take_users(self, _key: Node, item: Node) -> None:
+    def _take_users(self, _key: YamlNode, item: YamlNode) -> None:
         self.accounts.users(item)
 
-    def _take_groups(self, _key: Node, item: Node) -> None:
+    def _take_groups(self, _key: YamlNode, item: YamlNode) -> None:
         self.accounts.groups(item)
 
-    def _take_ssh_authorized_keys(self, _key: Node, item: Node) -> None:
+    def _take_ssh_authorized_keys(self, _key: YamlNode, item: YamlNode) -> None:
         self.accounts.keys(item)
 
-    def _take_runcmd(self, _key: Node, item: Node) -> None:
+    def _take_runcmd(self, _key: YamlNode, item: YamlNode) -> None:
         self._commands = self._shell(item, "runcmd")
 
-    def _take_bootcmd(self, _key: Node, item: Node) -> None:
+    def _take_bootcmd(self, _key: YamlNode, item: YamlNode) -> None:
         self.before.items("commands", self._shell(item, "bootcmd"))
 
-    def _shell(self, node: Node, path: str) -> list[tuple[str, Node]]:
+    def _shell(self, node: YamlNode, path: str) -> list[tuple[str, YamlNode]]:
         """Commands: text for a shell, or a list of words, which are quoted so that the shell leaves them alone."""
-        found: list[tuple[str, Node]] = []
+        found: list[tuple[str, YamlNode]] = []
         for number, item in enumerate(self.values.items(node, path)):
             where = f"{path}[{number}]"
             if item.kind is SEQUENCE:
@@ -215,10 +215,10 @@ class _Classic:
                 found.append((self.values.text(item, where), item))
         for number, (text, item) in enumerate(found):
             if text.startswith(PER):
-                self.values.doubt(item, f"{path}[{number}]", "cloud-init-per is a program of cloud-init and not here", "write a step with `frequency: once` under `stages:`")
+                self.values.advise(item, f"{path}[{number}]", "cloud-init-per is a program of cloud-init and not here", "write a step with `frequency: once` under `stages:`")
         return [(text, item) for text, item in found if text]
 
-    def _take_timezone(self, _key: Node, item: Node) -> None:
+    def _take_timezone(self, _key: YamlNode, item: YamlNode) -> None:
         zone = self.values.name(item, "timezone")
         if self.values.decoder.broken and not zone:
             return
@@ -229,22 +229,22 @@ class _Classic:
                 f'else echo "no such time zone: {zone}" >&2; exit 1; fi')
         self._early.append((text, item))
 
-    def _take_write_files(self, _key: Node, item: Node) -> None:
+    def _take_write_files(self, _key: YamlNode, item: YamlNode) -> None:
         self._files += self.written.write(item, "write_files")
 
-    def _take_milpa_files(self, _key: Node, item: Node) -> None:
+    def _take_milpa_files(self, _key: YamlNode, item: YamlNode) -> None:
         self._legacy_files += self.written.write(item, "milpa_files")
 
-    def _take_growpart(self, _key: Node, item: Node) -> None:
+    def _take_growpart(self, _key: YamlNode, item: YamlNode) -> None:
         self.disks.growpart(item)
 
-    def _take_disk_setup(self, _key: Node, item: Node) -> None:
+    def _take_disk_setup(self, _key: YamlNode, item: YamlNode) -> None:
         self.disks.disk_setup(item)
 
-    def _take_fs_setup(self, _key: Node, item: Node) -> None:
+    def _take_fs_setup(self, _key: YamlNode, item: YamlNode) -> None:
         self.disks.fs_setup(item)
 
-    def _take_ntp(self, _key: Node, node: Node) -> None:
+    def _take_ntp(self, _key: YamlNode, node: YamlNode) -> None:
         servers: list[str] = []
         enabled = True
         for key, item in self.values.pairs(node, "ntp"):
@@ -255,14 +255,14 @@ class _Classic:
                 enabled = self.values.boolean(item, where)
             elif key.value in ("ntp_client", "config", "peers", "allow"):
                 if key.value != "ntp_client" or self.values.text(item, where) not in ("", "auto", "systemd-timesyncd"):
-                    self.values.doubt(key, where, f"{key.value!r} of ntp is not supported here", "the time comes from systemd-timesyncd")
+                    self.values.advise(key, where, f"{key.value!r} of ntp is not supported here", "the time comes from systemd-timesyncd")
             else:
                 self.values.unknown(key, where, ("servers", "pools", "enabled", "ntp_client", "config", "peers", "allow"))
         if enabled and servers:
             self.boot.put("timesyncd", {"NTP": " ".join(dict.fromkeys(servers))})
             self.boot.mark("timesyncd/NTP", node)
 
-    def _take_packages(self, _key: Node, node: Node) -> None:
+    def _take_packages(self, _key: YamlNode, node: YamlNode) -> None:
         names: list[str] = []
         for number, item in enumerate(self.values.items(node, "packages")):
             where = f"packages[{number}]"
@@ -274,7 +274,7 @@ class _Classic:
                 names.append(self.values.text(item, where))
         self._packages("install", tuple(names), node)
 
-    def _of_manager(self, node: Node, path: str) -> list[str]:
+    def _of_manager(self, node: YamlNode, path: str) -> list[str]:
         """`{apt: [...]}`: the packages of one manager."""
         names: list[str] = []
         for key, item in self.values.pairs(node, path):
@@ -283,16 +283,16 @@ class _Classic:
                     where = f"{path}.apt[{number}]"
                     names.append("=".join(self.values.texts(each, where)[:2]) if each.kind is SEQUENCE else self.values.text(each, where))
             else:
-                self.values.doubt(key, f"{path}.{key.value}", f"packages of {key.value!r} are not supported here", "install them by a command")
+                self.values.advise(key, f"{path}.{key.value}", f"packages of {key.value!r} are not supported here", "install them by a command")
         return names
 
-    def _take_package_update(self, _key: Node, node: Node) -> None:
+    def _take_package_update(self, _key: YamlNode, node: YamlNode) -> None:
         self._packages("refresh", self.values.boolean(node, "package_update"), node)
 
-    def _take_package_upgrade(self, _key: Node, node: Node) -> None:
+    def _take_package_upgrade(self, _key: YamlNode, node: YamlNode) -> None:
         self._packages("upgrade", self.values.boolean(node, "package_upgrade"), node)
 
-    def _packages(self, key: str, value: Any, node: Node) -> None:
+    def _packages(self, key: str, value: Any, node: YamlNode) -> None:
         if value:
             self.network.put("packages", {**self.network.values.get("packages", {}), key: value})
             self.network.mark("packages", node)

@@ -6,7 +6,7 @@ PyYAML's own composer refuses an anchor that is defined twice and recurses; this
 from __future__ import annotations
 
 from kairos_boot.cloudconfig.libyaml import binding
-from kairos_boot.cloudconfig.nodes import LOOP, MAPPING, SCALAR, SEQUENCE, Node, SyntaxFault
+from kairos_boot.cloudconfig.nodes import LOOP, MAPPING, SCALAR, SEQUENCE, SyntaxFault, YamlNode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ CParser, events, MarkedYAMLError, ReaderError = binding()
 MAX_DEPTH = 10000
 
 
-def compose(data: bytes, rest: list[tuple[int, int]] | None = None) -> Node | None:
+def compose(data: bytes, rest: list[tuple[int, int]] | None = None) -> YamlNode | None:
     """The root node of the first document in *data*, None if there is no content; the rest is not parsed.
 
     *rest* gets line and column of a second document that has content. UTF-8 and UTF-16 with a byte order mark are known. SyntaxFault: it is no YAML 1.1.
@@ -43,21 +43,21 @@ def compose(data: bytes, rest: list[tuple[int, int]] | None = None) -> Node | No
     return root
 
 
-def _document(parser: Any) -> Node:
+def _document(parser: Any) -> YamlNode:
     """Build the tree out of the events up to the end of the document."""
-    anchors: dict[str, Node] = {}
-    open_nodes: list[Node] = []
-    waiting: list[list[Node]] = []  # keys of maps whose value comes next, one list per open node
-    root: Node | None = None
+    anchors: dict[str, YamlNode] = {}
+    open_nodes: list[YamlNode] = []
+    waiting: list[list[YamlNode]] = []  # keys of maps whose value comes next, one list per open node
+    root: YamlNode | None = None
     while True:
         event = parser.get_event()
         kind = type(event)
         if kind is events.ScalarEvent:
             mark = event.start_mark
-            node = Node(SCALAR, event.value, mark.line + 1, mark.column + 1, tag=event.tag, plain=not event.style)
+            node = YamlNode(SCALAR, event.value, mark.line + 1, mark.column + 1, tag=event.tag, plain=not event.style)
         elif kind is events.MappingStartEvent or kind is events.SequenceStartEvent:
             mark = event.start_mark
-            node = Node(MAPPING if kind is events.MappingStartEvent else SEQUENCE, [], mark.line + 1, mark.column + 1, tag=event.tag)
+            node = YamlNode(MAPPING if kind is events.MappingStartEvent else SEQUENCE, [], mark.line + 1, mark.column + 1, tag=event.tag)
             if event.anchor:
                 anchors[event.anchor] = node
             if len(open_nodes) >= MAX_DEPTH:
@@ -103,14 +103,14 @@ def _rest(parser: Any) -> list[tuple[int, int]]:
     return []
 
 
-def _alias(event: Any, anchors: dict[str, Node], open_nodes: list[Node]) -> Node:
+def _alias(event: Any, anchors: dict[str, YamlNode], open_nodes: list[YamlNode]) -> YamlNode:
     line, column = event.start_mark.line + 1, event.start_mark.column + 1
     target = anchors.get(event.anchor)
     if target is None:
         raise SyntaxFault("the alias names no anchor before it", line, column,  # its name may be a password without quotes (C5)
                           "write & and the same name at the value that is meant, further up; put a text that begins with * in quotes")
     if any(node is target for node in open_nodes):
-        return Node(LOOP, event.anchor, line, column, alias=True)
+        return YamlNode(LOOP, event.anchor, line, column, alias=True)
     return target.at(line, column)
 
 

@@ -12,7 +12,7 @@ from kairos_boot.records import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kairos_boot.cloudconfig.nodes import Node
+    from kairos_boot.cloudconfig.nodes import YamlNode
 
 HEADER = b"#cloud-config"
 
@@ -38,7 +38,7 @@ def decode(data: bytes, source: str) -> Document:
     return told
 
 
-def _decode(root: Node | None, source: str, data: bytes) -> Document:
+def _decode(root: YamlNode | None, source: str, data: bytes) -> Document:
     if has_header(data):
         from kairos_boot.cloudconfig.cloudinit import decode as decode_classic
 

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from kairos_boot.cloudconfig.nodes import Node
+    from kairos_boot.cloudconfig.nodes import YamlNode
 
     Leaf = tuple[list[str | int], str, tuple[int, int]]
     """Path, value, and line and column of a word."""
@@ -193,17 +193,17 @@ def _tree(leaves: list[Leaf]) -> dict[Any, Any]:
     return tree
 
 
-def _node(value: Any, place: tuple[int, int]) -> Node:
+def _node(value: Any, place: tuple[int, int]) -> YamlNode:
     """The nodes of the tree; a word's value is text that may be a number or a boolean, too."""
-    from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR, SEQUENCE, Node
+    from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR, SEQUENCE, YamlNode
     from kairos_boot.cloudconfig.scalars import ANY
 
     if isinstance(value, tuple):
-        return Node(SCALAR, value[0], *value[1], tag=ANY)
+        return YamlNode(SCALAR, value[0], *value[1], tag=ANY)
     where = _first(value) or place
     if value and isinstance(next(iter(value)), int):
-        return Node(SEQUENCE, [_node(value[index], where) for index in sorted(value)], *where)
-    return Node(MAPPING, [(Node(SCALAR, key, *(_first(item) or where), plain=False), _node(item, where)) for key, item in value.items()], *where)
+        return YamlNode(SEQUENCE, [_node(value[index], where) for index in sorted(value)], *where)
+    return YamlNode(MAPPING, [(YamlNode(SCALAR, key, *(_first(item) or where), plain=False), _node(item, where)) for key, item in value.items()], *where)
 
 
 def _first(value: Any) -> tuple[int, int] | None:

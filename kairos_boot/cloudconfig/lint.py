@@ -41,7 +41,7 @@ def faults(document: Document) -> Iterator[Problem]:
                     yield Problem("error", step.where("if_files", kind), f"{kind!r} is none of all, any, none", did_you_mean(kind, ("all", "any", "none")))
 
 
-def doubts(document: Document) -> Iterator[Problem]:
+def advice(document: Document) -> Iterator[Problem]:
     """What in *document* is probably not meant."""
     for stage in document.stages:
         for step in document.steps(stage):
@@ -55,7 +55,7 @@ def doubts(document: Document) -> Iterator[Problem]:
 
 
 def _doubt(step: Step, path: tuple[str | int, ...], message: str, hint: str) -> Problem:
-    return Problem("doubt", step.where(*path), message, hint)
+    return Problem("advice", step.where(*path), message, hint)
 
 
 def _secrets(step: Step) -> Iterator[Problem]:

@@ -346,7 +346,7 @@ class Problem:
     """Something a document says wrong.
 
     `error` costs what it is about, `warning` costs nothing in a run and is an error to `validate` (an unknown key),
-    `doubt` is probably not what was meant and is a warning everywhere.
+    `advice` is probably not what was meant and is a warning everywhere.
     """
 
     severity: str

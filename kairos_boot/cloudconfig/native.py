@@ -13,12 +13,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from kairos_boot.cloudconfig.nodes import Node
+    from kairos_boot.cloudconfig.nodes import YamlNode
 
 ROOT = ("name", "stages", "jobs")
 
 
-def decode_root(root: Node | None, source: str) -> Document:
+def decode_root(root: YamlNode | None, source: str) -> Document:
     """The Document of a native document whose root is *root*."""
     if root is None or (root.kind is SCALAR and is_null(root)):
         return Document(source, source)
@@ -42,7 +42,7 @@ def decode_root(root: Node | None, source: str) -> Document:
     return Document(source, values["name"] or source, values["stages"], tuple(decoder.problems), values["jobs"])
 
 
-def _root_value(decoder: Decoder, key: Node, item: Node) -> Any:
+def _root_value(decoder: Decoder, key: YamlNode, item: YamlNode) -> Any:
     if key.value == "stages":
         return decode_stages(decoder, item)
     if key.value == "jobs":
@@ -51,7 +51,7 @@ def _root_value(decoder: Decoder, key: Node, item: Node) -> Any:
     return None if value is ABSENT else value
 
 
-def jobs(decoder: Decoder, item: Node) -> int:
+def jobs(decoder: Decoder, item: YamlNode) -> int:
     """How many steps of a layer may overlap; 0 where the document does not say."""
     value = decoder.value(item, "int", "jobs", {}, "")
     if value is not ABSENT and value < 1:
@@ -59,7 +59,7 @@ def jobs(decoder: Decoder, item: Node) -> int:
     return 0 if value is ABSENT else int(value)
 
 
-def _unknown(decoder: Decoder, key: Node) -> None:
+def _unknown(decoder: Decoder, key: YamlNode) -> None:
     """Warn of a root key that nothing reads."""
     if key.value in SECTIONS or key.value.startswith("x-"):
         return
@@ -70,7 +70,7 @@ def _unknown(decoder: Decoder, key: Node) -> None:
         decoder.unknown(key, key.value, (*ROOT, *SECTIONS))
 
 
-def decode_stages(decoder: Decoder, node: Node) -> dict[str, tuple[dict[str, Any], ...]]:
+def decode_stages(decoder: Decoder, node: YamlNode) -> dict[str, tuple[dict[str, Any], ...]]:
     """The stages of a document: a name to the plain forms of its steps, each with its marks and its keys."""
     stages: dict[str, tuple[dict[str, Any], ...]] = {}
     if node.kind is SCALAR and is_null(node):

@@ -12,7 +12,7 @@ SCALAR, SEQUENCE, MAPPING, LOOP = "text", "list", "map", "loop"
 """Kinds of nodes, as messages call them. A LOOP is an alias inside the very value that it names."""
 
 
-class Node:
+class YamlNode:
     """A scalar, a list, or a map of YAML with the place where it is written; lines and columns count from 1.
 
     `value` is the text, the list of nodes, or the list of (key, value) pairs. `plain` is false for a scalar in quotes or
@@ -30,9 +30,9 @@ class Node:
         self.plain = plain
         self.alias = alias
 
-    def at(self, line: int, column: int) -> Node:
+    def at(self, line: int, column: int) -> YamlNode:
         """This node as an alias at another place; what is inside stays where it is written."""
-        return Node(self.kind, self.value, line, column, tag=self.tag, plain=self.plain, alias=True)
+        return YamlNode(self.kind, self.value, line, column, tag=self.tag, plain=self.plain, alias=True)
 
 
 class SyntaxFault(KairosError):  # noqa: N818

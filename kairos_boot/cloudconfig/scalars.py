@@ -1,6 +1,6 @@
 """Scalars of YAML into typed fields (as yip's decoder does, with B11 and C2).
 
-Each function takes a scalar node and returns its value, or raises Wrong. The tags' short forms are libyaml's full ones.
+Each function takes a scalar node and returns its value, or raises ScalarError. The tags' short forms are libyaml's full ones.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from kairos_boot.cloudconfig.nodes import Node
+    from kairos_boot.cloudconfig.nodes import YamlNode
 
-    Doubt = Callable[[str, str], None]
+    Advise = Callable[[str, str], None]
 
 TAG = "tag:yaml.org,2002:"
 ANY = "!any"
@@ -30,33 +30,33 @@ MODES = frozenset(0o100 * u + 0o10 * g + o for u in (4, 5, 6, 7) for g in (0, 4,
 """Modes that people really use: a decimal number that is one of them is meant as it stands."""
 
 
-class Wrong(KairosError):  # noqa: N818
+class ScalarError(KairosError):
     """A scalar does not fit its field."""
 
 
-def is_null(node: Node) -> bool:
+def is_null(node: YamlNode) -> bool:
     """Whether the scalar is YAML's null."""
     if node.tag is None:
         return node.plain and node.value in NULLS
     return bool(node.tag == TAG + "null")
 
 
-def may_be_number(node: Node) -> bool:
+def may_be_number(node: YamlNode) -> bool:
     """Whether the scalar may be a number: plain, or tagged as one."""
     return node.plain if node.tag is None else node.tag in (TAG + "int", TAG + "float", ANY)
 
 
-def text(node: Node, doubt: Doubt) -> str:
+def text(node: YamlNode, advise: Advise) -> str:
     """The source text, whatever it looks like; a `!!binary` text decoded."""
     if node.tag != TAG + "binary":
         if node.tag and node.tag[0] == "!" and node.tag not in ("!", ANY):  # a password may begin so: its text is not repeated
-            doubt("a word with an exclamation mark before it is a tag of YAML, no part of the text", "put the text in quotes")
+            advise("a word with an exclamation mark before it is a tag of YAML, no part of the text", "put the text in quotes")
         return str(node.value)
     from binascii import a2b_base64
 
     letters = "".join(node.value.split())
     if len(letters) % 4 or letters.rstrip("=").strip(BASE64):
-        raise Wrong("not base64", hint="a !!binary text holds A-Z a-z 0-9 + / = only")
+        raise ScalarError("not base64", hint="a !!binary text holds A-Z a-z 0-9 + / = only")
     return a2b_base64(letters).decode("utf-8", "surrogateescape")
 
 
@@ -99,60 +99,60 @@ def _fraction(digits: str) -> float | None:
     return float(digits)
 
 
-def whole(node: Node, doubt: Doubt, low: int = -(1 << 63), high: int = (1 << 63) - 1) -> int:
-    """A whole number between *low* and *high*; a fraction is cut off with a doubt."""
+def whole(node: YamlNode, advise: Advise, low: int = -(1 << 63), high: int = (1 << 63) - 1) -> int:
+    """A whole number between *low* and *high*; a fraction is cut off with advice."""
     value = number(node.value) if may_be_number(node) else None
     if value is None:
-        raise Wrong(f"{_shown(node)} is not a number", hint="write it without quotes" if number(node.value) is not None else "write a whole number")
+        raise ScalarError(f"{_shown(node)} is not a number", hint="write it without quotes" if number(node.value) is not None else "write a whole number")
     if isinstance(value, float):
         if value != value or not -1e300 < value < 1e300:  # noqa: PLR0124
-            raise Wrong(f"{_shown(node)} is too large", hint=f"it must be at most {high}")
-        doubt(f"{_shown(node)} is taken as {int(value)}", "write a whole number")
+            raise ScalarError(f"{_shown(node)} is too large", hint=f"it must be at most {high}")
+        advise(f"{_shown(node)} is taken as {int(value)}", "write a whole number")
     if not low <= value <= high:
-        raise Wrong(f"{_shown(node)} is out of range", hint=f"it must be from {low} to {high}")
+        raise ScalarError(f"{_shown(node)} is out of range", hint=f"it must be from {low} to {high}")
     return int(value)
 
 
-def size(node: Node, doubt: Doubt) -> int:
+def size(node: YamlNode, advise: Advise) -> int:
     """A number of MiB, not negative."""
-    return whole(node, doubt, 0, (1 << 64) - 1)
+    return whole(node, advise, 0, (1 << 64) - 1)
 
 
-def count(node: Node, doubt: Doubt) -> int:
+def count(node: YamlNode, advise: Advise) -> int:
     """How many times, never less than none."""
-    return whole(node, doubt, 0, 1_000_000)
+    return whole(node, advise, 0, 1_000_000)
 
 
-def mode(node: Node, doubt: Doubt) -> int:
+def mode(node: YamlNode, advise: Advise) -> int:
     """Permission bits: a YAML integer, or octal text in quotes (C2)."""
     if not may_be_number(node) and node.tag in (None, TAG + "str"):
         digits = node.value.removeprefix("0o")
         if 0 < len(digits) <= 5 and not digits.strip("01234567"):
             return int(digits, 8)
     if not may_be_number(node) or number(node.value) is None:
-        raise Wrong(f"{_shown(node)} is not a mode", hint='write it like 0644 or "0644"')
-    value = whole(node, doubt, 0, (1 << 32) - 1)
+        raise ScalarError(f"{_shown(node)} is not a mode", hint='write it like 0644 or "0644"')
+    value = whole(node, advise, 0, (1 << 32) - 1)
     if value > 0o7777:
-        doubt(f"{_shown(node)} has more than permission bits", "write it in octal, like 0644")
+        advise(f"{_shown(node)} has more than permission bits", "write it in octal, like 0644")
     elif node.value.isdigit() and node.value[0] != "0" and len(node.value) in (3, 4) and not node.value.strip("01234567") and value not in MODES:
-        doubt(f"{node.value} is decimal (octal {value:04o}) and is probably meant octal", f"write 0{node.value}")
+        advise(f"{node.value} is decimal (octal {value:04o}) and is probably meant octal", f"write 0{node.value}")
     return value
 
 
-def boolean(node: Node, _doubt: Doubt) -> bool:
+def boolean(node: YamlNode, _advise: Advise) -> bool:
     """True or false, in the words of YAML 1.1; in quotes, too (B11)."""
     if node.tag in (None, TAG + "bool", TAG + "str", ANY):
         if node.value in TRUE or (node.tag != TAG + "bool" and node.value in YES):
             return True
         if node.value in FALSE or (node.tag != TAG + "bool" and node.value in NO):
             return False
-    raise Wrong(f"{_shown(node)} is neither true nor false", hint="write true or false")
+    raise ScalarError(f"{_shown(node)} is neither true nor false", hint="write true or false")
 
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def seconds(node: Node, _doubt: Doubt) -> float:
+def seconds(node: YamlNode, _advise: Advise) -> float:
     """A time limit: a number of seconds, or text such as 90s, 5m, 1h30m (B10)."""
     plain = number(node.value) if may_be_number(node) else None
     if plain is None and node.value.isascii() and node.value.replace(".", "", 1).isdecimal():
@@ -166,31 +166,31 @@ def seconds(node: Node, _doubt: Doubt) -> float:
         unit = next((u for u in UNITS if rest.startswith(u)), "")
         amount = number(digits)
         if not unit or amount is None:
-            raise Wrong(f"{_shown(node)} is not a time", hint="write seconds, or text such as 90s or 5m")
+            raise ScalarError(f"{_shown(node)} is not a time", hint="write seconds, or text such as 90s or 5m")
         total, rest = total + float(digits) * UNITS[unit], rest[len(unit):]
     if not node.value.strip():
-        raise Wrong("an empty text is not a time", hint="write seconds, or text such as 90s or 5m")
+        raise ScalarError("an empty text is not a time", hint="write seconds, or text such as 90s or 5m")
     return total
 
 
-def one_of(*words: str) -> Callable[[Node, Doubt], str]:
+def one_of(*words: str) -> Callable[[YamlNode, Advise], str]:
     """A field that takes one of *words*."""
 
-    def check(node: Node, _doubt: Doubt) -> str:
+    def check(node: YamlNode, _advise: Advise) -> str:
         if node.value not in words:
-            raise Wrong(f"{_shown(node)} is not known here", hint=f"it is one of {', '.join(words)}")
+            raise ScalarError(f"{_shown(node)} is not known here", hint=f"it is one of {', '.join(words)}")
         return str(node.value)
 
     return check
 
 
-def _shown(node: Node) -> str:
+def _shown(node: YamlNode) -> str:
     """The text for a message, never more than a few characters of it."""
     value = node.value if len(node.value) <= 24 else node.value[:20] + "…"
     return repr(value) if node.plain else '"' + repr(value)[1:-1] + '"'
 
 
-KINDS: dict[str, tuple[Callable[[Any, Doubt], Any], str]] = {
+KINDS: dict[str, tuple[Callable[[Any, Advise], Any], str]] = {
     "str": (text, "text"),
     "int": (whole, "a number"),
     "Count": (count, "a number"),

@@ -10,7 +10,7 @@ from kairos_boot.cloudconfig import model
 from kairos_boot.cloudconfig.model import KEY_NAMES, LOADER_FIELDS
 from kairos_boot.cloudconfig.nodes import LOOP, MAPPING, SCALAR, SEQUENCE
 from kairos_boot.cloudconfig.problems import Problems
-from kairos_boot.cloudconfig.scalars import KINDS, TAG, Wrong, is_null
+from kairos_boot.cloudconfig.scalars import KINDS, TAG, ScalarError, is_null
 from kairos_boot.nearest import did_you_mean
 
 TYPE_CHECKING = False
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
-    from kairos_boot.cloudconfig.nodes import Node
+    from kairos_boot.cloudconfig.nodes import YamlNode
 
-    Pairs = list[tuple[Node, Node]]
+    Pairs = list[tuple[YamlNode, YamlNode]]
 
 ABSENT: Any = object()
 """What a null becomes: the field keeps its zero value, a list loses the element."""
@@ -49,27 +49,27 @@ class Decoder:
         self._depth = 0
         self._guesses = 0
 
-    def error(self, node: Node, path: str, message: str, hint: str = "") -> None:
+    def error(self, node: YamlNode, path: str, message: str, hint: str = "") -> None:
         """Note a fault that costs the document."""
         self.broken = True
         self._add("error", node, path, message, hint)
 
-    def warn(self, node: Node, path: str, message: str, hint: str = "") -> None:
+    def warn(self, node: YamlNode, path: str, message: str, hint: str = "") -> None:
         """Note what validate takes for an error and a run does not."""
         self._add("warning", node, path, message, hint)
 
-    def doubt(self, node: Node, path: str, message: str, hint: str = "") -> None:
+    def advise(self, node: YamlNode, path: str, message: str, hint: str = "") -> None:
         """Note what is probably not meant."""
-        self._add("doubt", node, path, message, hint)
+        self._add("advice", node, path, message, hint)
 
-    def _add(self, severity: str, node: Node, path: str, message: str, hint: str) -> None:
+    def _add(self, severity: str, node: YamlNode, path: str, message: str, hint: str) -> None:
         place = f"{self.source}:{node.line}:{node.column}"
         if (place, message) in self._told:  # the same value, reached by another alias
             return
         self._told.add((place, message))
         self.problems.add(severity, f"{place}: {path}" if path else place, message, hint)
 
-    def value(self, node: Node, kind: str, path: str, marks: dict[str, tuple[int, int]], mark: str) -> Any:
+    def value(self, node: YamlNode, kind: str, path: str, marks: dict[str, tuple[int, int]], mark: str) -> Any:
         """The plain form of *node* for a field of *kind*; ABSENT for null and for what is wrong.
 
         *path* is shown to people; *marks* gets the place of each value under its path below the step, *mark*.
@@ -87,7 +87,7 @@ class Decoder:
             if node.alias:
                 self._depth -= 1
 
-    def _of_kind(self, node: Node, kind: str, path: str, marks: dict[str, tuple[int, int]], mark: str) -> Any:
+    def _of_kind(self, node: YamlNode, kind: str, path: str, marks: dict[str, tuple[int, int]], mark: str) -> Any:
         if node.kind is LOOP:
             self.error(node, path, f"the anchor {node.value!r} contains itself", "name another value, or write it out")
             return ABSENT
@@ -106,22 +106,22 @@ class Decoder:
             return self.map(node, kind[13:-1], path, marks, below)
         return self.record(node, getattr(model, kind), path, marks, below)
 
-    def _scalar(self, node: Node, kind: str, path: str) -> Any:
+    def _scalar(self, node: YamlNode, kind: str, path: str) -> Any:
         read, name = KINDS[kind]
         if node.kind is not SCALAR:
             return self._misfit(node, path, name)
         try:
-            return read(node, lambda message, hint: self.doubt(node, path, message, hint))
-        except Wrong as wrong:
+            return read(node, lambda message, hint: self.advise(node, path, message, hint))
+        except ScalarError as wrong:
             by_name = kind == "int" and path.endswith((".owner", ".group"))
             self.error(node, path, wrong.message, "write a name as `ownerstring: USER:GROUP`" if by_name else wrong.hint)
             return ABSENT
 
-    def _misfit(self, node: Node, path: str, wanted: str) -> Any:
+    def _misfit(self, node: YamlNode, path: str, wanted: str) -> Any:
         self.error(node, path, f"{wanted} belongs here, not a {node.kind}", _remedy(node, wanted))
         return ABSENT
 
-    def _list(self, node: Node, kind: str, path: str, marks: dict[str, tuple[int, int]], mark: str) -> tuple[Any, ...]:
+    def _list(self, node: YamlNode, kind: str, path: str, marks: dict[str, tuple[int, int]], mark: str) -> tuple[Any, ...]:
         items: list[Any] = []
         for item in node.value:
             number = len(items)
@@ -130,7 +130,7 @@ class Decoder:
                 items.append(value)
         return tuple(items)
 
-    def map(self, node: Node, kind: str, path: str, marks: dict[str, tuple[int, int]], below: str) -> dict[str, Any]:
+    def map(self, node: YamlNode, kind: str, path: str, marks: dict[str, tuple[int, int]], below: str) -> dict[str, Any]:
         """A map of free names; a null value is the zero value, a null name drops the entry."""
         values = {}
         for key, item in self.pairs(node, path):
@@ -141,8 +141,8 @@ class Decoder:
             values[key.value] = zero(kind) if value is ABSENT else value
         return values
 
-    def record(self, node: Node, cls: type, path: str, marks: dict[str, tuple[int, int]], below: str = "",
-               unknown: Callable[[Node, Node], bool] | None = None) -> dict[str, Any]:
+    def record(self, node: YamlNode, cls: type, path: str, marks: dict[str, tuple[int, int]], below: str = "",
+               unknown: Callable[[YamlNode, YamlNode], bool] | None = None) -> dict[str, Any]:
         """The fields of *cls* that the map gives. *unknown* may take a key that is no field and say True."""
         kinds = fields(cls)
         values: dict[str, Any] = {}
@@ -158,13 +158,13 @@ class Decoder:
                 values[field[0]] = value
         return values
 
-    def step(self, node: Node, path: str) -> dict[str, Any]:
+    def step(self, node: YamlNode, path: str) -> dict[str, Any]:
         """A step with the places of its values and the keys that it gives."""
         marks = {"": (node.line, node.column)}
         values = self.record(node, model.Step, path, marks)
         return {**values, "marks": marks, "keys": keys_of(values)}
 
-    def unknown(self, key: Node, path: str, known: Iterable[str]) -> None:
+    def unknown(self, key: YamlNode, path: str, known: Iterable[str]) -> None:
         """Warn of a key that is none of *known*."""
         pasted = not key.value.isascii() and any(c.isspace() and not c.isascii() for c in key.value)
         hint = "replace the no-break spaces, or the like, by blanks" if pasted else self.meant(key.value, known)
@@ -179,10 +179,10 @@ class Decoder:
         self._guesses += 1
         return self._guesses <= GUESSES
 
-    def pairs(self, node: Node, path: str) -> Pairs:
+    def pairs(self, node: YamlNode, path: str) -> Pairs:
         """Keys and values of a map with its merged maps filled in: own keys win, then the earlier of the merged maps."""
-        own: dict[str, tuple[Node, Node]] = {}
-        merged: list[Node] = []
+        own: dict[str, tuple[YamlNode, YamlNode]] = {}
+        merged: list[YamlNode] = []
         for key, item in node.value:
             if key.kind is not SCALAR:
                 self.error(key, path, f"a key must be text, not a {key.kind}", "put a key that begins with a bracket or {{ in quotes")
@@ -210,7 +210,7 @@ class Decoder:
                 self._depth -= item.alias or part.alias
         return list(own.values())
 
-    def _count(self, node: Node) -> None:
+    def _count(self, node: YamlNode) -> None:
         self._values += 1
         if self._depth or node.alias:
             self._aliased += 1
@@ -226,7 +226,7 @@ def keys_of(values: Mapping[str, Any]) -> tuple[str, ...]:
     return (*values, "deferred_files") if deferred else tuple(values)
 
 
-def is_merge(key: Node) -> bool:
+def is_merge(key: YamlNode) -> bool:
     """Whether *key* is YAML's merge key: `<<` without quotes."""
     return bool(key.value == "<<" and (key.plain if key.tag is None else key.tag == TAG + "merge"))
 
@@ -249,7 +249,7 @@ def fields(cls: type) -> Mapping[str, tuple[str, str]]:
     return _fields[cls]
 
 
-def _remedy(node: Node, wanted: str) -> str:
+def _remedy(node: YamlNode, wanted: str) -> str:
     """What a value of the wrong kind most often needs."""
     if wanted == "a list":
         return "write it as a list: a line `- …` for each item" if node.kind is SCALAR else "write a line `- …` for each item, without `key:`"

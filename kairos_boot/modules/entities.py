@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kairos_boot.cloudconfig.model import Step
-    from kairos_boot.cloudconfig.nodes import Node
+    from kairos_boot.cloudconfig.nodes import YamlNode
     from kairos_boot.facts import Facts
     from kairos_boot.modules import Plan
 
@@ -126,7 +126,7 @@ def _yaml(text: str) -> dict[str, str]:
     return _fields(node)
 
 
-def _fields(node: Node | None) -> dict[str, str]:
+def _fields(node: YamlNode | None) -> dict[str, str]:
     """The scalars of a YAML mapping; those that it merges in (`<<`) come first."""
     if node is None or node.kind != "map":
         raise ValueError("the entity is not a mapping")

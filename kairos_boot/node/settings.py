@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from kairos_boot.cloudconfig.nodes import Node
+    from kairos_boot.cloudconfig.nodes import YamlNode
     from kairos_boot.cloudconfig.typed import Decoder
 
 MAX_VALUES = 1_000_000
@@ -87,7 +87,7 @@ class Reader:
         self.decoder = decoder
         self._left = MAX_VALUES
 
-    def read(self, node: Node, path: str = "") -> Setting:
+    def read(self, node: YamlNode, path: str = "") -> Setting:
         """The settings below *node*. KairosError: aliases make far more values than a configuration has."""
         self._left -= 1
         where = f"{self.decoder.source}:{node.line}:{node.column}"

@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kairos_boot.reports.history import Boot, Run, Step
+    from kairos_boot.reports.history import Boot, StageRun, Step
 
 SHORT = 0.01
 """Steps of less than so many seconds are summed up in chains and charts."""
@@ -18,15 +18,15 @@ BAR = 50
 """Characters of the widest bar."""
 
 
-def runs_of_boot(boot: Boot) -> list[Run]:
+def runs_of_boot(boot: Boot) -> list[StageRun]:
     """The runs of the boot itself that had something to do, in time."""
     runs = [run for run in _first(boot) if run.main in BOOT_STAGES and run.main != "reconcile" and (run.steps or run.duration >= SHORT)]
     return sorted(runs, key=lambda run: run.begin)
 
 
-def _first(boot: Boot) -> list[Run]:
+def _first(boot: Boot) -> list[StageRun]:
     """The first run of each stage that nobody started by hand: later ones say nothing of the boot's time."""
-    first: dict[str, Run] = {}
+    first: dict[str, StageRun] = {}
     for run in boot.runs:
         if not run.by_hand:
             first.setdefault(run.stage, run)

@@ -51,7 +51,7 @@ class Failure:
         return (self.file, self.step, self.module) if self.step else (self.file, self.message)
 
 
-class Run:
+class StageRun:
     """One run of a (sub)stage. `result` is done, degraded, running, or interrupted: begun and never ended."""
 
     def __init__(self, stage: str, record: Record) -> None:
@@ -98,7 +98,7 @@ class Boot:
         self.boot_id, self.ago = boot_id, ago
         self.records, self.damaged = read(data)
         self.facts: dict[str, Any] = {}
-        self.runs: list[Run] = []
+        self.runs: list[StageRun] = []
         self.mounts: list[Record] = []
         self.not_booted: list[Record] = []
         """Entries of the boot menu that were tried before this boot and failed, the first one first (D13)."""
@@ -107,7 +107,7 @@ class Boot:
         self.warnings: list[Failure] = []
         self._items: dict[tuple[str, str], list[Record]] = {}
         self._early: dict[str, list[Record]] = {}
-        self._open: dict[str, Run] = {}
+        self._open: dict[str, StageRun] = {}
         for record in self.records:
             take = getattr(self, f"_take_{record['kind'].replace('-', '_')}", None)
             if take:
@@ -150,7 +150,7 @@ class Boot:
             failure.known = failure.key in self._known
         return sorted(found, key=lambda failure: failure.known)
 
-    def _stands(self, failure: Failure, run: Run, later: Sequence[Run]) -> bool:
+    def _stands(self, failure: Failure, run: StageRun, later: Sequence[StageRun]) -> bool:
         for other in later:
             if other.stage != run.stage:
                 continue
@@ -161,7 +161,7 @@ class Boot:
                 return False
         return True
 
-    def interrupted(self) -> list[Run]:
+    def interrupted(self) -> list[StageRun]:
         """The runs that never ended, and were not repeated over the same sources."""
         return [run for at, run in enumerate(self.runs) if run.result == "interrupted"
                 and not any((other.stage, other.sources) == (run.stage, run.sources) for other in self.runs[at + 1:])]
@@ -186,7 +186,7 @@ class Boot:
         if record.get("event") == "start":
             if stage in self._open:
                 self._open[stage].result = "interrupted"
-            run = self._open[stage] = Run(stage, record)
+            run = self._open[stage] = StageRun(stage, record)
             self.runs.append(run)
             for early in self._early.pop(stage, []):
                 _file(early, run.failures, run.warnings)
@@ -250,7 +250,7 @@ def _once(found: Sequence[tuple[Failure, list[str]]]) -> list[Failure]:
     return list(known.values())
 
 
-def failures_of(runs: Sequence[Run]) -> list[Failure]:
+def failures_of(runs: Sequence[StageRun]) -> list[Failure]:
     """What failed in *runs*, each once."""
     return _once([(failure, [run.stage]) for run in runs for failure in run.failures])
 

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from kairos_boot.reports.history import Boot, Run
+    from kairos_boot.reports.history import Boot, StageRun
 
 COLOURS = {"ok": "1;32", "running": "1;33", "degraded": "1;31"}
 OUTPUT = 8
@@ -91,16 +91,16 @@ def _failure(failure: Failure) -> list[str]:
     return lines
 
 
-def _grouped(boot: Boot) -> list[list[Run]]:
+def _grouped(boot: Boot) -> list[list[StageRun]]:
     """The latest runs of each stage with its substages, in the order in which they began; those of the boot apart from others."""
-    groups: dict[tuple[object, ...], list[Run]] = {}
+    groups: dict[tuple[object, ...], list[StageRun]] = {}
     for run in boot.runs:
         if run.latest:
             groups.setdefault((run.main, *run.kind[1:]), []).append(run)
     return list(groups.values())
 
 
-def _outcome(runs: list[Run]) -> str:
+def _outcome(runs: list[StageRun]) -> str:
     results = [run.result for run in runs]
     return next((r for r in ("running", "interrupted", "degraded") if r in results), "done")
 
@@ -116,7 +116,7 @@ def _stages(boot: Boot) -> list[str]:
     return table(rows, right=(2, 3, 4, 5, 6)) if len(rows) > 1 else ["  no stage has run yet"]
 
 
-def _when(run: Run) -> str:
+def _when(run: StageRun) -> str:
     return f"+{seconds(run.begin)}"
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kairos_boot.cloudconfig.model import Document
-    from kairos_boot.stages.graph import Node
+    from kairos_boot.stages.graph import Vertex
 
 SUGGESTED = 20
 """For so many missing names of a stage the nearest known ones are looked up; a thousand typing errors need no thousand searches."""
@@ -34,40 +34,40 @@ class _Target:
         return self._level
 
 
-def place(nodes: Sequence[Node], starts: Sequence[int], bearers: dict[str, list[int]], stage: str,
+def place(vertices: Sequence[Vertex], starts: Sequence[int], bearers: dict[str, list[int]], stage: str,
           documents: Sequence[Document]) -> tuple[list[int], tuple[Problem, ...]]:
-    """The layer of each node (from 1), and what is wrong with `after` entries. *starts*: of each node, the first of its document."""
+    """The layer of each vertex (from 1), and what is wrong with `after` entries. *starts*: of each vertex, the first of its document."""
     problems: list[Problem] = []
     targets = {name: _Target(steps) for name, steps in bearers.items()}
     targets[INIT] = _Target(())
-    waits: dict[int, dict[int, _Target]] = {}  # node -> index of its entry -> whom it waits for
-    for index, node in enumerate(nodes):
+    waits: dict[int, dict[int, _Target]] = {}  # vertex -> index of its entry -> whom it waits for
+    for index, vertex in enumerate(vertices):
         known = {}
-        for number, entry in enumerate(node.step.after):
+        for number, entry in enumerate(vertex.step.after):
             if entry.name in targets:
                 known[number] = targets[entry.name]
             else:
-                problems.append(_missing(node, number, entry.name, bearers, stage, documents, search=len(problems) < SUGGESTED))
+                problems.append(_missing(vertex, number, entry.name, bearers, stage, documents, search=len(problems) < SUGGESTED))
         if known:
             waits[index] = known
     sequence: list[int] = []
     if any(i >= index for index, known in waits.items() for target in set(known.values()) for i in target.steps[-1:]):
-        sequence = _untangle(nodes, waits, problems)
-    return _levels(nodes, starts, waits, _reach(waits, sequence), sequence), summed(problems)
+        sequence = _untangle(vertices, waits, problems)
+    return _levels(vertices, starts, waits, _reach(waits, sequence), sequence), summed(problems)
 
 
-def _levels(nodes: Sequence[Node], starts: Sequence[int], waits: dict[int, dict[int, _Target]], reach: dict[int, int],
+def _levels(vertices: Sequence[Vertex], starts: Sequence[int], waits: dict[int, dict[int, _Target]], reach: dict[int, int],
             sequence: list[int]) -> list[int]:
     """A step that reaches a later one is moved: it gets its layer when the last step that it reaches has its own."""
-    levels = [0] * len(nodes)
+    levels = [0] * len(vertices)
     moved: dict[int, list[int]] = {}  # the last step that they reach -> who moved behind it, targets first
     for index in sequence:
         if reach.get(index, -1) > index:
             moved.setdefault(reach[index], []).append(index)
-    floors: dict[int, int] = {}  # of moved nodes: the latest layer of the documents before
+    floors: dict[int, int] = {}  # of moved vertices: the latest layer of the documents before
     latest = before = 0
     start = -1
-    for index in range(len(nodes)):
+    for index in range(len(vertices)):
         if starts[index] != start:
             start, before = starts[index], latest
         if reach.get(index, -1) > index:
@@ -94,8 +94,8 @@ def _reach(waits: dict[int, dict[int, _Target]], sequence: list[int]) -> dict[in
     return reach
 
 
-def _untangle(nodes: Sequence[Node], waits: dict[int, dict[int, _Target]], problems: list[Problem]) -> list[int]:
-    """Drop the entries that stand in a cycle, with a problem for each cycle; the nodes, each behind those that it waits for."""
+def _untangle(vertices: Sequence[Vertex], waits: dict[int, dict[int, _Target]], problems: list[Problem]) -> list[int]:
+    """Drop the entries that stand in a cycle, with a problem for each cycle; the vertices, each behind those that it waits for."""
     sequence: list[int] = []
     for group, inside in _components(waits):
         sequence += group
@@ -112,11 +112,11 @@ def _untangle(nodes: Sequence[Node], waits: dict[int, dict[int, _Target]], probl
                     waits[index][number] = _Target(others)
                 else:
                     del waits[index][number]
-                    name = nodes[index].name
-                    problems.append(Problem("error", nodes[index].step.where("after", number), f"a cycle: {name} -> {name}",
+                    name = vertices[index].name
+                    problems.append(Problem("error", vertices[index].step.where("after", number), f"a cycle: {name} -> {name}",
                                             "the entry is ignored; a step cannot wait for itself"))
         else:
-            problems.append(_cycle(nodes, waits, group, inside))
+            problems.append(_cycle(vertices, waits, group, inside))
             for index in group:
                 for number, target in list(waits[index].items()):
                     if id(target) in inside:
@@ -186,7 +186,7 @@ def _components(waits: dict[int, dict[int, _Target]]) -> list[tuple[list[int], s
     return result
 
 
-def _cycle(nodes: Sequence[Node], waits: dict[int, dict[int, _Target]], group: Sequence[int], inside: set[int]) -> Problem:
+def _cycle(vertices: Sequence[Vertex], waits: dict[int, dict[int, _Target]], group: Sequence[int], inside: set[int]) -> Problem:
     """One shortest way around, from the first of *group* back to it."""
     members = set(group)
     first = group[0]
@@ -207,18 +207,18 @@ def _cycle(nodes: Sequence[Node], waits: dict[int, dict[int, _Target]], group: S
     way = [first]
     while len(way) == 1 or way[-1] != first:
         way.append(came[way[-1]])
-    shown = [nodes[index].name for index in reversed(way)]
+    shown = [vertices[index].name for index in reversed(way)]
     if len(shown) > SUGGESTED:
         shown[SUGGESTED // 2:-SUGGESTED // 2] = ["…"]
     others = f" (with {len(group)} steps in all)" if len(group) > len(way) - 1 else ""
     number = next(n for n, target in waits[first].items() if id(target) in inside)
-    return Problem("error", nodes[first].step.where("after", number), f"a cycle: {' -> '.join(shown)}{others}",
+    return Problem("error", vertices[first].step.where("after", number), f"a cycle: {' -> '.join(shown)}{others}",
                    "its entries are ignored and the steps run at their plain places; take one of the entries away")
 
 
-def _missing(node: Node, number: int, name: str, bearers: dict[str, list[int]], stage: str, documents: Sequence[Document], *,
+def _missing(vertex: Vertex, number: int, name: str, bearers: dict[str, list[int]], stage: str, documents: Sequence[Document], *,
              search: bool) -> Problem:
-    where = node.step.where("after", number)
+    where = vertex.step.where("after", number)
     if not name:
         return Problem("error", where, "an entry of after names nothing", "write it like - name: FULL NAME OF A STEP")
     message = f"after names a step that is not there: {name!r}"

@@ -15,20 +15,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kairos_boot.actions.base import Action, Effect
     from kairos_boot.cloudconfig.model import Step
-    from kairos_boot.stages.graph import Node
+    from kairos_boot.stages.graph import Vertex
     from kairos_boot.stages.runner import Outcome, Runner
 
 ERROR, WARNING, INFO, DEBUG = 3, 4, 6, 7
 
 
 class Execution:
-    """The execution of *node* in *stage* by *runner*; it counts into *outcome*."""
+    """The execution of *vertex* in *stage* by *runner*; it counts into *outcome*."""
 
-    def __init__(self, runner: Runner, node: Node, stage: str, outcome: Outcome) -> None:
-        self.runner, self.node, self.step, self.stage, self.outcome = runner, node, node.step, stage, outcome
+    def __init__(self, runner: Runner, vertex: Vertex, stage: str, outcome: Outcome) -> None:
+        self.runner, self.vertex, self.step, self.stage, self.outcome = runner, vertex, vertex.step, stage, outcome
         self.facts = runner.facts.view()
         self.host = runner.host.view(self._heard)
-        self.name = node.name if node.name.isprintable() else _one_line(node.name)
+        self.name = vertex.name if vertex.name.isprintable() else _one_line(vertex.name)
         """The step's name in texts, where it must not begin a line of its own."""
         self.key = ""
         """The key at work."""
@@ -36,7 +36,7 @@ class Execution:
     def run(self) -> None:
         """Run the step; a defect of ours costs this step only, and says so. Ended: the run is over."""
         running = self.runner.running
-        running.append(self.node.name)
+        running.append(self.vertex.name)
         try:
             self._run()
         except Exception as error:  # noqa: BLE001
@@ -49,7 +49,7 @@ class Execution:
             self._record("failed", why, time.time(), 0.0)
             raise
         finally:
-            running.remove(self.node.name)
+            running.remove(self.vertex.name)
 
     def _run(self) -> None:
         step, start, clock = self.step, time.time(), time.monotonic()
@@ -75,14 +75,14 @@ class Execution:
 
     def _begin(self) -> None:
         """Record that the step is at work, before anything that takes time: a run that is cut off says where it was."""
-        self.runner.ledger.write("begin", stage=self.stage, step=self.node.name, file=self.step.source)
+        self.runner.ledger.write("begin", stage=self.stage, step=self.vertex.name, file=self.step.source)
 
     def _remember(self) -> list[str]:
         """Record that the step was done, for its frequency; the failure's text if that cannot be."""
         from kairos_boot.stages.frequency import remember
 
         try:
-            remember(self.host, self.node.name, self.step, self.host.clock())
+            remember(self.host, self.vertex.name, self.step, self.host.clock())
         except KairosError as error:
             self.key = "frequency"
             self._failed(error.message, where=error.where, hint=error.hint)
@@ -96,7 +96,7 @@ class Execution:
         if self.step.frequency != "always":
             from kairos_boot.stages.frequency import ran_before
 
-            reason = ran_before(self.host, self.node.name, self.step)
+            reason = ran_before(self.host, self.vertex.name, self.step)
             if reason:
                 return reason
         if self.step.if_:
@@ -148,13 +148,13 @@ class Execution:
         self._log(DEBUG, masked(text), "output")
 
     def _log(self, priority: int, message: str, kind: str) -> None:
-        self.runner.log(priority, message, kind=kind, stage=self.stage, step=self.node.name, file=self.step.source, module=self.key)
+        self.runner.log(priority, message, kind=kind, stage=self.stage, step=self.vertex.name, file=self.step.source, module=self.key)
 
     def _warnings(self) -> None:
         while self.facts.warnings:
             where, text = self.facts.warnings.pop(0)
             self.outcome.count("warnings")
-            self.runner.ledger.write("problem", stage=self.stage, step=self.node.name, severity="warning", where=where, message=text)
+            self.runner.ledger.write("problem", stage=self.stage, step=self.vertex.name, severity="warning", where=where, message=text)
             self._log(WARNING, f"{where}: {text}", "warning")
 
     def _item(self, action: Action | KairosError, result: str, start: float, error: KairosError | None = None, effect: Effect = False) -> None:
@@ -162,7 +162,7 @@ class Execution:
         if isinstance(effect, Told) and effect.note:
             shown += f" ({effect.note})"
         said = {"error": error.message, "where": error.where, "hint": error.hint} if error else {}
-        self.runner.ledger.write("item", stage=self.stage, step=self.node.name, module=self.key, action=shown, result=result,
+        self.runner.ledger.write("item", stage=self.stage, step=self.vertex.name, module=self.key, action=shown, result=result,
                                  duration=time.monotonic() - start, **said)
 
     def _failed(self, message: str, *, where: str, hint: str = "", record: bool = True, trace: BaseException | None = None) -> None:
@@ -170,7 +170,7 @@ class Execution:
         if self.runner.options.strict:
             self.outcome.stopped = self.outcome.stopped or f"stopped at the first failure, in {self.name} (--strict)"
         if record:
-            self.runner.ledger.write("problem", stage=self.stage, step=self.node.name, severity="error", where=where, message=message, hint=hint)
+            self.runner.ledger.write("problem", stage=self.stage, step=self.vertex.name, severity="error", where=where, message=message, hint=hint)
         text = f"{where}: step {self.name}: {message}{'; ' + hint if hint else ''}"
         if trace is not None:
             import traceback
@@ -179,7 +179,7 @@ class Execution:
         self._log(ERROR, text, "failure")
 
     def _record(self, result: str, reason: str, start: float, seconds: float) -> None:
-        self.runner.ledger.write("step", stage=self.stage, step=self.node.name, file=self.step.source, result=result, reason=reason,
+        self.runner.ledger.write("step", stage=self.stage, step=self.vertex.name, file=self.step.source, result=result, reason=reason,
                                  start=start, duration=seconds)
 
 

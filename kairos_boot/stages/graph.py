@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 
-class Node:
+class Vertex:
     """A step and its full, unique name."""
 
     __slots__ = ("document", "name", "step")
@@ -32,19 +32,19 @@ class Node:
         self.document = document
 
     def __repr__(self) -> str:
-        return f"Node({self.name!r})"
+        return f"Vertex({self.name!r})"
 
 
 class Graph:
     """The steps of a (sub)stage, ordered.
 
-    *layers*: each waits for the one before it; inside one, nodes stand in source order. *problems*: `after` entries that
+    *layers*: each waits for the one before it; inside one, vertices stand in source order. *problems*: `after` entries that
     name nothing or stand in a cycle; each is an error (the stage ends degraded), and its step has its place all the same.
     """
 
     __slots__ = ("layers", "problems")
 
-    def __init__(self, layers: tuple[tuple[Node, ...], ...], problems: tuple[Problem, ...]) -> None:
+    def __init__(self, layers: tuple[tuple[Vertex, ...], ...], problems: tuple[Problem, ...]) -> None:
         self.layers = layers
         self.problems = problems
 
@@ -55,21 +55,21 @@ class Graph:
         lines = ["1.", f" <{INIT}> (background: false) (weak: false)"]
         for number, layer in enumerate(self.layers, 2):
             lines.append(f"{number}.")
-            lines += [f" <{node.name}> (background: false) (weak: true)" for node in layer]
+            lines += [f" <{vertex.name}> (background: false) (weak: true)" for vertex in layer]
         return lines
 
 
 def order(documents: Sequence[Document], stage: str) -> Graph:
     """Order the steps of *stage* of all *documents*; broken documents count for nothing. Linear in steps and `after` entries."""
-    nodes: list[Node] = []
-    starts: list[int] = []  # of each node: where its document begins
+    vertices: list[Vertex] = []
+    starts: list[int] = []  # of each vertex: where its document begins
     bearers: dict[str, list[int]] = {}  # of each name: who bears it
     taken: dict[str, int] = {}  # name -> the number that an equal one gets next
     named = False
     for document in documents:
         if document.broken or not document.stages.get(stage):
             continue
-        start = len(nodes)
+        start = len(vertices)
         steps = document.steps(stage)
         for step, (name, borne) in zip(steps, names(document.name, [step.name for step in steps]), strict=True):
             unique = name
@@ -78,16 +78,16 @@ def order(documents: Sequence[Document], stage: str) -> Graph:
                 unique = f"{name}.{taken[name]}"
             taken[unique] = 0
             for one in {unique, borne}:
-                bearers.setdefault(one, []).append(len(nodes))
-            nodes.append(Node(unique, step, document))
+                bearers.setdefault(one, []).append(len(vertices))
+            vertices.append(Vertex(unique, step, document))
             starts.append(start)
             named = named or bool(step.after)
     if not named:
-        return Graph(tuple((node,) for node in nodes), ())
+        return Graph(tuple((vertex,) for vertex in vertices), ())
     from kairos_boot.stages.after import place
 
-    levels, problems = place(nodes, starts, bearers, stage, documents)
-    layers: list[list[Node]] = [[] for _ in range(max(levels, default=0))]
-    for node, level in zip(nodes, levels, strict=True):
-        layers[level - 1].append(node)
+    levels, problems = place(vertices, starts, bearers, stage, documents)
+    layers: list[list[Vertex]] = [[] for _ in range(max(levels, default=0))]
+    for vertex, level in zip(vertices, levels, strict=True):
+        layers[level - 1].append(vertex)
     return Graph(tuple(map(tuple, layers)), problems)

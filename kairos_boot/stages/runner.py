@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from kairos_boot.cloudconfig.model import Document, Problem
     from kairos_boot.facts import Facts
-    from kairos_boot.stages.graph import Graph, Node
+    from kairos_boot.stages.graph import Graph, Vertex
     from kairos_boot.system.host import Host
 
     class Records(Protocol):
@@ -123,8 +123,8 @@ class Runner:
                 if jobs > 1 and len(layer) > 1:
                     self._together(layer, stage, outcome, jobs)
                 else:
-                    for node in layer:
-                        Execution(self, node, stage, outcome).run()
+                    for vertex in layer:
+                        Execution(self, vertex, stage, outcome).run()
             ended = False
         finally:  # whatever ends it, the record says that it ended
             failed, skipped, done = (now - then for now, then in zip((outcome.failed, outcome.skipped, outcome.done), before, strict=True))
@@ -135,7 +135,7 @@ class Runner:
                      f"{'Interrupted' if ended else 'Done'} with stage {one_line(stage)}: {done} done, {skipped} skipped, {failed} failed ({seconds:.2f} s)",
                      kind="stage-end", stage=stage)
 
-    def _together(self, layer: Sequence[Node], stage: str, outcome: Outcome, jobs: int) -> None:
+    def _together(self, layer: Sequence[Vertex], stage: str, outcome: Outcome, jobs: int) -> None:
         """Run the steps of a layer beside each other, begun in source order, at most *jobs* at a time.
 
         What ends the run ends in this thread: then no other step begins, every command that runs is ended, and the others are
@@ -150,10 +150,10 @@ class Runner:
             try:
                 while waiting and not self.ended:
                     try:
-                        node = waiting.pop()
+                        vertex = waiting.pop()
                     except IndexError:  # another one took it
                         break
-                    Execution(self, node, stage, outcome).run()
+                    Execution(self, vertex, stage, outcome).run()
             except Ended:
                 pass  # the waiting thread knows
             finally:

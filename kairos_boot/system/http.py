@@ -68,7 +68,7 @@ class SilentError(KairosError):
 
 
 @record
-class Manner:
+class RequestOptions:
     """What a request to a metadata service does otherwise: *direct* goes through no proxy and is never redirected to another host,
     since what is asked there is meant for this node alone; *privileged* comes from a port below 1024, which proves root.
     """
@@ -79,7 +79,7 @@ class Manner:
     privileged: bool = False
 
 
-USUAL = Manner()
+DEFAULTS = RequestOptions()
 
 
 class Clock:
@@ -112,17 +112,17 @@ class Clock:
             self._end, self._credit = self._now() + self.limit, 0
 
 
-class Exchange:
+class HttpRequest:
     """One request and its answer, redirects followed, the body unread. As a context it tells errors apart and closes."""
 
-    def __init__(self, url: str, headers: Mapping[str, str], clock: Clock, manner: Manner = USUAL) -> None:
-        self.url, self.headers, self.clock, self.manner = url, headers, clock, manner
+    def __init__(self, url: str, headers: Mapping[str, str], clock: Clock, options: RequestOptions = DEFAULTS) -> None:
+        self.url, self.headers, self.clock, self.options = url, headers, clock, options
         self.answer = Answer(url)
         self.status = 0
         self._response: HTTPResponse
         self._connection: HTTPConnection | None = None
 
-    def __enter__(self) -> Exchange:
+    def __enter__(self) -> HttpRequest:
         """Ask. KairosError: the status is below 500 and not 2xx, or another try is useless. TransferError: it may help."""
         try:
             self._follow()
@@ -135,12 +135,12 @@ class Exchange:
     def _follow(self) -> None:
         start, authorization = self.url, ""
         for _ in range(REDIRECTS + 1):
-            self._connection, path, own = _connect(self.url, self.clock, self.manner)
+            self._connection, path, own = _connect(self.url, self.clock, self.options)
             authorization = own or authorization
             sent = {"User-Agent": "kairos-boot", "Accept-Encoding": "identity", **self.headers}
             if authorization:
                 sent["Authorization"] = authorization
-            self._connection.request(self.manner.method, path, self.manner.body or None, sent)
+            self._connection.request(self.options.method, path, self.options.body or None, sent)
             self._response = self._connection.getresponse()
             self.status = self._response.status
             location = self._response.getheader("Location")
@@ -150,7 +150,7 @@ class Exchange:
             self._connection.close()
             target = absolute(self.url, location)
             if origin(target) != origin(self.url):
-                if self.manner.direct:
+                if self.options.direct:
                     raise KairosError(f"{shown(start)}: redirects to {shown(target)}, which is another host")
                 authorization = ""
             self.url = target
@@ -206,16 +206,16 @@ def fetch(url: str, *, limit: int = SIZE_LIMIT, timeout: float = TIMEOUT, tries:
 
 
 def request(url: str, *, limit: int = SIZE_LIMIT, timeout: float = TIMEOUT, tries: int = TRIES, headers: Mapping[str, str] = NOTHING,
-            pause: Callable[[float], None] = time.sleep, manner: Manner = USUAL) -> tuple[Answer, bytes]:
+            pause: Callable[[float], None] = time.sleep, options: RequestOptions = DEFAULTS) -> tuple[Answer, bytes]:
     """Like `fetch`, with the answer's address and headers."""
     def once() -> tuple[Answer, bytes]:
         body = bytearray()
-        with Exchange(url, headers, Clock(timeout), manner) as exchange:
-            for data in exchange.blocks():
+        with HttpRequest(url, headers, Clock(timeout), options) as http:
+            for data in http.blocks():
                 body += data
                 if len(body) > limit:
                     raise KairosError(f"{shown(url)}: the answer is larger than {limit} bytes")
-        return exchange.answer, bytes(body)
+        return http.answer, bytes(body)
 
     return tried(url, once, tries, pause)
 
@@ -237,7 +237,7 @@ def tried(url: str, once: Callable[[], T], tries: int, pause: Callable[[float], 
     raise KairosError(f"{shown(url)}: no try was allowed")
 
 
-def _connect(url: str, clock: Clock, manner: Manner) -> tuple[HTTPConnection, str, str]:
+def _connect(url: str, clock: Clock, options: RequestOptions) -> tuple[HTTPConnection, str, str]:
     """A connection towards *url*, the path to ask for, and the Authorization header of its user and password."""
     from urllib.parse import quote, urlsplit
 
@@ -247,7 +247,7 @@ def _connect(url: str, clock: Clock, manner: Manner) -> tuple[HTTPConnection, st
     host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
     path = quote(parts.path or "/", safe="%/:=&~+!$,;'@()*") + (f"?{quote(parts.query, safe='%/:=&?~+!$,;@()*[]' + chr(39))}" if parts.query else "")
     secure = parts.scheme == "https"
-    proxy = "" if manner.direct else proxy_for(parts.scheme, host, port)
+    proxy = "" if options.direct else proxy_for(parts.scheme, host, port)
     via = urlsplit(proxy if "://" in proxy else f"http://{proxy}") if proxy else None
     if via and (via.scheme != "http" or not via.hostname):
         raise KairosError(f"{shown(url)}: the proxy {shown(proxy)} is not an http address")
@@ -255,7 +255,7 @@ def _connect(url: str, clock: Clock, manner: Manner) -> tuple[HTTPConnection, st
     client = _http_client()
     connection: HTTPConnection = client.HTTPConnection(*target, timeout=clock.left())
     # Its own way to connect starts the time limit anew at each address, and its own reading at each byte.
-    connection._create_connection = _dial(clock, privileged=manner.privileged)  # type: ignore[attr-defined]  # noqa: SLF001
+    connection._create_connection = _dial(clock, privileged=options.privileged)  # type: ignore[attr-defined]  # noqa: SLF001
     connection.response_class = lambda sock, **options: client.HTTPResponse(_Timed(sock, clock), **options)  # type: ignore[assignment]
     if via:
         credentials = {"Proxy-Authorization": basic(via.username, via.password)} if via.username else {}

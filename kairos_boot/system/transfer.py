@@ -6,7 +6,7 @@ import time
 
 from kairos_boot.errors import KairosError
 from kairos_boot.shown import shown
-from kairos_boot.system.http import TIMEOUT, TRIES, Clock, DiskError, Exchange, TransferError, tried
+from kairos_boot.system.http import TIMEOUT, TRIES, Clock, DiskError, HttpRequest, TransferError, tried
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,22 +48,22 @@ def download(url: str, sink: Sink, *, timeout: float | None = None, tries: int =
         nonlocal tag, begun
         have = sink.have() if begun else 0
         headers = {"Range": f"bytes={have}-", "If-Range": tag} if have and tag else {}
-        with Exchange(url, headers, Clock(TIMEOUT if timeout is None else timeout, moving=timeout is None)) as exchange:
-            answer = exchange.answer
+        with HttpRequest(url, headers, Clock(TIMEOUT if timeout is None else timeout, moving=timeout is None)) as http:
+            answer = http.answer
             if not begun:
                 sink.begin(answer)
                 begun = True
-            if exchange.status == 206 and not (tag and _continues(answer, have, tag)):
+            if http.status == 206 and not (tag and _continues(answer, have, tag)):
                 tag = ""
                 sink.reset()
                 raise TransferError("the server sent another part than asked for")
-            if exchange.status != 206:
+            if http.status != 206:
                 sink.reset()
                 tag = _strong_tag(answer)
             length = answer.headers.get("content-length", "")
             if length.isdecimal() and int(length) > sink.room():
                 raise KairosError(f"{shown(url)}: no room for {int(length)} bytes", hint="free some space, or choose another path")
-            for data in exchange.blocks():
+            for data in http.blocks():
                 _write(sink, data)
         return answer
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-class Facts(dict[str, object]):
+class DataMap(dict[str, object]):
     """A map of the data. A value is fetched when it is asked for, since finding it out may cost; `set` changes the copy only."""
 
     __slots__ = ("_source",)
@@ -70,16 +70,16 @@ class Facts(dict[str, object]):
         return super().items()
 
 
-class Struct(Facts):
+class Struct(DataMap):
     """The top of the data when its fields are fixed: an unknown one is an error."""
 
     __slots__ = ()
 
 
 def own(value: object) -> object:
-    """*value* as the template's own: maps as Facts, lists as lists."""
+    """*value* as the template's own: maps as DataMap, lists as lists."""
     if isinstance(value, (str, int, float)) or value is None:
         return value
     if isinstance(value, (list, tuple)):
         return [own(item) for item in value]
-    return Facts(value) if isinstance(value, dict) or hasattr(value, "keys") else value  # type: ignore[arg-type]
+    return DataMap(value) if isinstance(value, dict) or hasattr(value, "keys") else value  # type: ignore[arg-type]

@@ -23,13 +23,13 @@ _ABSENT = object()
 """No value comes through the pipe."""
 
 
-class Run:
+class Rendering:
     """One rendering: what is known, what was written, and where it is."""
 
     __slots__ = ("extra", "length", "meter", "missing", "node", "output", "strict", "template", "templates", "text")
 
     def __init__(
-        self, text: str, templates: dict[str, list[n.Node]], *, strict: bool, extra: Mapping[str, Callable[..., object]]
+        self, text: str, templates: dict[str, list[n.SyntaxNode]], *, strict: bool, extra: Mapping[str, Callable[..., object]]
     ) -> None:
         self.text = text
         self.templates = templates
@@ -39,7 +39,7 @@ class Run:
         self.missing: dict[str, int] = {}
         self.output: list[str] = []
         self.length = 0
-        self.node: n.Node | None = None
+        self.node: n.SyntaxNode | None = None
         self.template = "template"
 
     def write(self, text: str) -> None:
@@ -48,7 +48,7 @@ class Run:
         limits.text_fits(self.length)
         self.output.append(text)
 
-    def miss(self, node: n.Node) -> None:
+    def miss(self, node: n.SyntaxNode) -> None:
         """Remember that the value of *node* is printed and is not there, the first few of them."""
         if len(self.missing) < _NAMED:
             self.missing.setdefault(str(node), node.position)
@@ -70,7 +70,7 @@ class Evaluator:
 
     __slots__ = ("run", "variables")
 
-    def __init__(self, run: Run, dot: object) -> None:
+    def __init__(self, run: Rendering, dot: object) -> None:
         self.run = run
         self.variables: list[list[object]] = [["$", dot]]
 
@@ -119,7 +119,7 @@ class Evaluator:
             raise Failure("nil is not a command")
         return self.operand(dot, first)
 
-    def operand(self, dot: object, node: n.Node) -> object:
+    def operand(self, dot: object, node: n.SyntaxNode) -> object:
         """The value of an argument."""
         self.run.node = node
         if isinstance(node, n.Literal):
@@ -147,14 +147,14 @@ class Evaluator:
         """The value of the innermost variable *name*."""
         return next(value for known, value in reversed(self.variables) if known == name)
 
-    def fields(self, dot: object, value: object, node: n.Node, names: list[str], arguments: list[n.Node], final: object) -> object:
+    def fields(self, dot: object, value: object, node: n.SyntaxNode, names: list[str], arguments: list[n.SyntaxNode], final: object) -> object:
         """Follow *names* from *value*; arguments belong to the last, which is a method then."""
         for place, name in enumerate(names):
             last = place == len(names) - 1
             value = self.field(dot, value, node, name, arguments if last else [], final if last else _ABSENT)
         return value
 
-    def field(self, dot: object, value: object, node: n.Node, name: str, arguments: list[n.Node], final: object) -> object:
+    def field(self, dot: object, value: object, node: n.SyntaxNode, name: str, arguments: list[n.SyntaxNode], final: object) -> object:
         """One step of a field path: a method, a field of a struct, a key of a map."""
         if value is MISSING:
             if self.run.strict:
@@ -195,7 +195,7 @@ class Evaluator:
         signature, code = find(name)
         return self.apply(dot, name, signature, code, whole, arguments, final)
 
-    def shortcut(self, dot: object, node: n.Identifier, arguments: list[n.Node], final: object) -> object:
+    def shortcut(self, dot: object, node: n.Identifier, arguments: list[n.SyntaxNode], final: object) -> object:
         """`and` and `or`: the first argument that decides, the later ones are not evaluated."""
         if not arguments and final is _ABSENT:
             raise Failure(f"wrong number of args for {node.name}: want at least 1 got 0")
@@ -212,8 +212,8 @@ class Evaluator:
         name: str,
         signature: str,
         code: Callable[..., object],
-        node: n.Node,
-        arguments: list[n.Node],
+        node: n.SyntaxNode,
+        arguments: list[n.SyntaxNode],
         final: object,
     ) -> object:
         """Check the arguments against *signature*, evaluate them and call *code*."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from kairos_boot.template import limits
 from kairos_boot.template import nodes as n
-from kairos_boot.template.data import Facts, Struct
-from kairos_boot.template.evaluation import Evaluator, Run
+from kairos_boot.template.data import DataMap, Struct
+from kairos_boot.template.evaluation import Evaluator, Rendering
 from kairos_boot.template.gofmt import show
 from kairos_boot.template.parser import parse
 from kairos_boot.template.text import quote
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def execute(text: str, data: Mapping[str, object], *, strict: bool, extra: Mapping[str, Callable[..., object]],
             missing: list[tuple[str, int]] | None = None) -> str:
     """Parse *text*, run it with *data* as the dot and return what it prints; see `render`."""
-    run = Run(text, parse(text, extra), strict=strict, extra=extra)
-    dot = Struct(data) if strict else Facts(data)
+    run = Rendering(text, parse(text, extra), strict=strict, extra=extra)
+    dot = Struct(data) if strict else DataMap(data)
     scope = _Scope(run, "template", dot, 0)
     limits.worked()
     try:
@@ -44,12 +44,12 @@ class _Scope(Evaluator):
 
     __slots__ = ("depth", "name")
 
-    def __init__(self, run: Run, name: str, dot: object, depth: int) -> None:
+    def __init__(self, run: Rendering, name: str, dot: object, depth: int) -> None:
         super().__init__(run, dot)
         self.name = name
         self.depth = depth
 
-    def walk(self, dot: object, body: Iterable[n.Node]) -> None:
+    def walk(self, dot: object, body: Iterable[n.SyntaxNode]) -> None:
         """Execute *body* with the cursor at *dot*."""
         run = self.run
         for node in body:

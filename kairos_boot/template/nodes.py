@@ -5,7 +5,7 @@ from __future__ import annotations
 from kairos_boot.template.text import quote
 
 
-class Node:
+class SyntaxNode:
     """A piece of a template; *position* is its character offset in the text."""
 
     __slots__ = ("position",)
@@ -14,7 +14,7 @@ class Node:
         self.position = position
 
 
-class Literal(Node):
+class Literal(SyntaxNode):
     """A string, number or boolean; *source* is how it was written."""
 
     __slots__ = ("kind", "source", "value")
@@ -29,7 +29,7 @@ class Literal(Node):
         return self.source
 
 
-class Dot(Node):
+class Dot(SyntaxNode):
     """The cursor."""
 
     __slots__ = ()
@@ -38,7 +38,7 @@ class Dot(Node):
         return "."
 
 
-class Nil(Node):
+class Nil(SyntaxNode):
     """The untyped nil."""
 
     __slots__ = ()
@@ -47,7 +47,7 @@ class Nil(Node):
         return "nil"
 
 
-class Identifier(Node):
+class Identifier(SyntaxNode):
     """The name of a function."""
 
     __slots__ = ("name",)
@@ -60,7 +60,7 @@ class Identifier(Node):
         return self.name
 
 
-class Field(Node):
+class Field(SyntaxNode):
     """`.a.b`."""
 
     __slots__ = ("names",)
@@ -73,7 +73,7 @@ class Field(Node):
         return "." + ".".join(self.names)
 
 
-class Variable(Node):
+class Variable(SyntaxNode):
     """`$x.a.b`; the name keeps its `$`."""
 
     __slots__ = ("name", "names")
@@ -87,12 +87,12 @@ class Variable(Node):
         return ".".join([self.name, *self.names])
 
 
-class Chain(Node):
+class Chain(SyntaxNode):
     """Field access on anything else: `(index .a 0).b`."""
 
     __slots__ = ("names", "node")
 
-    def __init__(self, position: int, node: Node, names: list[str]) -> None:
+    def __init__(self, position: int, node: SyntaxNode, names: list[str]) -> None:
         super().__init__(position)
         self.node = node
         self.names = names
@@ -102,12 +102,12 @@ class Chain(Node):
         return ".".join([inner, *self.names])
 
 
-class Command(Node):
+class Command(SyntaxNode):
     """Operands separated by spaces."""
 
     __slots__ = ("args",)
 
-    def __init__(self, position: int, args: list[Node]) -> None:
+    def __init__(self, position: int, args: list[SyntaxNode]) -> None:
         super().__init__(position)
         self.args = args
 
@@ -115,7 +115,7 @@ class Command(Node):
         return " ".join(f"({a})" if isinstance(a, Pipe) else str(a) for a in self.args)
 
 
-class Pipe(Node):
+class Pipe(SyntaxNode):
     """Commands joined by `|`, with the variables that take the result."""
 
     __slots__ = ("assigns", "commands", "variables")
@@ -131,7 +131,7 @@ class Pipe(Node):
         return head + " | ".join(str(c) for c in self.commands)
 
 
-class Text(Node):
+class Text(SyntaxNode):
     """What stands between actions."""
 
     __slots__ = ("text",)
@@ -141,7 +141,7 @@ class Text(Node):
         self.text = text
 
 
-class Action(Node):
+class Action(SyntaxNode):
     """`{{ pipeline }}`."""
 
     __slots__ = ("pipe",)
@@ -154,12 +154,12 @@ class Action(Node):
         return "{{" + str(self.pipe) + "}}"
 
 
-class Branch(Node):
+class Branch(SyntaxNode):
     """if, with or range, named by *keyword*."""
 
     __slots__ = ("body", "keyword", "otherwise", "pipe")
 
-    def __init__(self, position: int, keyword: str, pipe: Pipe, body: list[Node], otherwise: list[Node] | None) -> None:
+    def __init__(self, position: int, keyword: str, pipe: Pipe, body: list[SyntaxNode], otherwise: list[SyntaxNode] | None) -> None:
         super().__init__(position)
         self.keyword = keyword
         self.pipe = pipe
@@ -167,7 +167,7 @@ class Branch(Node):
         self.otherwise = otherwise
 
 
-class Jump(Node):
+class Jump(SyntaxNode):
     """break or continue."""
 
     __slots__ = ("keyword",)
@@ -177,7 +177,7 @@ class Jump(Node):
         self.keyword = keyword
 
 
-class Call(Node):
+class Call(SyntaxNode):
     """`{{ template "name" pipeline }}`."""
 
     __slots__ = ("name", "pipe")
@@ -191,7 +191,7 @@ class Call(Node):
         return "{{template " + quote(self.name) + (f" {self.pipe}" if self.pipe else "") + "}}"
 
 
-class Stop(Node):
+class Stop(SyntaxNode):
     """end or else: ends a list of nodes, never executed."""
 
     __slots__ = ("keyword",)

@@ -19,7 +19,7 @@ _OPERANDS = frozenset(("bool", "char", ".", "field", "ident", "number", "nil", "
 _PLAIN = (n.Dot, n.Nil, n.Literal)
 
 
-def parse(text: str, known: Collection[str] = (), *, checking: bool = False) -> dict[str, list[n.Node]]:
+def parse(text: str, known: Collection[str] = (), *, checking: bool = False) -> dict[str, list[n.SyntaxNode]]:
     """The templates of *text* by name, the text's own under `template`; *known* are functions beyond the language's.
 
     With *checking* a regular expression that is written out must be one, too; a rendering finds that out when it gets there.
@@ -41,11 +41,11 @@ class _Parser(TokenStream):
         self.depth = 0
         self.loops = 0
         self.variables = ["$"]
-        self.templates: dict[str, list[n.Node]] = {}
+        self.templates: dict[str, list[n.SyntaxNode]] = {}
 
-    def whole(self) -> dict[str, list[n.Node]]:
+    def whole(self) -> dict[str, list[n.SyntaxNode]]:
         """The text at top level, where `define` may stand."""
-        body: list[n.Node] = []
+        body: list[n.SyntaxNode] = []
         while self.peek()[0] != "eof":
             start = self.at
             if self.next()[0] == "{{" and self.next()[:2] == ("keyword", "define"):
@@ -76,7 +76,7 @@ class _Parser(TokenStream):
         self.variables, self.loops = outer, loops
         self.add(name, body)
 
-    def add(self, name: str, body: list[n.Node]) -> None:
+    def add(self, name: str, body: list[n.SyntaxNode]) -> None:
         """Keep a template; an empty one never replaces another, two full ones are an error."""
         old = self.templates.get(name)
         if old is None or _empty(old):
@@ -90,12 +90,12 @@ class _Parser(TokenStream):
             raise self.unexpected(token, context)
         return self.string(token)
 
-    def items(self) -> tuple[list[n.Node], n.Stop]:
+    def items(self) -> tuple[list[n.SyntaxNode], n.Stop]:
         """Nodes up to the else or end that closes them."""
         self.depth += 1
         if self.depth > limits.DEPTH:
             raise self.error("the template is nested too deeply", hint=f"at most {limits.DEPTH} levels")
-        body: list[n.Node] = []
+        body: list[n.SyntaxNode] = []
         while self.peek()[0] != "eof":
             node = self.item()
             if isinstance(node, n.Stop):
@@ -105,7 +105,7 @@ class _Parser(TokenStream):
         self.next()
         raise syntax_error(located(self.text, len(self.text))[0], "unexpected EOF")
 
-    def item(self) -> n.Node:
+    def item(self) -> n.SyntaxNode:
         """Text, or one action."""
         token = self.next()
         if token[0] == "text":
@@ -161,7 +161,7 @@ class _Parser(TokenStream):
         self.loops += keyword == "range"
         body, stop = self.items()
         self.loops -= keyword == "range"
-        otherwise: list[n.Node] | None = None
+        otherwise: list[n.SyntaxNode] | None = None
         if stop.keyword == "else":
             following = self.peek()
             if keyword != "range" and following[:2] == ("keyword", keyword):
@@ -232,7 +232,7 @@ class _Parser(TokenStream):
 
     def command(self) -> n.Command:
         """Operands up to a `|` or what closes the pipeline."""
-        args: list[n.Node] = []
+        args: list[n.SyntaxNode] = []
         position = self.peek()[2]
         while True:
             operand = self.operand()
@@ -252,7 +252,7 @@ class _Parser(TokenStream):
             self.expression(args[0], args[1])
         return n.Command(position, args)
 
-    def expression(self, function: n.Node, argument: n.Node) -> None:
+    def expression(self, function: n.SyntaxNode, argument: n.SyntaxNode) -> None:
         """Check the expression that a function for regular expressions is given, if it is written out."""
         if isinstance(function, n.Identifier) and "egex" in function.name and function.name != "regexQuoteMeta" and isinstance(argument, n.Literal):
             from kairos_boot.template.regex.compile import compile_expression
@@ -262,7 +262,7 @@ class _Parser(TokenStream):
             except Failure as fault:
                 raise self.error(fault.reason, hint=fault.hint) from None
 
-    def operand(self) -> n.Node | None:
+    def operand(self) -> n.SyntaxNode | None:
         """A term with the fields behind it."""
         node = self.term()
         if node is None or self.peek(blank=True)[0] != "field":
@@ -279,7 +279,7 @@ class _Parser(TokenStream):
             raise self.error(f"unexpected . after term {quote(str(node))}")
         return n.Chain(position, node, names)
 
-    def term(self) -> n.Node | None:
+    def term(self) -> n.SyntaxNode | None:
         """A single value, None if there is none."""
         token = self.next()
         kind, value, position = token
@@ -335,5 +335,5 @@ class _Parser(TokenStream):
             raise self.error(f"undefined variable {quote(name)}")
 
 
-def _empty(body: list[n.Node]) -> bool:
+def _empty(body: list[n.SyntaxNode]) -> bool:
     return all(isinstance(node, n.Text) and not node.text.strip() for node in body)

@@ -24,7 +24,7 @@ TMP, LAYER, READ_ONLY, BIND, LASTING = range(5)
 KERNEL = ("/proc", "/sys", "/dev", "/run")
 
 
-class Layout:
+class RootLayout:
     """What a seed makes: directories and links of the image, and the lists of cos-layout.env."""
 
     def __init__(self, seed: int) -> None:
@@ -98,7 +98,7 @@ def below(place: str, other: str) -> bool:
 class Expected:
     """What must come of *layout*; *lead* tells where paths lead in the image ("" nowhere), *there* which are directories."""
 
-    def __init__(self, layout: Layout, lead: dict[str, str], there: dict[str, bool]) -> None:
+    def __init__(self, layout: RootLayout, lead: dict[str, str], there: dict[str, bool]) -> None:
         self.layout, self.lead = layout, lead
         self.wrong: set[str] = set()
         """Paths that a failure may be told of."""
@@ -193,7 +193,7 @@ def mounts_of(sysroot: str) -> dict[str, tuple[str, str, bool]]:
 
 def check(seed: int, home: str) -> list[str]:
     """Boot the layout of *seed* twice, then a new image, and return what is wrong."""
-    layout = Layout(seed)
+    layout = RootLayout(seed)
     node = Node(home, persistent=layout.there, env=layout.env, furnish=layout.furnish)
     try:
         for label in ("DATA", "LAYERS"):
@@ -203,7 +203,7 @@ def check(seed: int, home: str) -> list[str]:
         node.close()
 
 
-def _check(layout: Layout, node: Node) -> list[str]:
+def _check(layout: RootLayout, node: Node) -> list[str]:
     folder = f"{node.image}.d"
     asked = sorted({*layout.pool, *layout.state, *layout.rw, *layout.volumes.values(), layout.target, "/tmp", "/oem", "/root", "/home", "/opt", "/srv", "/usr/local", "/var", "/etc"})
 

@@ -12,7 +12,7 @@ from kairos_boot.system.keyvalue import lines
 ENV, EXTRA = layout.FILE, layout.EXTRA_FILE
 
 
-def load(files: dict[str, str], cmdline: str = "", *, recovery: bool = False) -> layout.Layout:
+def load(files: dict[str, str], cmdline: str = "", *, recovery: bool = False) -> layout.RootLayout:
     """The layout of these files."""
     data = {path: text.encode() for path, text in files.items()}
     return layout.load(data.get, Cmdline(cmdline), recovery=recovery)

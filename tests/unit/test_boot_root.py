@@ -8,7 +8,7 @@ import pytest
 
 from kairos_boot.actions.mounts import Bind, Mount, Overlay
 from kairos_boot.boot import fstab, order
-from kairos_boot.boot.layout import Layout, Volume
+from kairos_boot.boot.layout import RootLayout, Volume
 from kairos_boot.boot.root import VOLUME as LASTING
 from kairos_boot.boot.root import Part, Parts
 from kairos_boot.errors import KairosError
@@ -33,7 +33,7 @@ def plan(links: Mapping[str, str] | None = None, missing: Collection[str] = (), 
                 return locate(target + path[len(link):])
         return path
 
-    parts = Parts(Layout(**{"rw_paths": ("/etc",), "volumes": (VOLUME,), **layout}), locate, "/sysroot")  # type: ignore[arg-type]
+    parts = Parts(RootLayout(**{"rw_paths": ("/etc",), "volumes": (VOLUME,), **layout}), locate, "/sysroot")  # type: ignore[arg-type]
     wanted = parts.all({VOLUME.spec: PERSISTENT if found else None, "LABEL=d": DATA}, 30)
     made = order.arrange(wanted, parts.store, [OEM], lambda place: place not in missing, memory=memory, told=parts.held)
     return order.Plan(made.first, made.rest, made.notes, made.warnings, (*parts.problems, *made.problems))
@@ -154,13 +154,13 @@ def test_another_missing_volume_has_no_stand_in() -> None:
 
 @pytest.mark.parametrize(("overlay", "options"), [("tmpfs:25%", "size=25%"), ("tmpfs:1G", "size=1G"), ("tmpfs:", "size=20%"), ("LABEL=gone", "size=20%")])
 def test_the_base_is_memory_unless_its_device_is_there(overlay: str, options: str) -> None:
-    base = Parts(Layout(overlay=overlay), str, "/sysroot").base(None)
+    base = Parts(RootLayout(overlay=overlay), str, "/sysroot").base(None)
     assert isinstance(base.action, Mount)
     assert (base.where, base.action.options[0], base.fatal) == ("/run/overlay", options, True)
 
 
 def test_the_base_on_a_device() -> None:
-    base = Parts(Layout(overlay="LABEL=x"), str, "/sysroot").base(PERSISTENT)
+    base = Parts(RootLayout(overlay="LABEL=x"), str, "/sysroot").base(PERSISTENT)
     assert isinstance(base.action, Mount)
     assert (base.action.source, base.action.fstype) == ("/dev/vda5", "ext4")
 

@@ -236,7 +236,7 @@ growpart: {devices: [/dev/vda]}
 @pytest.mark.parametrize("text", ["disk_setup: {ephemeral0: {layout: true}}\n", "disk_setup: {/dev/vdb: {layout: [33, [33, 82]]}}\n", "disk_setup: {/dev/vdb: {table_type: mbr}}\n",
                                   "disk_setup: {/dev/vdb: {overwrite: true}}\n", "fs_setup: [{device: /dev/vdb, filesystem: ext4}]\n", "disk_setup: {/dev/vdb: {layout: remove}}\n"])
 def test_what_disks_ask_for_beyond_that_is_named(text: str) -> None:
-    assert [severity for severity, _ in problems(text)] == ["doubt"]
+    assert [severity for severity, _ in problems(text)] == ["advice"]
     assert len(load(text).steps("boot")) == 1
 
 
@@ -245,14 +245,14 @@ def test_ntp() -> None:
     assert dict(boot("ntp: {enabled: true, ntp_client: systemd-timesyncd, servers: [a, b], pools: [c, a]}\n").timesyncd) == {"NTP": "a b c"}
     assert boot("ntp: {enabled: false, servers: [a]}\n").keys == ()
     assert boot("ntp:\n").keys == ()
-    assert problems("ntp:\n  ntp_client: chrony\n  server: [a]\n") == [("doubt", "2:3"), ("warning", "3:3")]
+    assert problems("ntp:\n  ntp_client: chrony\n  server: [a]\n") == [("advice", "2:3"), ("warning", "3:3")]
 
 
 def test_packages() -> None:
     """B9: network."""
     step = network("package_update: true\npackage_upgrade: yes\npackages: [vim, [libx, 1.2-3], {apt: [curl, [jq, '1.6']]}]\n")
     assert (step.packages.install, step.packages.refresh, step.packages.upgrade) == (("vim", "libx=1.2-3", "curl", "jq=1.6"), True, True)
-    assert problems("packages:\n- {snap: [x]}\n") == [("doubt", "2:4")]
+    assert problems("packages:\n- {snap: [x]}\n") == [("advice", "2:4")]
     assert network("package_update: false\npackages: []\n").keys == ()
 
 
@@ -269,10 +269,10 @@ def test_timezone() -> None:
 
 @pytest.mark.parametrize("key", ["mounts", "swap", "power_state", "locale", "password", "apt", "snap", "final_message"])
 def test_keys_of_cloud_init_that_are_not_supported_are_named(key: str) -> None:
-    """B9, B12: a doubt, so that warnings alone keep exit code 0."""
+    """B9, B12: advice, so that warnings alone keep exit code 0."""
     document = load(f"{key}: {{a: [b]}}\nruncmd: [x]\n")
     [problem] = document.problems
-    assert problem.severity == "doubt"
+    assert problem.severity == "advice"
     assert key in problem.message
     assert problem.hint
     assert document.steps("boot")[0].commands == ("x",)
@@ -286,14 +286,14 @@ def test_misspelt_keys_are_warned_of() -> None:
 
 def test_the_default_user_is_a_named_warning() -> None:
     document = load("users: [default, {name: ada, selinux_user: x}]\n")
-    assert [p.severity for p in document.problems] == ["doubt", "doubt"]
+    assert [p.severity for p in document.problems] == ["advice", "advice"]
     assert "default" in document.problems[0].message
     assert list(document.steps("boot")[0].users) == ["ada"]
 
 
 def test_jinja_is_not_rendered_and_says_so() -> None:
     document = decode(b"## template: jinja\n#cloud-config\nruncmd: ['{{ v1.x }}']\n", "/d.yaml")
-    assert [(p.severity, p.where) for p in document.problems] == [("doubt", "/d.yaml:1:1")]
+    assert [(p.severity, p.where) for p in document.problems] == [("advice", "/d.yaml:1:1")]
     assert document.steps("boot")[0].commands == ("{{ v1.x }}",)
 
 
@@ -329,7 +329,7 @@ def test_secrets_are_in_no_message() -> None:
 def test_a_user_of_the_snap_store_is_named_and_costs_nobody_else() -> None:
     """The manual's example of users ends with one."""
     text = "users:\n- {name: foo}\n- snapuser: joe@joeuser.io\n"
-    assert problems(text) == [("doubt", "3:3")]
+    assert problems(text) == [("advice", "3:3")]
     assert list(load(text).steps("boot")[0].users) == ["foo"]
 
 
@@ -422,7 +422,7 @@ def test_passwords_of_accounts() -> None:
     assert [(p.name, p.password, p.plain, p.expire) for p in lines.passwords] == [
         ("ada", "tangerine:x", True, False), ("bob", "$6$salt$hash", False, False), ("cyd", "$6$nohash", True, False), ("dan", "$y$j9T$salt$hash", False, False)]
     assert boot("chpasswd: {list: ['ada:x']}\n").passwords[0].expire is True
-    assert problems("chpasswd:\n  list: ['a:R', 'b:RANDOM']\n  users: [{name: c, type: RANDOM}]\n") == [("doubt", "2:10"), ("doubt", "2:17"), ("doubt", "3:11")]
+    assert problems("chpasswd:\n  list: ['a:R', 'b:RANDOM']\n  users: [{name: c, type: RANDOM}]\n") == [("advice", "2:10"), ("advice", "2:17"), ("advice", "3:11")]
 
 
 @pytest.mark.parametrize("text", ["chpasswd: {list: [tangerine]}", "chpasswd: {list: ':tangerine'}", "chpasswd: {users: [{password: tangerine}]}", "chpasswd: {users: [{name: a, password: [tangerine]}]}",
@@ -449,7 +449,7 @@ def test_keys_of_root() -> None:
     assert dict(open_document.steps("boot")[0].authorized_keys) == {"ada": ("ssh-rsa A a",), "root": ("ssh-rsa A a",)}
     assert dict(open_document.steps("network")[0].authorized_keys) == {"ada": ("github:b",), "root": ("github:b",)}
     closed = load(keys + "disable_root: true\n")
-    assert [p.severity for p in closed.problems] == ["doubt"]
+    assert [p.severity for p in closed.problems] == ["advice"]
     found = dict(closed.steps("boot")[0].authorized_keys)
     assert found["ada"] == ("ssh-rsa A a",)
     [key] = found["root"]
@@ -481,7 +481,7 @@ def test_files_from_a_server_that_are_more_than_that() -> None:
 
 def test_encodings_in_any_letters_and_unknown_ones() -> None:
     assert [f.encoding for f in boot("write_files: [{path: /a, encoding: GZ+B64}, {path: /b, encoding: ' Base64 '}, {path: /c, encoding: text/plain}]\n").files] == ["gz+b64", "base64", "text/plain"]
-    assert problems("write_files:\n- {path: /a, encoding: rot13}\n") == [("doubt", "2:24")]
+    assert problems("write_files:\n- {path: /a, encoding: rot13}\n") == [("advice", "2:24")]
 
 
 @pytest.mark.parametrize("names", [("john.doe", "john_doe", "john=2edoe", "john~doe"), ("ä", "a", "A")])
@@ -496,4 +496,4 @@ def test_no_two_names_share_a_rules_file(names: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("line", ["## template: jinja", "## template:jinja", "##template: jinja", "## template: jinja \r"])
 def test_every_spelling_of_a_jinja_header_is_named(line: str) -> None:
-    assert [p.severity for p in decode(f"{line}\n#cloud-config\nruncmd: [x]\n".encode(), "/d.yaml").problems] == ["doubt"]
+    assert [p.severity for p in decode(f"{line}\n#cloud-config\nruncmd: [x]\n".encode(), "/d.yaml").problems] == ["advice"]

@@ -120,6 +120,6 @@ datasource_list: [NoCloud]
 def test_a_pasted_document_works_or_says_what_does_not(name: str) -> None:
     text, unsupported = DOCUMENTS[name]
     document = decode(("#cloud-config\n" + text).encode(), "/d.yaml")
-    assert [str(p) for p in document.problems if p.severity != "doubt"] == []
+    assert [str(p) for p in document.problems if p.severity != "advice"] == []
     assert {p.where.split(": ")[1].rsplit(".", 1)[-1] if "[1]" not in p.where or "bootcmd" not in p.where else "bootcmd[1]" for p in document.problems} == unsupported
     assert all(document.steps(stage)[0].classic for stage in ("boot", "initramfs", "network"))

@@ -332,7 +332,7 @@ def test_the_header_may_stand_behind_a_byte_order_mark() -> None:
 def test_a_tag_that_may_be_meant_as_text_is_told_without_its_words() -> None:
     """`passwd: !secret` is an empty text with a tag to YAML: the password would be gone without a word (C5)."""
     [problem] = load("stages: {s: [{users: {ada: {passwd: !CANARY, gecos: !!str x, shell: ! y}}}]}").problems
-    assert (problem.severity, "tag of YAML" in problem.message) == ("doubt", True)
+    assert (problem.severity, "tag of YAML" in problem.message) == ("advice", True)
     assert "CANARY" not in str(problem)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from kairos_boot.cloudconfig import dotnotation
 from kairos_boot.cloudconfig.decode import decode
-from kairos_boot.cloudconfig.lint import doubts
+from kairos_boot.cloudconfig.lint import advice
 from kairos_boot.cloudconfig.model import Document
 
 COUNT = int(os.environ.get("KAIROS_BOOT_FUZZ", "1500"))
@@ -44,7 +44,7 @@ def check(document: Document) -> None:
         assert not document.stages
         assert any(p.severity == "error" for p in document.problems)
     for problem in document.problems:
-        assert problem.severity in ("error", "warning", "doubt")
+        assert problem.severity in ("error", "warning", "advice")
         assert problem.where.startswith("/d.yaml:")
         line, column = problem.where.split(": ")[0].split(":")[1:3]
         assert int(line) >= 1
@@ -53,7 +53,7 @@ def check(document: Document) -> None:
     for stage in document.stages:
         for step in document.steps(stage):
             assert step.where("files", 0, "path").startswith("/d.yaml:")
-    list(doubts(document))
+    list(advice(document))
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -70,5 +70,5 @@ def test_generated_command_lines() -> None:
         text = "stages.t[0].name=ok " * rng.randint(0, 1) + "".join(rng.choices(pieces, k=rng.randint(1, 25)))
         document = dotnotation.decode(text, "/d.yaml", name="<STDIN>")
         assert not document.broken
-        assert all(p.severity in ("warning", "doubt") for p in document.problems)
+        assert all(p.severity in ("warning", "advice") for p in document.problems)
         check(document)

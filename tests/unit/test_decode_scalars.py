@@ -81,7 +81,7 @@ def test_a_mode_in_quotes_is_octal(written: str, mode: int) -> None:
 def test_a_decimal_mode_is_taken_as_it_is_with_a_doubt(written: str, doubted: bool) -> None:
     """C2: 644 without quotes is decimal and probably meant octal; 420 is not."""
     loaded = document("files.permissions", written)
-    assert [p.severity for p in loaded.problems] == (["doubt"] if doubted else [])
+    assert [p.severity for p in loaded.problems] == (["advice"] if doubted else [])
     if doubted:
         assert "octal" in loaded.problems[0].message
         assert "0" + written in loaded.problems[0].hint
@@ -89,7 +89,7 @@ def test_a_decimal_mode_is_taken_as_it_is_with_a_doubt(written: str, doubted: bo
 
 @pytest.mark.parametrize("written", ["1.5", "0888", "1e2"])
 def test_a_number_that_is_cut_is_told(written: str) -> None:
-    assert [p.severity for p in document("files.owner", written).problems] == ["doubt"]
+    assert [p.severity for p in document("files.owner", written).problems] == ["advice"]
 
 
 TRUE = ["true", "True", "TRUE", "y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "'yes'", '"on"', "'y'", "'true'", '"TRUE"', "!!bool true"]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from kairos_boot.cloudconfig.decode import decode
-from kairos_boot.cloudconfig.lint import doubts, faults
+from kairos_boot.cloudconfig.lint import advice, faults
 
 
 def found(text: str) -> list[str]:
     document = decode(text.encode(), "/d.yaml")
     assert not document.broken
-    problems = list(doubts(document))
-    assert all(p.severity == "doubt" and p.hint and p.where.startswith("/d.yaml:") for p in problems)
+    problems = list(advice(document))
+    assert all(p.severity == "advice" and p.hint and p.where.startswith("/d.yaml:") for p in problems)
     return [str(p) for p in problems]
 
 
