@@ -27,8 +27,8 @@ from kairos_boot.cloudconfig.decode import decode  # noqa: E402
 from kairos_boot.errors import KairosError  # noqa: E402
 from kairos_boot.facts import Facts  # noqa: E402
 from kairos_boot.stages.conditions import decide  # noqa: E402
-from kairos_boot.stages.execution import planned  # noqa: E402
 from kairos_boot.stages.graph import order  # noqa: E402
+from kairos_boot.stages.planning import Planned  # noqa: E402
 from kairos_boot.system.host import Host  # noqa: E402
 from kairos_boot.system.process import Result  # noqa: E402
 
@@ -154,7 +154,8 @@ def treat(data: bytes, host: Host) -> None:
         for layer in order([document], stage).layers:
             for node in layer:
                 decide(node.step, host, facts)
-                for key, action in planned(node.step, facts):
+                plan = Planned(node.step, facts)
+                for key, action in plan:
                     if isinstance(action, KairosError):
                         str(action)
                         continue
@@ -162,7 +163,7 @@ def treat(data: bytes, host: Host) -> None:
                     try:
                         if key not in OFFLINE:
                             action.would_change(host)
-                            action.apply(host)
+                            plan.heard = action.apply(host)
                     except KairosError as error:
                         str(error)
 

@@ -7,6 +7,7 @@ from kairos_boot.actions.datasource import CONFIG, PROVIDERS, Answer, FindUserDa
 from kairos_boot.actions.datasource_found import BUDGET, LIMIT
 from kairos_boot.actions.files import MakeDirectory, Owner, WriteFile
 from kairos_boot.errors import KairosError
+from kairos_boot.nearest import did_you_mean
 from kairos_boot.shown import shown
 
 TYPE_CHECKING = False
@@ -39,7 +40,7 @@ def plan(step: Step, facts: Facts) -> Plan:
         if name in PROVIDERS:
             known.append(name)
         else:
-            yield Note(step.where(KEY, "providers", index), f"no such provider: {shown(name)!r}; it is left out", _suggestion(name))
+            yield Note(step.where(KEY, "providers", index), f"no such provider: {shown(name)!r}; it is left out", did_you_mean(name, PROVIDERS) or f"known are {', '.join(PROVIDERS)}")
     if source.path and not source.path.startswith("/"):
         yield Invalid(step.where(KEY, "path"), f"not an absolute path: {source.path!r}", "begin it with /")
         return
@@ -156,10 +157,3 @@ def _metadata(found: Found) -> bytes:
 
 def _write(path: str, content: bytes, where: str, mode: int = SECRET) -> WriteFile:
     return WriteFile(path, content, mode, Owner(0, 0), 0o755, secret=mode == SECRET, where=where)
-
-
-def _suggestion(name: str) -> str:
-    from difflib import get_close_matches
-
-    close = get_close_matches(name.lower(), PROVIDERS, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(PROVIDERS)}"
