@@ -31,6 +31,8 @@ GRACE = 2.0
 """Seconds between SIGTERM and SIGKILL. A run inside a command of another one takes half of it, so that it ends its own command,
 and writes its record, before the outer one ends it."""
 STOPPED = "the run was ended before the step was done"
+AT_ONCE = 32
+"""Readings of an output before the limit and the others are looked at again: more than a pipe holds, and no end where it never runs dry."""
 ALIVE = 10.0
 """Seconds between two calls of *waiting*."""
 _DEFAULT = tuple(number for number in range(1, 65) if number not in (SIGKILL, 19, 32, 33))
@@ -187,8 +189,8 @@ class _Kept:
         self.head, self.tail, self.lost = b"", b"", 0
 
     def read(self, fd: int) -> bool:
-        """Take what is there; False at the end of the output."""
-        while True:
+        """Take what is there now; False at the end of the output."""
+        for _ in range(AT_ONCE):
             try:
                 data = os.read(fd, KEEP)
             except OSError as error:
@@ -203,6 +205,7 @@ class _Kept:
             if len(self.tail) > 2 * KEEP:
                 self.lost += len(self.tail) - KEEP
                 self.tail = self.tail[-KEEP:]
+        return True
 
     def text(self) -> str:
         middle = f"\n[… {self.lost} bytes left out …]\n".encode() if self.lost else b""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kairos_boot.errors import Ended, KairosError
-from kairos_boot.system.process import KEEP, Processes
+from kairos_boot.system.process import KEEP, Processes, _Kept
 
 SHELL = ("/bin/sh", "-c")
 
@@ -22,6 +22,12 @@ def test_status_and_both_outputs_come_back() -> None:
     result = Processes().run((*SHELL, "echo out; echo err >&2; exit 7"))
     assert (result.code, result.output, result.timed_out) == (7, "out\nerr\n", False)
     assert result.explain() == "exit status 7"
+
+
+def test_an_output_that_never_runs_dry_is_left_for_the_time_limit() -> None:
+    """Many writers fill a pipe faster than one reader empties it; /dev/zero is such an output for sure."""
+    with open("/dev/zero", "rb") as endless:
+        assert _Kept().read(endless.fileno())
 
 
 def test_a_signal_is_told_from_a_status() -> None:
