@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
+from kairos_boot.system.atomic import sync_place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,8 +46,7 @@ class Remove:
                         os.rmdir(place.name, dir_fd=place.directory)
                 elif place.status is not None:
                     os.unlink(place.name, dir_fd=place.directory)
-                os.fsync(fd_of := os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=place.directory))
-                os.close(fd_of)
+                sync_place(place)
         except OSError as error:
             raise KairosError(f"cannot be removed: {reason(error)}", self.path) from error
         return True
@@ -62,7 +63,7 @@ def _empty(directory: int, device: int) -> None:
         below = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
         try:
             if os.fstat(below).st_dev != device:
-                raise OSError(16, "something is mounted there", name)
+                raise OSError(errno.EBUSY, "something is mounted there", name)
             _empty(below, device)
         finally:
             os.close(below)

@@ -60,16 +60,9 @@ class Progress:
 
 def maker(say: Callable[[str], None]) -> Callable[[str], Progress]:
     """What makes the progress of a piece of work by its title, as this process' surroundings want it told."""
-    terminal = 2 if _is_terminal() and os.environ.get("TERM") != "dumb" else -1
+    terminal = 2 if os.isatty(2) and os.environ.get("TERM") != "dumb" else -1
     json = _json(os.environ.get(VARIABLE, ""))
     return lambda title: Progress(title, say, terminal, json)
-
-
-def _is_terminal() -> bool:
-    try:
-        return os.isatty(2)
-    except OSError:
-        return False
 
 
 def _json(where: str) -> Callable[[str], None] | None:

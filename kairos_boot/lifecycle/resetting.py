@@ -94,7 +94,7 @@ def reset(wired: Wired, asked: Mapping[str, bool]) -> Outcome:
 def _run(wired: Wired, config: Config, disk: NodeDisk, settings: Mapping[str, Any], mark: marker.Marker, *, resumed: bool) -> Outcome:
     host = wired.host
     if mark.begun.cuts > CUTS:
-        raise KairosError(f"it was cut short {CUTS} times in the phase {mark.started!r}", hint="find out what ends it: power, memory, a watchdog")
+        raise KairosError(f"it was cut short {mark.begun.cuts} times in the phase {mark.started!r}", hint="find out what ends it: power, memory, a watchdog")
     survey.must_be_of_one_mind(config)
     options = _options(host, settings)
     source = find_source(host, options.source)
@@ -149,7 +149,9 @@ def remove_state(wired: Wired, what: Sequence[str]) -> list[str]:
 def _phases(wired: Wired, disk: NodeDisk, source: Source, options: Options, room: int, state: str = STATE) -> list[Phase]:
     origin = f"{'dir' if source.is_tree else 'file'}://{source.path}"
     trial = SetVariables(f"{STATE}/grubenv", {"boot_tries": None, "fallback_tries": None, "resume_tries": None, TRIAL: ACTION})
-    finish = (trial, Remove(f"{STATE}/{KNOWN}"), SetVariables(f"{OEM}/grubenv", {"next_entry": None, "saved_entry": None, SENT: None, LIST: None}), NoteEvent(PERSISTENT, "last-reset", origin), KeepRecord(wired.ledger, f"{PERSISTENT}/{RECORD}"), ClearMarker(STATE))
+    chosen = SetVariables(f"{OEM}/grubenv", {"next_entry": None, "saved_entry": None, SENT: None, LIST: None})
+    finish = (trial, Remove(f"{STATE}/{KNOWN}"), chosen, NoteEvent(PERSISTENT, "last-reset", origin), KeepRecord(wired.ledger, f"{PERSISTENT}/{RECORD}"),
+              ClearMarker(STATE))
     around = Surroundings(wired.emit, wired.steps, wired.progress, finish)
     return phases(disk, source, options, around, room, survey.blocks(f"{wired.host.path(state)}/cOS/passive.img"))
 
