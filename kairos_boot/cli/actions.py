@@ -125,4 +125,4 @@ def _log(host: Host) -> Log:
     log = wiring.logger()
     if boot_word(host) != "autoreset_boot" or os.isatty(2):
         return log
-    return OnConsoles(log, Cmdline((host.read("/proc/cmdline") or b"").decode("utf-8", "surrogateescape")).consoles)
+    return OnConsoles(log, Cmdline(wiring.cmdline_of(host)).consoles)

@@ -66,7 +66,7 @@ def _restart(host: Host, trial: str, reasons: tuple[str, ...]) -> None:
                                "hint": "see its log; kairos-boot bootentry --select cos tries it again", "booted": round(time.time())})
     except KairosError as error:
         wiring.logger()(4, str(error), kind="warning")
-    consoles = Cmdline((host.read("/proc/cmdline") or b"").decode("utf-8", "surrogateescape")).consoles
+    consoles = Cmdline(wiring.cmdline_of(host)).consoles
     tell(consoles, f"\n  {message}\n  In {WAIT:g} s this node restarts.\n")
     time.sleep(WAIT)
     host.processes.run(("systemctl", "--no-block", "reboot"), timeout=60)

@@ -61,8 +61,7 @@ def collect(host: Host) -> Config:
     from kairos_boot.system.facts import gather
     from kairos_boot.system.reader import HostReader
 
-    cmdline = (host.read("/proc/cmdline") or b"").decode("utf-8", "surrogateescape")
-    return Collector(HostReader(host), lambda: gather(host)).collect(cmdline)
+    return Collector(HostReader(host), lambda: gather(host)).collect(wiring.cmdline_of(host))
 
 
 def _plain(config: Config, query: str) -> list[Setting] | None:

@@ -42,7 +42,7 @@ def run(words: list[str]) -> int:
         raise UsageError("say which half: image or root, or fatal, which ends a boot")
     wiring.need_root("/")
     host = Host("/")
-    cmdline = Cmdline((host.read("/proc/cmdline") or b"").decode("utf-8", "surrogateescape"))
+    cmdline = Cmdline(wiring.cmdline_of(host))
     state = detect(cmdline, efivar)
     ledger = wiring.ledger_of(host)
     ends = words[0] == "fatal"  # on the console, where only the banner is to be seen

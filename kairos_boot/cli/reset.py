@@ -33,7 +33,6 @@ FLAGS = {"plan": False, "json": False, "unattended": False, "reboot": False, "po
          "failed": False, "next-boot": False, "host-root": True, "state-only": False}
 WAIT = 60
 """Seconds in which a person at the terminal may think better of it."""
-ENTRY = "statereset"
 
 
 def run(words: list[str]) -> int:
@@ -45,6 +44,7 @@ def run(words: list[str]) -> int:
         raise UsageError("--reboot or --poweroff, not both")
     if "next-boot" in given:
         wiring.need_root("/")
+        from kairos_boot.boot.resume import ENTRY
         from kairos_boot.lifecycle.entries import select
 
         sys.stdout.write(select(Host(given.value("host-root", "/")), ENTRY) + "\n")
@@ -108,7 +108,7 @@ def _after_failure() -> int:
         return 1
     error, again = found
     follows = "the node restarts, and the reset goes on" if again else "this is the recovery system now; log in, mend the cause, and call kairos-boot reset"
-    consoles = Cmdline((host.read("/proc/cmdline") or b"").decode("utf-8", "surrogateescape")).consoles
+    consoles = Cmdline(wiring.cmdline_of(host)).consoles
     tell(consoles, banner(error, [("Next", follows), ("Log", f"journalctl, and {KEPT}")], "THE RESET FAILED"))
     if again:
         host.processes.run(("systemctl", "--no-block", "reboot"), timeout=60)

@@ -54,10 +54,15 @@ def sources_of(host: Host, given: Sequence[str] = (), flags: Arguments | None = 
     if flags is None:
         flags = Arguments()
     if cmdline is None:
-        cmdline = (host.read("/proc/cmdline") or b"").decode("utf-8", "surrogateescape")
+        cmdline = cmdline_of(host)
     return Sources(HostReader(host), given, directories=flags.values("override-cloud-init-paths") or DIRECTORIES, extra=flags.values("cloud-init-paths"),
                    cmdline=cmdline, values=values, dotnotation="dotnotation" in flags, strict="strict" in flags,
                    record=RECORD if keep and host.root == "/" and os.geteuid() == 0 else None)
+
+
+def cmdline_of(host: Host) -> str:
+    """The kernel command line that *host* was booted with."""
+    return (host.read("/proc/cmdline") or b"").decode("utf-8", "surrogateescape")
 
 
 def ledger_of(host: Host) -> Ledger:

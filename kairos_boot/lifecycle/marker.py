@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from kairos_boot.boot.resume import MARKER
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.node import grubenv
 from kairos_boot.records import record, replace
@@ -16,7 +17,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-FILE = "cOS/action.json"
 ENVIRONMENT = "grubenv"
 RESUME = "resume_entry"
 TRIES = 2
@@ -67,7 +67,7 @@ class Marker:
     def end(self, phase: str) -> None:
         """A phase is done."""
         self._resumed = ""
-        if os.path.exists(f"{self.state}/{FILE}"):  # the last phase took it away
+        if os.path.exists(f"{self.state}/{MARKER}"):  # the last phase took it away
             self._write(replace(self.begun, done=(*self.begun.done, phase), started="", cuts=0))
 
     def again(self) -> None:
@@ -90,7 +90,7 @@ class Marker:
         from kairos_boot.system.checkpoint import checkpoint
 
         self.begun = begun
-        path = f"{self.state}/{FILE}"
+        path = f"{self.state}/{MARKER}"
         text = json.dumps({name: getattr(begun, name) for name in begun.__match_args__}, indent=1) + "\n"
         try:
             write_file(path, text.encode(), 0o600)
@@ -103,7 +103,7 @@ def clear(state: str) -> None:
     """Take the marker below *state* away, the boot loader's part first. KairosError: the disk fails."""
     from kairos_boot.system.atomic import sync_directory
 
-    environment, path = f"{state}/{ENVIRONMENT}", f"{state}/{FILE}"
+    environment, path = f"{state}/{ENVIRONMENT}", f"{state}/{MARKER}"
     if RESUME in grubenv.load(environment):
         grubenv.save(environment, {RESUME: None})
     try:
@@ -120,7 +120,7 @@ def load(state: str) -> Begun | None:
     import json
 
     try:
-        with open(f"{state}/{FILE}", encoding="utf-8") as file:
+        with open(f"{state}/{MARKER}", encoding="utf-8") as file:
             found = json.load(file)
     except FileNotFoundError:
         return None

@@ -6,7 +6,7 @@ import os
 
 from kairos_boot.actions.remove import Remove
 from kairos_boot.boot.failures import LIST
-from kairos_boot.boot.resume import SENT
+from kairos_boot.boot.resume import ENTRY, SENT
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle import marker, survey
 from kairos_boot.lifecycle.assessment import KNOWN, TRIAL
@@ -52,7 +52,6 @@ if TYPE_CHECKING:
         def steps(self, stage: str, root: str) -> int:
             """How many steps the documents of a root directory have for a stage."""
 
-ENTRY = "statereset"
 CUTS = 5
 """So often a phase may be cut short before nobody tries it any more."""
 KEPT = "/oem/.kairos/reset"
