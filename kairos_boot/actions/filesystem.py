@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
 from kairos_boot.system import filesystems, mounts
@@ -99,8 +97,7 @@ class Remount:
 
 def unmount_all(node: str) -> None:
     """Unmount everything of the device *node*, the newest mount first. KairosError: something uses it."""
-    number = os.stat(node).st_rdev
-    device = f"{os.major(number)}:{os.minor(number)}"
+    device = mounts.device_of(node)
     for mount in reversed([m for m in mounts.mounted() if m.device == device or m.source == node]):
         _unmount(mount.target)
 

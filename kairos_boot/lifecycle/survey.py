@@ -31,8 +31,7 @@ def disk_of(host: Host, partitions: Sequence[Partition]) -> NodeDisk:
 
 def looked_at(part: Partition, name: str) -> Iterator[str]:
     """The directory where *part* is mounted now; else it is mounted read-only while it is looked at. For `contextlib.contextmanager`."""
-    number = os.stat(part.node).st_rdev
-    device = f"{os.major(number)}:{os.minor(number)}"
+    device = mounts.device_of(part.node)
     now = next((m.target for m in mounts.mounted() if m.device == device and m.root == "/"), "")
     if now:
         yield now

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from kairos_boot.errors import KairosError
-from kairos_boot.node.state import CRYPT, STATE_MOUNT
+from kairos_boot.node.state import CRYPT, STATE_MOUNT, is_mounted_by
 from kairos_boot.records import record
 from kairos_boot.system.disks import booted_disk
 from kairos_boot.system.mounts import at
@@ -51,7 +51,7 @@ def boot_disk(host: Host, partitions: Sequence[Partition], mounts: Sequence[Moun
     mount = at(STATE_MOUNT, mounts)
     if mount is not None:
         for part in partitions:
-            if part.disk and (part.node == mount.source or _number(host, part.node) == mount.device):
+            if part.disk and is_mounted_by(host, part.node, mount):
                 return part.disk
     raise KairosError("the disk that this node was booted from is not known", STATE_MOUNT, "it is known in a boot of the recovery system")
 
@@ -95,11 +95,3 @@ def _opened(host: Host, partitions: Sequence[Partition], own: Sequence[Partition
         if container.node in nodes if container is not None else nodes & {p.node for p in own}:
             return part
     return None
-
-
-def _number(host: Host, node: str) -> str:
-    try:
-        number = os.stat(host.path(node)).st_rdev
-    except OSError:
-        return ""
-    return f"{os.major(number)}:{os.minor(number)}"

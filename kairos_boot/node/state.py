@@ -6,7 +6,7 @@ import os
 
 from kairos_boot.system.facts import Values, gather, machine_id
 from kairos_boot.system.identity import hostname, os_release, variables
-from kairos_boot.system.mounts import at
+from kairos_boot.system.mounts import at, device_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,16 +66,16 @@ def document(host: Host, partitions: Callable[[], Sequence[Partition]], mounts: 
 def _of_this_node(host: Host, partitions: Sequence[Partition], mounts: Sequence[Mounted]) -> Sequence[Partition]:
     """Those of the disk that the state partition was booted from, where that is known (G5), and what is on no disk, such as opened containers."""
     mount = at(STATE_MOUNT, mounts)
-    disks = {p.disk for p in partitions if mount is not None and _same(host, p.node, mount)}
+    disks = {p.disk for p in partitions if mount is not None and is_mounted_by(host, p.node, mount)}
     return [p for p in partitions if not disks or p.disk in disks or p.node.startswith(("/dev/dm-", "/dev/mapper/"))]
 
 
-def _same(host: Host, node: str, mount: Mounted) -> bool:
+def is_mounted_by(host: Host, node: str, mount: Mounted) -> bool:
+    """Whether *mount* is one of the device *node*."""
     try:
-        number = os.stat(host.path(node)).st_rdev
+        return mount.source == node or device_of(host.path(node)) == mount.device
     except OSError:
-        return mount.source == node
-    return mount.source == node or f"{os.major(number)}:{os.minor(number)}" == mount.device
+        return False
 
 
 def _partition(host: Host, label: str, partitions: Sequence[Partition], mounts: Sequence[Mounted]) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def _partition(host: Host, label: str, partitions: Sequence[Partition], mounts: 
     if not found:
         return {"found": False, "mounted": False}
     part = found[0]
-    mount = next((m for m in reversed(mounts) if _same(host, part.node, m) and m.root == "/"), None)
+    mount = next((m for m in reversed(mounts) if is_mounted_by(host, part.node, m) and m.root == "/"), None)
     return {
         "found": True, "mounted": mount is not None, "name": part.node, "label": label, "filesystemlabel": part.label, "type": part.fstype, "uuid": part.uuid,
         "mount_point": mount.target if mount else "", "read_only": mount is not None and ("ro" in mount.options or "ro" in mount.super_options),

@@ -117,7 +117,7 @@ class Runner:
         self.log(INFO, f"Running stage: {one_line(stage)}", kind="stage-start", stage=stage)
         self.ledger.write("stage", event="start", stage=stage, steps=sum(map(len, graph.layers)), **self.origin)
         self.report(graph.problems, outcome, stage)
-        ended = True
+        interrupted = True
         try:
             for layer in graph.layers:
                 if jobs > 1 and len(layer) > 1:
@@ -125,14 +125,14 @@ class Runner:
                 else:
                     for vertex in layer:
                         Execution(self, vertex, stage, outcome).run()
-            ended = False
+            interrupted = False
         finally:  # whatever ends it, the record says that it ended
             failed, skipped, done = (now - then for now, then in zip((outcome.failed, outcome.skipped, outcome.done), before, strict=True))
             seconds = time.monotonic() - started
-            result = "interrupted" if ended else "degraded" if failed else "done"
+            result = "interrupted" if interrupted else "degraded" if failed else "done"
             self.ledger.write("stage", event="end", stage=stage, result=result, done=done, skipped=skipped, failed=failed, duration=seconds)
-            self.log(WARNING if failed or ended else INFO,
-                     f"{'Interrupted' if ended else 'Done'} with stage {one_line(stage)}: {done} done, {skipped} skipped, {failed} failed ({seconds:.2f} s)",
+            self.log(WARNING if failed or interrupted else INFO,
+                     f"{'Interrupted' if interrupted else 'Done'} with stage {one_line(stage)}: {done} done, {skipped} skipped, {failed} failed ({seconds:.2f} s)",
                      kind="stage-end", stage=stage)
 
     def _together(self, layer: Sequence[Vertex], stage: str, outcome: Outcome, jobs: int) -> None:

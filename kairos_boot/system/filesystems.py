@@ -129,10 +129,9 @@ def fills(node: str, fstype: str, size: int) -> bool:
 
 def _mounted(node: str) -> str:
     """Where *node* is mounted, or nothing."""
-    from kairos_boot.system.mounts import mounted
+    from kairos_boot.system.mounts import device_of, mounted
 
-    number = os.stat(node).st_rdev
-    device = f"{os.major(number)}:{os.minor(number)}"
+    device = device_of(node)
     return next((m.target for m in mounted() if m.device == device), "")
 
 

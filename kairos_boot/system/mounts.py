@@ -105,6 +105,12 @@ def mounted(path: str = "/proc/self/mountinfo") -> list[Mounted]:
         return parse(file.read())
 
 
+def device_of(node: str) -> str:
+    """`MAJOR:MINOR` of the device *node*, by which `Mounted` names it. OSError: there is none."""
+    number = os.stat(node).st_rdev
+    return f"{os.major(number)}:{os.minor(number)}"
+
+
 def at(target: str, mounts: Iterable[Mounted]) -> Mounted | None:
     """The uppermost mount at exactly *target*."""
     found = None
