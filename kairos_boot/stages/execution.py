@@ -8,6 +8,7 @@ import time
 
 from kairos_boot.actions.base import Note, Told
 from kairos_boot.errors import Ended, KairosError
+from kairos_boot.shown import masked, one_line
 from kairos_boot.stages.conditions import decide
 from kairos_boot.stages.planning import Planned
 
@@ -28,7 +29,7 @@ class Execution:
         self.runner, self.vertex, self.step, self.stage, self.outcome = runner, vertex, vertex.step, stage, outcome
         self.facts = runner.facts.view()
         self.host = runner.host.view(self._heard)
-        self.name = vertex.name if vertex.name.isprintable() else _one_line(vertex.name)
+        self.name = one_line(vertex.name)
         """The step's name in texts, where it must not begin a line of its own."""
         self.key = ""
         """The key at work."""
@@ -143,8 +144,6 @@ class Execution:
 
     def _heard(self, text: str) -> None:
         """What a command that succeeded said, for who looks for it."""
-        from kairos_boot.shown import masked
-
         self._log(DEBUG, masked(text), "output")
 
     def _log(self, priority: int, message: str, kind: str) -> None:
@@ -181,12 +180,6 @@ class Execution:
     def _record(self, result: str, reason: str, start: float, seconds: float) -> None:
         self.runner.ledger.write("step", stage=self.stage, step=self.vertex.name, file=self.step.source, result=result, reason=reason,
                                  start=start, duration=seconds)
-
-
-def _one_line(name: str) -> str:
-    from kairos_boot.shown import one_line
-
-    return one_line(name)
 
 
 def placed(error: KairosError, step: Step, key: str, action: Action | KairosError) -> KairosError:
