@@ -22,12 +22,17 @@ class Progress:
     def __init__(self, title: str, say: Callable[[str], None], terminal: int = -1, json: Callable[[str], None] | None = None,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self.title, self._say, self._terminal, self._json, self._clock = title, say, terminal, json, clock
-        self._start = self._drawn = self._said = clock()
+        self._start = self._drawn = self._said = -1.0
+        self._from = self._done = 0
 
     def __call__(self, done: int, total: int) -> None:
         """*done* bytes of *total*."""
         now = self._clock()
         last = done >= total
+        if self._start < 0 or done < self._done:  # the work begins, or once more: what passed since it was planned is no part of it
+            self._start = self._drawn = self._said = now
+            self._from = done
+        self._done = done
         if self._json and (last or now - self._drawn >= DRAW):
             from json import dumps
 
@@ -42,7 +47,7 @@ class Progress:
 
     def _speed(self, done: int, total: int, now: float) -> dict[str, float]:
         seconds = max(now - self._start, 1e-3)
-        rate = done / seconds
+        rate = (done - self._from) / seconds
         return {"bytes_per_second": round(rate), "seconds_left": round((total - done) / rate) if rate else 0}
 
     def _line(self, done: int, total: int, now: float) -> str:

@@ -36,7 +36,7 @@ def told(steps: list[tuple[float, int]], total: int, json_lines: Callable[[str],
 
 
 def test_the_log_hears_of_it_every_ten_seconds_with_rate_and_time_left() -> None:
-    assert told([(1, MIB), (SAY, 100 * MIB), (SAY + 1, 110 * MIB), (2 * SAY, 200 * MIB)], 400 * MIB) == [
+    assert told([(0, 0), (1, MIB), (SAY, 100 * MIB), (SAY + 1, 110 * MIB), (2 * SAY, 200 * MIB)], 400 * MIB) == [
         "write active.img:  25 %  100 of 400 MiB, 10 MiB/s, 0:30 left", "write active.img:  50 %  200 of 400 MiB, 10 MiB/s, 0:20 left"]
 
 
@@ -45,7 +45,7 @@ def test_short_work_is_not_told_of() -> None:
 
 
 def test_nothing_to_do_is_all_done() -> None:
-    assert told([(SAY, 0)], 0) == []
+    assert told([(0, 0), (SAY, 0)], 0) == []
 
 
 def test_a_program_gets_json_lines_at_a_rate_that_it_can_read_and_always_the_last() -> None:
@@ -60,7 +60,7 @@ def test_a_program_gets_json_lines_at_a_rate_that_it_can_read_and_always_the_las
 def test_a_terminal_has_one_line_that_is_gone_at_the_end() -> None:
     """And the log of a terminal is not told the same."""
     read, write = os.pipe()
-    assert told([(SAY, 2 * MIB), (SAY + 1, 4 * MIB)], 4 * MIB, terminal=write) == []
+    assert told([(0, 0), (SAY, 2 * MIB), (SAY + 1, 4 * MIB)], 4 * MIB, terminal=write) == []
     os.close(write)
     with os.fdopen(read, newline="") as file:
         text = file.read()
@@ -73,3 +73,10 @@ def test_a_terminal_that_hangs_up_does_not_end_the_work() -> None:
     os.close(read)
     told([(1, 1), (2, 2), (3, 3)], 3, terminal=write)
     os.close(write)
+
+
+def test_the_time_between_planning_and_doing_counts_for_nothing() -> None:
+    """All phases of an action are planned at once; the second image is written minutes later, and may be written again."""
+    later = [(600, 0), (600 + SAY, 100 * MIB)]
+    assert told([*later, (800, 0), (800 + SAY, 200 * MIB)], 400 * MIB) == [
+        "write active.img:  25 %  100 of 400 MiB, 10 MiB/s, 0:30 left", "write active.img:  50 %  200 of 400 MiB, 20 MiB/s, 0:10 left"]
