@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import time
 
+from kairos_boot.lazy import LazyDict
 from kairos_boot.system.identity import architecture, hostname, os_release, os_version, present, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from _collections_abc import dict_items, dict_keys, dict_values
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from kairos_boot.system.host import Host
 
@@ -25,7 +25,7 @@ ZONES = "/zoneinfo/"
 LETTERS = b"1234567890abcdefghijklmnopqrstuvwxyz"
 
 
-class Values(dict[str, object]):
+class Values(LazyDict):
     """A dict whose values are found out when they are asked for; one that turns out to be None or an empty list is no key."""
 
     __slots__ = ("_unread",)
@@ -34,57 +34,15 @@ class Values(dict[str, object]):
         super().__init__(known)
         self._unread = dict(unread or {})
 
-    def _read(self, key: object) -> None:
+    def _find(self, key: object) -> None:
         find = self._unread.pop(key, None)  # type: ignore[call-overload]
         value = find() if find else None
         if value is not None and value != []:
             super().__setitem__(key, value)  # type: ignore[index]
 
-    def _read_all(self) -> None:
+    def _find_all(self) -> None:
         for key in tuple(self._unread):
-            self._read(key)
-
-    def __contains__(self, key: object) -> bool:
-        self._read(key)
-        return super().__contains__(key)
-
-    def __getitem__(self, key: str) -> object:
-        self._read(key)
-        return super().__getitem__(key)
-
-    def get(self, key: str, default: object = None) -> object:
-        self._read(key)
-        return super().get(key, default)
-
-    def __iter__(self) -> Iterator[str]:
-        self._read_all()
-        return super().__iter__()
-
-    def __len__(self) -> int:
-        self._read_all()
-        return super().__len__()
-
-    def __eq__(self, other: object) -> bool:
-        self._read_all()
-        return super().__eq__(other)
-
-    __hash__ = None
-
-    def __repr__(self) -> str:
-        self._read_all()
-        return super().__repr__()
-
-    def keys(self) -> dict_keys[str, object]:
-        self._read_all()
-        return super().keys()
-
-    def values(self) -> dict_values[str, object]:
-        self._read_all()
-        return super().values()
-
-    def items(self) -> dict_items[str, object]:
-        self._read_all()
-        return super().items()
+            self._find(key)
 
 
 def gather(host: Host) -> dict[str, object]:

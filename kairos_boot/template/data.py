@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from kairos_boot.lazy import LazyDict
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from _collections_abc import dict_items, dict_keys, dict_values
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 
-class DataMap(dict[str, object]):
+class DataMap(LazyDict):
     """A map of the data. A value is fetched when it is asked for, since finding it out may cost; `set` changes the copy only."""
 
     __slots__ = ("_source",)
@@ -17,57 +18,15 @@ class DataMap(dict[str, object]):
         super().__init__()
         self._source: Mapping[str, object] | None = source
 
-    def _fetch(self, key: object) -> None:
-        if self._source is not None and isinstance(key, str) and not super().__contains__(key) and key in self._source:
+    def _find(self, key: object) -> None:
+        if self._source is not None and isinstance(key, str) and not dict.__contains__(self, key) and key in self._source:
             super().__setitem__(key, own(self._source[key]))
 
-    def _fetch_all(self) -> None:
+    def _find_all(self) -> None:
         if self._source is not None:
             for key in list(self._source):
-                self._fetch(key)
+                self._find(key)
             self._source = None
-
-    def __contains__(self, key: object) -> bool:
-        self._fetch(key)
-        return super().__contains__(key)
-
-    def __getitem__(self, key: str) -> object:
-        self._fetch(key)
-        return super().__getitem__(key)
-
-    def get(self, key: str, default: object = None) -> object:
-        self._fetch(key)
-        return super().get(key, default)
-
-    def pop(self, key: str, default: object = None) -> object:
-        self._fetch_all()
-        return super().pop(key, default)
-
-    def __iter__(self) -> Iterator[str]:
-        self._fetch_all()
-        return super().__iter__()
-
-    def __len__(self) -> int:
-        self._fetch_all()
-        return super().__len__()
-
-    def __eq__(self, other: object) -> bool:
-        self._fetch_all()
-        return super().__eq__(other)
-
-    __hash__ = None
-
-    def keys(self) -> dict_keys[str, object]:
-        self._fetch_all()
-        return super().keys()
-
-    def values(self) -> dict_values[str, object]:
-        self._fetch_all()
-        return super().values()
-
-    def items(self) -> dict_items[str, object]:
-        self._fetch_all()
-        return super().items()
 
 
 class Struct(DataMap):

@@ -1,8 +1,10 @@
-"""The account files that the tests of accounts start from."""
+"""The account files that the tests of accounts start from, and the module of their entities by its two keys."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from kairos_boot.modules import entities
 
 if TYPE_CHECKING:
     from tests.modules.conftest import Node
@@ -11,6 +13,20 @@ PASSWD = "root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1:daemon:/usr/sbin:/usr/sbin
 GROUP = "root:x:0:\ndaemon:x:1:\nwheel:x:10:\nstaff:x:50:keeper\nkeeper:x:1200:\n"
 SHADOW = "root:*:19000:0:99999:7:::\ndaemon:*:19000:0:99999:7:::\nkeeper:$6$keepkeep$notarealhash:19000:1:90:7:30:25000:\n"
 GSHADOW = "root:*::\ndaemon:*::\nwheel:*::\nstaff:*::keeper\nkeeper:!::\n"
+
+
+class Ensure:
+    """The module of entities as its first key sees it."""
+
+    KEY = "ensure_entities"
+    plan = staticmethod(entities.plan_ensure_entities)
+
+
+class Delete:
+    """The module of entities as its second key sees it."""
+
+    KEY = "delete_entities"
+    plan = staticmethod(entities.plan_delete_entities)
 
 
 def put_accounts(host: Node, passwd: str = PASSWD, group: str = GROUP, shadow: str = SHADOW, gshadow: str | None = GSHADOW) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from kairos_boot.facts import Facts
 from kairos_boot.records import record
 from kairos_boot.system.host import Host
 from kairos_boot.system.process import Processes, Result
+from tests.modules.web import Web
 from tests.plans import heard
 
 if TYPE_CHECKING:
@@ -119,6 +120,21 @@ def _as_root() -> None:
         pytest.skip(f"not root, and no user namespace: {os.strerror(ctypes.get_errno())}")
     for name, text in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")):
         Path(f"/proc/self/{name}").write_text(text, encoding="ascii")
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    """A server without pages."""
+    server = Web()
+    yield server
+    server.close()
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxies of whoever runs the tests do not count."""
+    for name in ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kairos_boot.facts import Facts
-from kairos_boot.modules import authorized_keys, entities, users
+from kairos_boot.modules import authorized_keys, users
 from kairos_boot.system.accounts import FILES
-from tests.modules.account_files import GROUP, GSHADOW, PASSWD, SHADOW, put_accounts
+from tests.modules.account_files import GROUP, GSHADOW, PASSWD, SHADOW, Delete, Ensure, put_accounts
 
 if TYPE_CHECKING:
     from kairos_boot.modules import Module
@@ -20,16 +20,6 @@ DOCUMENTS = 400
 ODD = ("", " ", ":", "a:b", "\n", "x\nroot2:x:0:0::/:/bin/sh", "\0", "-1", "0", "1e3", "0x10", "9" * 5000, "4294967295", "*", "!", "$", "$6$", "$6$a$b", "\udcff", "\u202e", "é" * 300, "..",
        "../../../etc/x", "/", "/etc", "//", "/home/../etc/y", "root", "root:x", "keeper", "ada", "wheel", "~", "null", "{{ .x }}", "{", "[", "&a", "*a", "- a", "#", "github:", "http://[", "%00",
        "ssh-rsa A a", "ssh-rsa A\nssh-rsa B", "http://127.0.0.1:1:1/")
-
-
-class Ensure:
-    KEY = "ensure_entities"
-    plan = staticmethod(entities.plan_ensure_entities)
-
-
-class Delete:
-    KEY = "delete_entities"
-    plan = staticmethod(entities.plan_delete_entities)
 
 
 def document(chance: random.Random) -> tuple[Module, dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,21 +26,6 @@ def node(host: Node) -> Node:
     os.makedirs(f"{host.root}/home/me")
     os.makedirs(f"{host.root}/root")
     return host
-
-
-@pytest.fixture
-def web() -> Iterator[Web]:
-    """A server."""
-    server = Web()
-    yield server
-    server.close()
-
-
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment's proxies do not count."""
-    for name in ("http_proxy", "HTTP_PROXY"):
-        monkeypatch.delenv(name, raising=False)
 
 
 def add(node: Node, step: MakeStep, *keys: str, user: str = "me") -> list[bool | str]:

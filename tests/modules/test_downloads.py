@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,21 +21,6 @@ from tests.modules.web import Reply, Web, stopwatch
 if TYPE_CHECKING:
     from kairos_boot.system.http import Answer
     from tests.modules.conftest import MakeStep, Node
-
-
-@pytest.fixture
-def web() -> Iterator[Web]:
-    """A server."""
-    server = Web()
-    yield server
-    server.close()
-
-
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment's proxies do not count."""
-    for name in ("http_proxy", "HTTP_PROXY"):
-        monkeypatch.delenv(name, raising=False)
 
 
 def get(host: Node, step: MakeStep, url: str, path: str, **more: Any) -> bool | str:

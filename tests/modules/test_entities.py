@@ -18,7 +18,7 @@ from kairos_boot.facts import Facts
 from kairos_boot.modules import entities
 from kairos_boot.system.accounts import Accounts
 from kairos_boot.system.passwords import verify
-from tests.modules.account_files import GROUP, GSHADOW, PASSWD, SHADOW, line, put_accounts
+from tests.modules.account_files import GROUP, GSHADOW, PASSWD, SHADOW, Delete, Ensure, line, put_accounts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,20 +26,6 @@ if TYPE_CHECKING:
     from tests.modules.conftest import MakeStep, Node
 
 DAY = str(1_750_000_000 // 86400)
-
-
-class Ensure:
-    """The module as its first key sees it."""
-
-    KEY = "ensure_entities"
-    plan = staticmethod(entities.plan_ensure_entities)
-
-
-class Delete:
-    """The module as its second key sees it."""
-
-    KEY = "delete_entities"
-    plan = staticmethod(entities.plan_delete_entities)
 
 
 @pytest.fixture

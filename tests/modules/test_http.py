@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 import subprocess
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,21 +15,6 @@ from tests.modules.web import Reply, Web, closed_port, stopwatch
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.fixture
-def web() -> Iterator[Web]:
-    """A server without pages."""
-    server = Web()
-    yield server
-    server.close()
-
-
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment of whoever runs the tests does not count."""
-    for name in ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
 
 
 def none(_seconds: float) -> None:
