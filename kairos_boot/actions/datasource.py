@@ -6,7 +6,7 @@ import os
 import stat
 
 from kairos_boot.actions.base import Told
-from kairos_boot.actions.datasource_found import BUDGET, LIMIT, REQUEST_LIMIT, AbsentError, Budget, Found, Session
+from kairos_boot.actions.datasource_found import BUDGET, LIMIT, REQUEST_LIMIT, AbsentError, Deadline, Found, Session
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
 
@@ -76,7 +76,7 @@ class FindUserData:
     def apply(self, host: Host) -> Answer:
         """Ask; the node stays as it is. That nobody has anything is no failure, one who answers wrongly is (B14)."""
         reasons: dict[str, KairosError] = {}
-        found = self._find(host, Budget(self.budget), reasons)
+        found = self._find(host, Deadline(self.budget), reasons)
         asked = self.providers if not found or not found.userdata else self.providers[:self.providers.index(found.provider)]
         wrong = [name for name in asked if name in reasons and not isinstance(reasons[name], AbsentError)]
         faults = tuple([_together([(name, reasons[name].message)]) for name in wrong])
@@ -88,10 +88,10 @@ class FindUserData:
         return Answer(note=f"found: {found.provider}", found=found, faults=faults, base=base, earlier=earlier,
                       has_hosts=host.exists("/etc/hosts"), in_initrd=host.root == "/" and host.exists(INITRD))
 
-    def _find(self, host: Host, budget: Budget, reasons: dict[str, KairosError]) -> Found | None:
+    def _find(self, host: Host, deadline: Deadline, reasons: dict[str, KairosError]) -> Found | None:
         finds = []
         for name in [name for name in self.providers if name in DEVICES]:
-            found = self._device(host, name, budget, reasons)
+            found = self._device(host, name, deadline, reasons)
             if found.userdata:
                 return found
             finds.append(found)
@@ -102,16 +102,16 @@ class FindUserData:
             if file.userdata:
                 others = others[:others.index(FILE) + 1]  # nobody behind it can win
         networked = [name for name in others if name != FILE]
-        asked = {found.provider: found for found in self._network(host, networked, budget, reasons)} if networked else {}
+        asked = {found.provider: found for found in self._network(host, networked, deadline, reasons)} if networked else {}
         finds += [asked.get(name, file) for name in others]
         return next((found for found in finds if found.userdata), None) or next((found for found in finds if found), None)
 
     @staticmethod
-    def _device(host: Host, name: str, budget: Budget, reasons: dict[str, KairosError]) -> Found:
+    def _device(host: Host, name: str, deadline: Deadline, reasons: dict[str, KairosError]) -> Found:
         from kairos_boot.actions.datasource_discs import MEDIA, look
 
         try:
-            return look(MEDIA[name], name, host, budget)
+            return look(MEDIA[name], name, host, deadline)
         except KairosError as error:
             reasons[name] = error
             return Found(name)
@@ -132,13 +132,13 @@ class FindUserData:
         else:
             found.userdata = content
 
-    def _network(self, host: Host, names: Sequence[str], budget: Budget, reasons: dict[str, KairosError]) -> Iterable[Found]:
+    def _network(self, host: Host, names: Sequence[str], deadline: Deadline, reasons: dict[str, KairosError]) -> Iterable[Found]:
         """Ask all at once and wait until the order of the list has decided, or the time is up."""
         from _queue import Empty, SimpleQueue  # `queue` and `threading` cost more than what they would add
         from _thread import start_new_thread
 
-        session = Session(host, budget, self.retries)
-        session.has_route = _has_network(host, names, budget)
+        session = Session(host, deadline, self.retries)
+        session.has_route = _has_network(host, names, deadline)
         if not session.has_route:  # nothing of HTTP is loaded where nobody can be asked
             reasons.update({name: AbsentError("no network") for name in names if name not in NEEDS_NO_ROUTE})
             names = [name for name in names if name in NEEDS_NO_ROUTE]
@@ -149,7 +149,7 @@ class FindUserData:
             start_new_thread(_ask, (name, found, session, done))
         pending = list(names)
         while pending and not _decided(names, pending, finds):
-            left = budget.left()
+            left = deadline.left()
             try:
                 name, error = done.get(timeout=None if left == float("inf") else left)
             except Empty:
@@ -158,7 +158,7 @@ class FindUserData:
             if error:
                 reasons[name] = error
         copies = [found.copy() for found in finds.values()]
-        if not budget.left():
+        if not deadline.left():
             for copy in copies:
                 if copy.provider in pending:
                     reasons[copy.provider] = AbsentError(f"no answer within the {self.budget:g} s of all providers")
@@ -185,7 +185,7 @@ class ReportReady:
     def apply(self, host: Host) -> Told:
         """Tell it; a note says why it does not listen."""
         try:
-            self.tell(Session(host, Budget(2 * REQUEST_LIMIT)))
+            self.tell(Session(host, Deadline(2 * REQUEST_LIMIT)))
         except KairosError as error:
             return Told(note=f"{self.provider} could not be told that the node is set up: {error.message}")
         return Told()
@@ -246,13 +246,13 @@ def _decided(names: Sequence[str], pending: Sequence[str], finds: dict[str, Foun
     return False
 
 
-def _has_network(host: Host, names: Sequence[str], budget: Budget) -> bool:
+def _has_network(host: Host, names: Sequence[str], deadline: Deadline) -> bool:
     """Whether anybody can be reached, a link that is being configured waited for; a root directory elsewhere is asked for nothing."""
     if not host.online or all(name in NEEDS_NO_ROUTE for name in names):
         return True
     from kairos_boot.system.netlink import has_route, wait_for_route
 
-    return wait_for_route(SERVICE, min(ROUTE_LIMIT, budget.left())) or has_route(ANYWHERE)
+    return wait_for_route(SERVICE, min(ROUTE_LIMIT, deadline.left())) or has_route(ANYWHERE)
 
 
 def _ask(name: str, found: Found, session: Session, done: SimpleQueue[tuple[str, KairosError | None]]) -> None:

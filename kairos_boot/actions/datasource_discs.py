@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kairos_boot.actions.datasource_found import Budget
+    from kairos_boot.actions.datasource_found import Deadline
     from kairos_boot.system.host import Host
 
 PRIVATE_DIRECTORY = "/run/kairos-boot"
@@ -41,14 +41,14 @@ MEDIA = {
 }
 
 
-def look(medium: Medium, provider: str, host: Host, budget: Budget) -> Found:
+def look(medium: Medium, provider: str, host: Host, deadline: Deadline) -> Found:
     """What the first device that carries *medium* with user data has, else the first with metadata.
 
     AbsentError: there is no medium. KairosError: there is one, and it cannot be used.
     """
     best, faults, seen = Found(provider), [], "no medium"
     for node, fstypes, ours in _devices(medium, host):
-        if not budget.left():
+        if not deadline.left():
             seen = "the time for all providers is over"
             break
         seen, found = "nothing on it", Found(provider)

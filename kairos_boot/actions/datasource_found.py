@@ -82,7 +82,7 @@ class Found:
         return copy
 
 
-class Budget:
+class Deadline:
     """The time that a search has; 0 s is no limit."""
 
     def __init__(self, seconds: float) -> None:
@@ -96,15 +96,15 @@ class Budget:
 class Session:
     """How a provider reaches the node and its metadata service. *retries* is so many more tries of a request."""
 
-    def __init__(self, host: Host, budget: Budget, retries: int = 0) -> None:
-        self.host, self.budget, self.retries = host, budget, retries
+    def __init__(self, host: Host, deadline: Deadline, retries: int = 0) -> None:
+        self.host, self.deadline, self.retries = host, deadline, retries
         self.has_route = True
         """Whether the node is in a network."""
         self._known: set[str] = set()
 
     def limit(self, longest: float = REQUEST_LIMIT) -> float:
         """Seconds that one request may take now. AbsentError: the time is up."""
-        left = min(longest, self.budget.left())
+        left = min(longest, self.deadline.left())
         if left <= 0:
             raise AbsentError("the time for all providers is over")
         return left

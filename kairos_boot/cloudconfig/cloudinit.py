@@ -17,7 +17,7 @@ from kairos_boot.cloudconfig.native import decode_stages, jobs
 from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR, SEQUENCE
 from kairos_boot.cloudconfig.roots import CLASSIC, ELSEWHERE, NOT_HERE, SECTIONS
 from kairos_boot.cloudconfig.scalars import is_null
-from kairos_boot.cloudconfig.typed import Bomb, Decoder
+from kairos_boot.cloudconfig.typed import Decoder, NestingError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def decode(root: YamlNode | None, source: str, data: bytes) -> Document:
             elif not (item.kind is SCALAR and is_null(item)):
                 document.take(key, item)
         document.finish()
-    except Bomb:
+    except NestingError:
         assert root is not None
         decoder.error(root, "", "aliases make far more values than the document has", "write the values out")
     except RecursionError:

@@ -6,7 +6,7 @@ PyYAML's own composer refuses an anchor that is defined twice and recurses; this
 from __future__ import annotations
 
 from kairos_boot.cloudconfig.libyaml import binding
-from kairos_boot.cloudconfig.nodes import LOOP, MAPPING, SCALAR, SEQUENCE, SyntaxFault, YamlNode
+from kairos_boot.cloudconfig.nodes import LOOP, MAPPING, SCALAR, SEQUENCE, YamlNode, YamlSyntaxError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ MAX_DEPTH = 10000
 def compose(data: bytes, rest: list[tuple[int, int]] | None = None) -> YamlNode | None:
     """The root node of the first document in *data*, None if there is no content; the rest is not parsed.
 
-    *rest* gets line and column of a second document that has content. UTF-8 and UTF-16 with a byte order mark are known. SyntaxFault: it is no YAML 1.1.
+    *rest* gets line and column of a second document that has content. UTF-8 and UTF-16 with a byte order mark are known. YamlSyntaxError: it is no YAML 1.1.
     """
     try:
         parser = CParser(data)
@@ -28,15 +28,15 @@ def compose(data: bytes, rest: list[tuple[int, int]] | None = None) -> YamlNode 
         if not isinstance(start, events.DocumentStartEvent):
             return None
         if start.version and tuple(start.version) != (1, 1):
-            raise SyntaxFault("the document declares a YAML version other than 1.1", 1, 1, "leave the %YAML line out")
+            raise YamlSyntaxError("the document declares a YAML version other than 1.1", 1, 1, "leave the %YAML line out")
         root = _document(parser)
     except ReaderError as fault:
         line, column = _place(data, fault.position, fault.encoding)
-        raise SyntaxFault(f"not a text that YAML allows: {fault.reason}", line, column, "save the file as UTF-8 without control characters") from fault
+        raise YamlSyntaxError(f"not a text that YAML allows: {fault.reason}", line, column, "save the file as UTF-8 without control characters") from fault
     except MarkedYAMLError as fault:
         mark = fault.problem_mark or fault.context_mark
         context = f" {fault.context}" if fault.context else ""
-        raise SyntaxFault(f"not YAML: {fault.problem or 'it cannot be read'}{context}", mark.line + 1 if mark else 1, mark.column + 1 if mark else 1,
+        raise YamlSyntaxError(f"not YAML: {fault.problem or 'it cannot be read'}{context}", mark.line + 1 if mark else 1, mark.column + 1 if mark else 1,
                           _remedy(data, fault.problem or "", mark.line if mark else 0)) from fault
     if rest is not None:
         rest += _rest(parser)
@@ -61,7 +61,7 @@ def _document(parser: Any) -> YamlNode:
             if event.anchor:
                 anchors[event.anchor] = node
             if len(open_nodes) >= MAX_DEPTH:
-                raise SyntaxFault(f"nested deeper than {MAX_DEPTH} levels", node.line, node.column)
+                raise YamlSyntaxError(f"nested deeper than {MAX_DEPTH} levels", node.line, node.column)
             open_nodes.append(node)
             waiting.append([])
             continue
@@ -107,7 +107,7 @@ def _alias(event: Any, anchors: dict[str, YamlNode], open_nodes: list[YamlNode])
     line, column = event.start_mark.line + 1, event.start_mark.column + 1
     target = anchors.get(event.anchor)
     if target is None:
-        raise SyntaxFault("the alias names no anchor before it", line, column,  # its name may be a password without quotes (C5)
+        raise YamlSyntaxError("the alias names no anchor before it", line, column,  # its name may be a password without quotes (C5)
                           "write & and the same name at the value that is meant, further up; put a text that begins with * in quotes")
     if any(node is target for node in open_nodes):
         return YamlNode(LOOP, event.anchor, line, column, alias=True)

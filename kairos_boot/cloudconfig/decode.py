@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from kairos_boot.cloudconfig.compose import compose
 from kairos_boot.cloudconfig.model import Document, Problem
-from kairos_boot.cloudconfig.nodes import SyntaxFault
+from kairos_boot.cloudconfig.nodes import YamlSyntaxError
 from kairos_boot.records import replace
 
 TYPE_CHECKING = False
@@ -25,7 +25,7 @@ def decode(data: bytes, source: str) -> Document:
     rest: list[tuple[int, int]] = []
     try:
         root = compose(data, rest)
-    except SyntaxFault as fault:
+    except YamlSyntaxError as fault:
         return Document(source, problems=(Problem("error", f"{source}:{fault.line}:{fault.column}", fault.message, fault.hint),), broken=True)
     try:
         document = _decode(root, source, data)

@@ -81,24 +81,24 @@ def _word(text: str, at: int) -> tuple[str | None, int]:
     return "".join(parts), at
 
 
-class Malformed(Exception):  # noqa: N818
+class MalformedError(Exception):
     """A path is no path of ours."""
 
 
 def path_of(key: str) -> list[str | int]:
-    """`stages.boot[0].name` as names and indexes; a name may stand in `["…"]` or `"…"`. Malformed: it is none."""
+    """`stages.boot[0].name` as names and indexes; a name may stand in `["…"]` or `"…"`. MalformedError: it is none."""
     parts: list[str | int] = []
     at = 0
     while at < len(key):
         if len(parts) == MAX_PARTS:
-            raise Malformed("it is nested too deeply")
+            raise MalformedError("it is nested too deeply")
         if key[at] == "[":
             close = key.find("]", at)
             inside = key[at + 1:close]
             if close < 0 or not parts:
-                raise Malformed("a bracket is not closed" if close < 0 else "it begins with a bracket")
+                raise MalformedError("a bracket is not closed" if close < 0 else "it begins with a bracket")
             if not inside:
-                raise Malformed("the index is missing")
+                raise MalformedError("the index is missing")
             if inside[:1] == '"' and inside[-1:] == '"' and len(inside) > 2:
                 parts.append(inside[1:-1])
             elif not inside.isdecimal():  # a shell took the quotes off
@@ -106,12 +106,12 @@ def path_of(key: str) -> list[str | int]:
             elif len(inside) <= 5 and int(inside) <= MAX_INDEX:
                 parts.append(int(inside))
             else:
-                raise Malformed(f"the index {inside} is too large")
+                raise MalformedError(f"the index {inside} is too large")
             at = close + 1
             continue
         if parts:
             if key[at] != ".":
-                raise Malformed(f"a dot is missing before {key[at:]!r}")
+                raise MalformedError(f"a dot is missing before {key[at:]!r}")
             at += 1
         if key[at:at + 1] == '"':
             close = key.find('"', at + 1)
@@ -122,7 +122,7 @@ def path_of(key: str) -> list[str | int]:
                 at += 1
             name = key[start:at]
         if not name:
-            raise Malformed("a name is empty")
+            raise MalformedError("a name is empty")
         parts.append(name)
     return parts
 
@@ -141,7 +141,7 @@ def decode(text: str, source: str, *, name: str = "") -> Document:
             path = stage_path(path_of(key))
             if path[0] in ROOTS:
                 leaves.append((path, value.strip('"') if equals else "true", place))
-        except Malformed as error:
+        except MalformedError as error:
             if key == "stages" or key.startswith(("stages.", "stages[")):
                 problems.append(Problem("warning", f"{source}:{place[0]}:{place[1]}: {key}", LEFT_OUT + str(error),
                                         "write it like stages.boot[0].commands[0]='echo hi'"))
@@ -154,13 +154,13 @@ def decode(text: str, source: str, *, name: str = "") -> Document:
 def stage_path(path: list[str | int]) -> list[str | int]:
     """*path* with the name of its stage in one piece: `stages.rootfs.before[0]` means the stage rootfs.before.
 
-    Malformed: it leads to no key of a step.
+    MalformedError: it leads to no key of a step.
     """
     if path[0] != "stages":
         return path
     end = next((at for at, part in enumerate(path) if isinstance(part, int)), len(path))
     if end < 2 or end + 1 >= len(path):
-        raise Malformed("a stage is a list of steps, and a step has keys")
+        raise MalformedError("a stage is a list of steps, and a step has keys")
     return ["stages", ".".join(map(str, path[1:end])), *path[end:]]
 
 

@@ -7,7 +7,7 @@ from kairos_boot.cloudconfig.model import Document
 from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR
 from kairos_boot.cloudconfig.roots import CLASSIC, SECTIONS
 from kairos_boot.cloudconfig.scalars import is_null
-from kairos_boot.cloudconfig.typed import ABSENT, Bomb, Decoder
+from kairos_boot.cloudconfig.typed import ABSENT, Decoder, NestingError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def decode_root(root: YamlNode | None, source: str) -> Document:
                     values[key.value] = _root_value(decoder, key, item) or values[key.value]
                 else:
                     _unknown(decoder, key)
-    except Bomb:
+    except NestingError:
         decoder.error(root, "", "aliases make far more values than the document has", "write the values out")
     except RecursionError:
         decoder.error(root, "", "merged maps are nested too deeply", "write the values out")

@@ -35,7 +35,7 @@ class YamlNode:
         return YamlNode(self.kind, self.value, line, column, tag=self.tag, plain=self.plain, alias=True)
 
 
-class SyntaxFault(KairosError):  # noqa: N818
+class YamlSyntaxError(KairosError):
     """A text is no YAML; *line* and *column* say where the parser stopped."""
 
     def __init__(self, message: str, line: int, column: int, hint: str = "") -> None:

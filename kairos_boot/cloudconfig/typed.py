@@ -32,7 +32,7 @@ FREE_VALUES, FULL_VALUES = 400_000, 4_000_000
 """Up to the first number of values nearly all may come from aliases, from the second on a tenth (as yip's decoder)."""
 
 
-class Bomb(Exception):  # noqa: N818
+class NestingError(Exception):
     """Aliases make far more values than the document has."""
 
 
@@ -217,7 +217,7 @@ class Decoder:
             if self._aliased > 1000 and self._values > 100:
                 full = min(max(self._values - FREE_VALUES, 0) / (FULL_VALUES - FREE_VALUES), 1.0)
                 if self._aliased > self._values * (0.99 - 0.89 * full):
-                    raise Bomb
+                    raise NestingError
 
 
 def keys_of(values: Mapping[str, Any]) -> tuple[str, ...]:

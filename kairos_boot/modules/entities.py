@@ -114,12 +114,12 @@ def _simple(text: str) -> dict[str, str] | None:
 
 def _yaml(text: str) -> dict[str, str]:
     from kairos_boot.cloudconfig.compose import compose
-    from kairos_boot.cloudconfig.nodes import SyntaxFault
+    from kairos_boot.cloudconfig.nodes import YamlSyntaxError
 
     rest: list[tuple[int, int]] = []
     try:
         node = compose(text.encode("utf-8", "surrogateescape"), rest)
-    except SyntaxFault as fault:
+    except YamlSyntaxError as fault:
         raise ValueError(f"the entity is not YAML, line {fault.line}: {fault.message.removeprefix('not YAML: ')}") from None
     if rest:
         raise ValueError(f"the entity is more than one YAML document, line {rest[0][0]}")

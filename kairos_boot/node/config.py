@@ -6,7 +6,7 @@ Stages are not run from it; they run document by document. Here they are concate
 from __future__ import annotations
 
 from kairos_boot.cloudconfig.model import Problem
-from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR, SyntaxFault
+from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR, YamlSyntaxError
 from kairos_boot.errors import KairosError
 from kairos_boot.loading.cmdline import CMDLINE
 from kairos_boot.loading.sources import clean, walk
@@ -136,7 +136,7 @@ class Collector:
     def _read(self, data: bytes, source: str) -> Setting | None:
         """The settings of a document, or None: it costs itself only (B1)."""
         from kairos_boot.cloudconfig.compose import compose
-        from kairos_boot.cloudconfig.typed import Bomb, Decoder
+        from kairos_boot.cloudconfig.typed import Decoder, NestingError
 
         decoder = Decoder(source)
         try:
@@ -147,13 +147,13 @@ class Collector:
                 self._problem("error", f"{source}:{root.line}:{root.column}", f"a configuration is a map of keys, not a {root.kind}")
                 return None
             settings = Reader(decoder).read(root)
-        except SyntaxFault as fault:
+        except YamlSyntaxError as fault:
             self._problem("error", f"{source}:{fault.line}:{fault.column}", fault.message, fault.hint)
             return None
         except KairosError as error:
             self._problem("error", error.where, error.message, error.hint)
             return None
-        except (Bomb, RecursionError):
+        except (NestingError, RecursionError):
             self._problem("error", source, "aliases or maps are nested too deeply", "write the values out")
             return None
         self.config.problems += decoder.problems
@@ -177,7 +177,7 @@ def has_header(data: bytes) -> bool:
 
 def from_cmdline(text: str) -> Setting:
     """The settings that the kernel command line gives: `a.b=c` below the keys of Kairos' own configuration, then `kairos.config=a.b=c`."""
-    from kairos_boot.cloudconfig.dotnotation import Malformed, path_of, words
+    from kairos_boot.cloudconfig.dotnotation import MalformedError, path_of, words
 
     plain, owned = empty(), empty()
     for text_word, start in words(text):
@@ -196,7 +196,7 @@ def from_cmdline(text: str) -> Setting:
             continue
         try:
             path = path_of(key)
-        except Malformed:
+        except MalformedError:
             continue
         if not path or (target is plain and path[0] not in WORDS):
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from kairos_boot.reports.history import Failure, failures_of, number
-from kairos_boot.reports.text import Paint, count, place, seconds, table
+from kairos_boot.reports.text import Style, count, place, seconds, table
 from kairos_boot.shown import one_line, plain
 
 TYPE_CHECKING = False
@@ -25,15 +25,15 @@ REASON = 120
 
 def as_text(boot: Boot, now: float, *, colour: bool = False, steps: bool = False, brief: bool = False) -> list[str]:
     """The lines for people. *steps*: every step; *brief*: no skipped steps. *now* is the time, in seconds since the epoch."""
-    paint = Paint(on=colour)
+    style = Style(on=colour)
     failed = boot.failed()
-    lines = [*_not_booted(boot, paint), *_head(boot, failed, now, paint), ""]
+    lines = [*_not_booted(boot, style), *_head(boot, failed, now, style), ""]
     for title, of_title in (("FAILED", [f for f in failed if not f.known]), ("FAILED IN THE LAST GOOD BOOT, TOO", [f for f in failed if f.known])):
         if of_title:
-            lines += [paint(title, "1;31"), *(line for f in of_title for line in _failure(f)), ""]
+            lines += [style(title, "1;31"), *(line for f in of_title for line in _failure(f)), ""]
     broken = boot.interrupted()
     if broken:
-        lines += [paint("INTERRUPTED", "1;31"), *(f"  {one_line(run.stage)} began {_when(run)} and never ended" for run in broken), ""]
+        lines += [style("INTERRUPTED", "1;31"), *(f"  {one_line(run.stage)} began {_when(run)} and never ended" for run in broken), ""]
     lines += [*_stages(boot), ""]
     lines += _mounts(boot)
     warned = boot.warned()
@@ -48,7 +48,7 @@ def as_text(boot: Boot, now: float, *, colour: bool = False, steps: bool = False
     return lines[:-1] if lines and not lines[-1] else lines
 
 
-def _head(boot: Boot, failed: list[Failure], now: float, paint: Paint) -> list[str]:
+def _head(boot: Boot, failed: list[Failure], now: float, style: Style) -> list[str]:
     runs = [run for run in boot.runs if run.latest]
     done = sum(run.count("done", "unchanged") for run in runs)
     skipped = sum(run.count("skipped") for run in runs)
@@ -59,17 +59,17 @@ def _head(boot: Boot, failed: list[Failure], now: float, paint: Paint) -> list[s
     ago = f", {seconds(now - boot.started)} ago" if not boot.ago and 0 <= now - boot.started < 10**8 else ""
     which = "this boot" if not boot.ago else "the boot before" if boot.ago == 1 else f"{boot.ago} boots ago"
     mode = f"{one_line(str(boot.facts['mode']))} system, " if boot.facts.get("mode") else ""
-    return [f"{paint(boot.result.upper(), COLOURS[boot.result])}: {what}", f"{which}: {mode}started {started}{ago}, id {one_line(boot.boot_id)}"]
+    return [f"{style(boot.result.upper(), COLOURS[boot.result])}: {what}", f"{which}: {mode}started {started}{ago}, id {one_line(boot.boot_id)}"]
 
 
-def _not_booted(boot: Boot, paint: Paint) -> list[str]:
+def _not_booted(boot: Boot, style: Style) -> list[str]:
     """What comes before everything else: this system runs only since another one did not."""
     lines = []
     for record in boot.not_booted:
         about = {name: str(record.get(name, "")) for name in ("entry", "where", "message", "hint", "log")}
         booted = number(record, "happened")
         when = time.strftime(" at %Y-%m-%d %H:%M:%S UTC", time.gmtime(booted)) if booted > 0 else ""
-        lines += [paint(f"THE ENTRY {one_line(about['entry'])} DID NOT BOOT{when}", "1;31"), *_failure(Failure(about["where"], about["message"], about["hint"])),
+        lines += [style(f"THE ENTRY {one_line(about['entry'])} DID NOT BOOT{when}", "1;31"), *_failure(Failure(about["where"], about["message"], about["hint"])),
                   *([f"      what its initrd did: {one_line(about['log'])}"] if about["log"] else []), ""]
     return lines
 

@@ -47,7 +47,7 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-class Paint:
+class Style:
     """Colours on a terminal, nothing elsewhere."""
 
     def __init__(self, *, on: bool) -> None:
