@@ -92,7 +92,7 @@ def reset(wired: Wired, asked: Mapping[str, bool]) -> Outcome:
 
 def _run(wired: Wired, config: Config, disk: NodeDisk, settings: Mapping[str, Any], mark: marker.Marker, *, resumed: bool) -> Outcome:
     host = wired.host
-    if mark.begun.cuts > CUTS:
+    if mark.begun.cuts >= CUTS:
         raise KairosError(f"it was cut short {mark.begun.cuts} times in the phase {mark.started!r}", hint="find out what ends it: power, memory, a watchdog")
     survey.must_be_of_one_mind(config)
     options = _options(host, settings)

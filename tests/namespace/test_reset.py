@@ -261,6 +261,30 @@ node.close()
     assert kept
 
 
+def test_what_is_cut_short_five_times_in_a_row_is_given_up(unshared: Callable[..., Any]) -> None:
+    """This is the start after the fifth cut; at the one before it the reset still went on."""
+    said, failed, resume, then = unshared(START + """
+node = ResetNode(home)
+def begun(cuts):
+    with_state(node.state.node, home, lambda place: marker.Marker(place, "statereset", marker.Begun("reset", {}, ("before-reset", "room"), "active", cuts)).arm())
+begun(4)
+try:
+    reset(node, {})
+    said = ""
+except KairosError as error:
+    said = error.message
+failed = marker.load(STATE).failed
+resume = grubenv.load(STATE + "/grubenv").get("resume_entry")
+mounts.unmount(STATE)
+begun(3)
+tell([said, failed, resume, reset(node, {"reboot": True}).then])
+node.close()
+""")
+    assert said == "it was cut short 5 times in the phase 'active'"
+    assert failed.startswith(said)
+    assert (resume, then) == (None, "reboot")
+
+
 def test_a_hook_that_fails_late_stops_nothing_and_is_told(unshared: Callable[..., Any]) -> None:
     """What its other steps did stays, the reset comes to its end, and the verb can say that it was not all done."""
     steps = """
