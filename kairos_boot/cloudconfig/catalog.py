@@ -53,8 +53,6 @@ STAGES = (
 
 BOOT_STAGES = ("rootfs", "initramfs", "fs", "boot", "network", "reconcile")
 """The stages of a boot, in their order."""
-IN_INITRD = BOOT_STAGES[:2]
-"""Those that run before the switch to the node's root."""
 PREFIXES = ("provider-kairos.bootstrap.",)
 """Beginnings of names that providers make at run time (a role follows)."""
 
