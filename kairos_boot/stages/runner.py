@@ -162,7 +162,13 @@ class Runner:
         working = 0
         try:
             for _ in range(min(jobs, len(layer))):
-                start_new_thread(work, ())
+                try:
+                    start_new_thread(work, ())
+                except RuntimeError:  # the system gives no more: those that there are do it all, and without any this one does
+                    if not working:
+                        for node in layer:
+                            Execution(self, node, stage, outcome).run()
+                    break
                 working += 1
             while working:
                 finished.get()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import time
@@ -296,6 +297,17 @@ def test_steps_beside_each_other_keep_their_own_warnings_output_and_counts(bench
     assert len(said) == 100
     for name, text in said:
         assert f" {name.removeprefix('D.n')}." in text or f'"{name.removeprefix("D.n")}."' in text, (name, text)
+
+
+def test_a_system_that_gives_no_thread_costs_no_step(bench: Bench) -> None:
+    """At its limit of tasks or of memory the steps run one after the other, as without jobs; so do those of later layers."""
+    before = _thread.stack_size(1 << 46)
+    try:
+        outcome = bench.run("s", together(*(step(f"n{i}", commands=(say(str(i)),)) for i in range(4))), document("s", step("later", commands=(say("later"),)), name="E"))
+    finally:
+        _thread.stack_size(before)
+    assert bench.trace() == ["0", "1", "2", "3", "later"]
+    assert (outcome.done, outcome.failed) == (5, 0)
 
 
 def test_an_end_in_one_step_ends_those_beside_it_and_begins_no_other(tmp_path: Path) -> None:
