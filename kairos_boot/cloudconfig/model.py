@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     """Permission bits, written as a YAML integer (0644, 0o644) or as the octal text "0644"."""
     Count = int
     """How many times; 0 is none."""
+    Id = int
+    """The number of a user or a group; -1 is no change, as to chown(2)."""
     Size = int
     """An unsigned number of MiB."""
     Seconds = float
@@ -41,8 +43,8 @@ class File:
 
     path: str = ""
     permissions: Mode | None = None
-    owner: int | None = None
-    group: int | None = None
+    owner: Id | None = None
+    group: Id | None = None
     content: str = ""
     encoding: str = ""
     ownerstring: str = ""
@@ -57,8 +59,8 @@ class Download:
     path: str = ""
     url: str = ""
     permissions: Mode | None = None
-    owner: int | None = None
-    group: int | None = None
+    owner: Id | None = None
+    group: Id | None = None
     timeout: int | None = None
     ownerstring: str = ""
     checksum: str = ""
@@ -70,8 +72,8 @@ class Directory:
 
     path: str = ""
     permissions: Mode | None = None
-    owner: int | None = None
-    group: int | None = None
+    owner: Id | None = None
+    group: Id | None = None
 
 
 @record

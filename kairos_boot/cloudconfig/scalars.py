@@ -113,6 +113,11 @@ def whole(node: YamlNode, advise: Advise, low: int = -(1 << 63), high: int = (1 
     return int(value)
 
 
+def identity(node: YamlNode, advise: Advise) -> int:
+    """The number of a user or a group, as chown(2) takes it: -1 is no change."""
+    return whole(node, advise, -1, (1 << 32) - 2)
+
+
 def size(node: YamlNode, advise: Advise) -> int:
     """A number of MiB, not negative."""
     return whole(node, advise, 0, (1 << 64) - 1)
@@ -194,6 +199,7 @@ KINDS: dict[str, tuple[Callable[[Any, Advise], Any], str]] = {
     "str": (text, "text"),
     "int": (whole, "a number"),
     "Count": (count, "a number"),
+    "Id": (identity, "a number"),
     "bool": (boolean, "true or false"),
     "Mode": (mode, "a mode such as 0644"),
     "Size": (size, "a number of MiB"),

@@ -30,6 +30,7 @@ KINDS: dict[str, Schema] = {
     "str": TEXT,
     "int": {"type": ["number", "null"], "minimum": -(1 << 63), "maximum": (1 << 63) - 1},
     "Count": {"type": ["number", "null"], "minimum": 0, "maximum": 1_000_000},
+    "Id": {"type": ["number", "null"], "minimum": -1, "maximum": (1 << 32) - 2},
     "bool": BOOLEAN,
     "Mode": {"description": 'Permission bits: 0644, or the octal text "0644".',
              "anyOf": [{"type": "number", "minimum": 0, "maximum": (1 << 32) - 1}, {"type": "string", "pattern": "^(0o)?[0-7]{1,5}$"}, NULL]},

@@ -113,7 +113,7 @@ class Decoder:
         try:
             return read(node, lambda message, hint: self.advise(node, path, message, hint))
         except ScalarError as wrong:
-            by_name = kind == "int" and path.endswith((".owner", ".group"))
+            by_name = kind == "Id"
             self.error(node, path, wrong.message, "write a name as `ownerstring: USER:GROUP`" if by_name else wrong.hint)
             return ABSENT
 

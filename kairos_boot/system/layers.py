@@ -63,10 +63,20 @@ def _open(layer: str) -> tarfile.TarFile:
 
 
 def _check(tar: tarfile.TarFile) -> None:
-    """Read every header to the end. ValueError: a number that no file can have. KairosError: a path or a link that leads out of it."""
+    """Read every header to the end. ValueError: a number that no file can have.
+
+    KairosError: a path or a link that leads out of it; a file below a link or a file, which could be nowhere in the tree.
+    """
     links = []
+    folders: dict[str, bool] = {}
     for member in tar:
-        _normal(member.name)
+        name = _normal(member.name)
+        above = name.rpartition("/")[0]
+        while above:
+            if not folders.get(above, True):
+                raise KairosError(f"it has {member.name!r} below {above!r}, which is no directory in it")
+            above = above.rpartition("/")[0]
+        folders[name] = member.isdir()
         if "\0" in member.name + member.linkname + "".join(member.pax_headers):
             raise ValueError("a name holds a NUL character")
         if not (0 <= member.uid < NOBODY and 0 <= member.gid < NOBODY and abs(member.mtime) < LAST_TIME and 0 <= member.size < LAST_TIME):

@@ -103,7 +103,19 @@ class HostReader:
 
 
 def _limited(file: BinaryIO) -> bytes:
-    data = file.read(LIMIT + 1)
+    """All of *file*, waiting for the rest of a pipe or a socket that somebody made non-blocking."""
+    data, end = bytearray(), False
+    while not end and len(data) <= LIMIT:
+        part: bytes | None = file.read(LIMIT + 1 - len(data))
+        if part is None:  # nothing is there now, which is not the end
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # a file of the kernel's that has no more to say
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            from select import select
+
+            select([file], [], [])
+        else:
+            data += part
+            end = not part
     if len(data) > LIMIT:
         raise OSError(f"is larger than {LIMIT // 1024 // 1024} MB, which no document is")
-    return data
+    return bytes(data)

@@ -73,6 +73,8 @@ DAMAGED: dict[str, bytes] = {
     "an attribute that no file system has": member(pax={"SCHILY.xattr.nonsense": "x"}),
     "a way out": member(name="../out"),
     "a link to nothing": member(type=tarfile.LNKTYPE, linkname="nothing"),
+    "a file below a link": layer({"f3": "new", "lib": ("link", "usr/lib"), "lib/file": "lost"}),
+    "a file far below a file": layer({"f3": "new", "d": "text", "d/e/f/file": "lost"}),
     "nothing": b"",
     "a text": b"no archive\n" * 100,
     "an empty gzip": gzip.compress(b""),

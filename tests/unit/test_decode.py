@@ -49,7 +49,7 @@ def test_every_key_of_every_record_is_decoded() -> None:
             return f"[{written(kind[6:-6])}]"
         if kind.startswith("Mapping[str, "):
             return f"{{k: {written(kind[13:-1])}}}"
-        simple = {"str": "text", "int": "7", "Count": "3", "bool": "true", "Mode": "0640", "Size": "9", "Seconds": "2", "Frequency": "once", "OnFailure": "stop-step"}
+        simple = {"str": "text", "int": "7", "Count": "3", "Id": "5", "bool": "true", "Mode": "0640", "Size": "9", "Seconds": "2", "Frequency": "once", "OnFailure": "stop-step"}
         if kind in simple:
             return simple[kind]
         return "{" + ", ".join(f"{name}: {written(k)}" for name, k in getattr(model, kind).__annotations__.items()) + "}"
@@ -65,7 +65,7 @@ def test_every_key_of_every_record_is_decoded() -> None:
             for name, below in getattr(model, kind).__annotations__.items():
                 check(getattr(value, name), below)
         else:
-            assert value == {"str": "text", "int": 7, "Count": 3, "bool": True, "Mode": 0o640, "Size": 9, "Seconds": 2.0, "Frequency": "once", "OnFailure": "stop-step"}[kind]
+            assert value == {"str": "text", "int": 7, "Count": 3, "Id": 5, "bool": True, "Mode": 0o640, "Size": 9, "Seconds": 2.0, "Frequency": "once", "OnFailure": "stop-step"}[kind]
 
     fields = {n: k for n, k in model.Step.__annotations__.items() if n not in model.LOADER_FIELDS}
     assert len(fields) == 32 + 4
@@ -308,6 +308,15 @@ def test_plain_data_survives_marshal() -> None:
     document = good("stages: {s: [{name: x, files: [{path: /a, permissions: 0600}], users: {ada: {groups: [a]}}, layout: {device: {label: L}}}]}\n")
     again = Document(document.source, document.name, marshal.loads(marshal.dumps(dict(document.stages))))
     assert again.steps("s") == document.steps("s")
+
+
+@pytest.mark.parametrize("key", ["owner", "group"])
+def test_a_number_that_no_user_can_have_is_an_error_of_the_document(key: str) -> None:
+    """Else it would be one of the program, which costs the rest of the step."""
+    for item in ("files", "directories", "downloads"):
+        for number, valid in ((-1, True), (0, True), (4294967294, True), (4294967295, False), (4294967296, False), (-2, False)):
+            problems = [p for p in load(f"stages: {{s: [{{{item}: [{{path: /a, {key}: {number}}}]}}]}}\n").problems if p.severity == "error"]
+            assert [p.message.partition("' ")[2] for p in problems] == ([] if valid else ["is out of range"]), number
 
 
 def test_an_owner_by_name_is_told_of_its_own_key() -> None:

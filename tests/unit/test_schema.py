@@ -90,7 +90,7 @@ def written(rng: random.Random, kind: str, depth: int = 0) -> object:
         known = list(fields(getattr(model, kind)).items())
         chosen = {key: written(rng, below, depth + 1) for key, (_, below) in rng.sample(known, min(len(known), rng.randint(0, 4)))}
         return {**chosen, rng.choice(KEYS): rng.choice(SCALARS)} if rng.random() < 0.04 else chosen
-    right: dict[str, Sequence[object]] = {"str": SCALARS, "int": (0, 5, -1, 1.5), "Count": (0, 5), "bool": (True, False, "yes"), "Mode": (420, "0644", 0), "Size": (0, 64), "Seconds": (5, "5m"),
+    right: dict[str, Sequence[object]] = {"str": SCALARS, "int": (0, 5, -1, 1.5), "Count": (0, 5), "Id": (0, 5, -1), "bool": (True, False, "yes"), "Mode": (420, "0644", 0), "Size": (0, 64), "Seconds": (5, "5m"),
                                           "Frequency": ("once", "always"), "OnFailure": ("continue",)}
     return rng.choice(right[kind] if rng.random() < 0.9 else SCALARS)
 

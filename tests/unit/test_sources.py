@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 
@@ -145,6 +148,21 @@ def test_standard_input_has_an_end_as_a_file_has() -> None:
     run = subprocess.run([sys.executable, "-m", "kairos_boot", "validate", "-"], stdin=Path("/dev/zero").open("rb"), capture_output=True, text=True, timeout=60,  # noqa: SIM115
                          check=False, cwd=Path(__file__).parents[2])
     assert (run.returncode, "<STDIN>: is larger than 16 MB" in run.stdout) == (1, True), run.stdout + run.stderr
+
+
+def test_standard_input_that_does_not_block_is_read_to_its_end() -> None:
+    """What is there at first is not all: the rest of a document is not lost in silence."""
+    ours, theirs = os.pipe()
+    os.set_blocking(ours, False)
+    os.write(theirs, b"stages:\n  s:\n    - name: a\n")
+    run = subprocess.Popen([sys.executable, "-m", "kairos_boot", "validate", "-"], stdin=ours, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+    while run.poll() is None and struct.unpack("i", fcntl.ioctl(ours, termios.FIONREAD, bytes(4)))[0]:
+        pass  # until the first half was taken
+    os.write(theirs, b"    - hostnam: b\n")
+    os.close(theirs)
+    said = run.communicate(timeout=60)[0]
+    os.close(ours)
+    assert (run.returncode, "<STDIN>:4:7: stages.s[1].hostnam" in said) == (1, True), said
 
 
 def test_a_deep_tree_of_directories_is_walked(tmp_path: Path) -> None:
