@@ -74,11 +74,6 @@ class WriteFile:
         mode = "" if self.mode is None else f", mode {self.mode:04o}"
         return f"{'append to' if self.append else 'write'} {self.path} ({len(self.content)} bytes{mode})"
 
-    def _wanted(self, old: bytes | None) -> bytes:
-        if not self.append or old is None:
-            return self.content
-        return old if self.content in old else old + self.content
-
     def is_secret(self, host: Host) -> bool:
         """Whether nobody may see old or new content: the document says so, or the file that is there (C5)."""
         if self.secret or is_private(self.mode):
