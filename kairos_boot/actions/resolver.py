@@ -6,6 +6,7 @@ import os
 
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
+from kairos_boot.system.atomic import replace_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,13 +41,7 @@ class TakeOver:
             return False
         try:
             with host.place(self.path, follow=False) as place:
-                new = f".{place.name}.new"
-                try:
-                    os.unlink(new, dir_fd=place.directory)  # of a run that was cut off
-                except FileNotFoundError:
-                    pass
-                os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=place.directory))
-                os.rename(new, place.name, src_dir_fd=place.directory, dst_dir_fd=place.directory)
+                replace_file(place, b"", 0o644, os.geteuid(), os.getegid())
         except OSError as error:
             raise KairosError(f"cannot write {self.path}: {reason(error)}", self.where) from error
         return True
