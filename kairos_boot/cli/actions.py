@@ -72,6 +72,8 @@ class Wired:
             lock.acquire(lambda text: None, limit=0)  # noqa: ARG005
         except KairosError as error:
             raise KairosError(f"another action is running: {error.message}", error.where, "wait for it; kairos-boot status tells what it does") from error
+        if lock.shared:
+            raise KairosError("another action is running, and this is called by one of its steps", ACTION_LOCK, "let the step do something else")
         return lock.release
 
     def emit(self, stage: str, root: str) -> str:

@@ -127,6 +127,24 @@ node.close()
         assert "before 1" not in lines
 
 
+def test_a_step_of_a_reset_cannot_reset(unshared: Callable[..., Any]) -> None:
+    """It shares the lock of a run, as all that a run starts does, but an action in an action would never end (G6)."""
+    said = unshared(START + """
+import subprocess
+node = ResetNode(home)
+free = node.lock()
+again = "import sys; sys.path[:] = sys.argv[1:]; from kairos_boot.cli.actions import Wired; Wired('reset').lock()"
+done = subprocess.run([sys.executable, "-c", again, *sys.path], capture_output=True, text=True)
+free()
+after = subprocess.run([sys.executable, "-c", again, *sys.path], capture_output=True, text=True)
+tell([done.returncode, done.stderr.splitlines()[-1], after.returncode])
+node.close()
+""")
+    assert said[0] == 1
+    assert "another action is running, and this is called by one of its steps" in said[1]
+    assert said[2] == 0
+
+
 REFUSALS = {
     "an image that was cut off": ("os.truncate(node.image, 1 << 20)", "cut off"),
     "a wrong digest": ('node.write(node.image + ".sha256", "0" * 64 + "  recovery.img")', "digest"),
