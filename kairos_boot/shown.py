@@ -20,22 +20,40 @@ VALUE = rf"""(?!["']?\(left out\)){_SIMPLE}(?:(?!\\?["'](?:[\s,;)}}\]:]|$)){_SIM
 WORD = rf"(?!\(left out\)){_SIMPLE}+"
 """The same on a kernel command line, around which there is nothing."""
 
+HARMLESS = "passwd: password changed"
+"""What `passwd` says, of which nothing need be hidden."""
 ADDRESS = r"(?<![a-z0-9+.\-])[a-z][a-z0-9+.\-]{0,32}://[^\s\"'`<>\\]+"
-DASH = ("-",)
 INSIDE = tuple("abcdefghijklmnopqrstuvwxyz0123456789+.-")
 """A dash after one of these does not begin an option."""
 NAMES = ("pass", "pw", "psk", "token", "secret", "credential", "key")
 """One of them is in whatever `_NAME` finds."""
 
+
+def _has_secret_option(small: str) -> bool:
+    """Whether in a word of *small* something like a secret's name follows a dash that begins an option, as none in `ssh-keygen` does."""
+    for word in small.split():
+        at = word.find("-")
+        while at >= 0:
+            if word[at - 1:at] not in INSIDE and any(name in word[at:] for name in NAMES):
+                return True
+            at = word.find("-", at + 1)
+    return False
+
+
+def _has_secret_key(small: str) -> bool:
+    """Whether in the word before a colon of *small* there is something like a secret's name."""
+    return any(name in word for part in small.split(":")[:-1] for word in part.split()[-1:] for name in NAMES)
+
+
 RULES = (
     (ADDRESS, ("://",)),
-    (rf"((?<![a-z0-9+.\-])--?[a-z0-9\-]{{0,64}}{_NAME}(?![a-z0-9\-]*-(?:file|path|dir|stdin)\b)[a-z0-9\-]{{0,64}}\s+)(?!-)VALUE", DASH, NAMES),
+    (rf"((?<![a-z0-9+.\-])--?[a-z0-9\-]{{0,64}}{_NAME}(?![a-z0-9\-]*-(?:file|path|dir|stdin)\b)[a-z0-9\-]{{0,64}}\s+)(?!-)VALUE", _has_secret_option),
     (rf"({_NAME}[\w.\-\[\]]{{0,64}}[\"']?\s?=)VALUE", ("=",), NAMES),
     (r"(--from-literal[= ][\w.\-]{1,64}=)VALUE", ("--from-literal",)),
     (rf"(\\?[\"'][\w.\- ]{{0,64}}{_NAME}[\w.\- ]{{0,64}}\\?[\"']\s?:\s?)VALUE", (":",), ("'", '"'), NAMES),
     (r"((?<![\w\-])(?:-u|--user|--proxy-user)[\s=]?[\s]{0,8}[\"']?(?!\d+:\d+\b)[\w.\\][^\s\"':]{0,64}:)VALUE", (":",), ("-u",)),
     (r"((?:authorization|cookie|x-[\w\-]{0,32}(?:token|key|secret|auth)[\w\-]{0,32})[\"']?\s?[:=](?!\s?\(left out\))\s?)[^\"'\n]+",
-     (":", "="), ("authorization", "cookie", "x-")),
+     (":", "="), ("authorization", "cookie", "x-"), ("auth", "cookie", "token", "key", "secret")),
     (r"((?<![\w.+@/:\-])[\w.+\-]{1,64}:)(?!\(left out\))(?![/\\])[^\s\"']{1,256}(?=@(?!sha\d+:))", ("@",), (":",)),
     (r"(\b(?:sshpass|useradd|usermod|mysql\w*|mariadb\w*|login)\b[^\n;|&]{0,200}?\s-p\s?)VALUE",
      ("-p",), ("sshpass", "useradd", "usermod", "mysql", "mariadb", "login")),
@@ -45,9 +63,9 @@ RULES = (
     (r"(\b(?:chpasswd|passwd|cryptsetup)\b[^\n]{0,200}<<<\s*)VALUE", ("<<<",)),
 )
 """Each keeps its group and hides the rest of what it finds; letters of any case. After it what a text must have, one sign of each
-group, for the rule to find anything: few have, and `re` and the compiled rules cost more than a small stage does."""
+group or what a function looks for, for the rule to find anything: few have, and `re` and the compiled rules cost more than a small stage does."""
 OF_COMMANDS = (
-    (rf"({_NAME}[\w.\-]{{0,64}}\s?:\s?)(?!//)VALUE", (":",), NAMES),
+    (rf"({_NAME}[\w.\-]{{0,64}}\s?:\s?)(?!//)VALUE", _has_secret_key),
     (r"((?<!\S)[\"']?[\w.\-]{0,64}(?:password|passphrase|psk|token|secret)\s+)VALUE", ("password", "passphrase", "psk", "token", "secret")),
 )
 """Only where a text is known to be a command: messages have such words before a colon, too."""
@@ -107,23 +125,12 @@ def _without(text: str, value: str, rules: Sequence[tuple[Any, ...]]) -> str:
     return text
 
 
-def may_find(groups: Sequence[Sequence[str]], text: str) -> bool:
-    """Whether *text* has what the rule with these *groups* of signs needs; letters count that an expression takes for ASCII ones."""
-    small = text.lower()
+def may_find(groups: Sequence[Sequence[str] | Callable[[str], bool]], text: str) -> bool:
+    """Whether *text* has what the rule with these *groups* needs; letters count that an expression takes for ASCII ones."""
+    small = text.lower().replace(HARMLESS, " ")
     if not text.isascii():
         small = small.replace("\u0131", "i").replace("i\u0307", "i").replace("\u017f", "s")
-    return all(any(sign in small for sign in group) for group in groups) and (groups[0] is not DASH or _has_secret_option(small))
-
-
-def _has_secret_option(small: str) -> bool:
-    """Whether in a word of *small* something like a secret's name follows a dash that begins an option, as none in `ssh-keygen` does."""
-    for word in small.split():
-        at = word.find("-")
-        while at >= 0:
-            if word[at - 1:at] not in INSIDE and any(name in word[at:] for name in NAMES):
-                return True
-            at = word.find("-", at + 1)
-    return False
+    return all(group(small) if callable(group) else any(sign in small for sign in group) for group in groups)
 
 
 def _compile(rule: str, value: str) -> Callable[[str], str]:

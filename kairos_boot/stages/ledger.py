@@ -171,6 +171,8 @@ def encode(value: Any) -> str:
     if isinstance(value, str):
         if len(value) > TEXT:
             value = f"{value[:TEXT // 2]} [… {len(value) - TEXT} characters left out …] {value[-TEXT // 2:]}"
+        if value.isprintable() and '"' not in value and "\\" not in value:
+            return f'"{value}"'  # most are such
         return f'"{value.translate(_ESCAPES)}"'
     if isinstance(value, int):
         return int.__repr__(value)

@@ -163,6 +163,7 @@ def test_a_rule_is_left_out_only_where_it_would_find_nothing() -> None:
 def test_conditions_and_commands_of_a_node_need_no_expression() -> None:
     """The texts of the published configurations have none of it; `re` and the rules would cost each stage more than its work."""
     texts = ["[ -d /oem/userdata ] && [ ! -d /oem/95_userdata ]", "systemctl set-default multi-user.target", "passwd -l root",
+             "passwd -l root:\npasswd: password changed.", "/usr/local/bin/fix-home-dir-ownership:\nChanging ownership of /home/x to x",
              "test -f /etc/ssh/ssh_host_rsa_key || ssh-keygen -t rsa -b 4096 -f /etc/ssh/ssh_host_rsa_key -N ''",
              '[ ! -e /oem/95_userdata ] && ([ ! -f /run/cos/uki_boot_mode ] || grep -q "kairos.pull_datasources" /proc/cmdline )',
              "ln -sf /etc/systemd/system/cos-setup-fs.service /etc/systemd/system/multi-user.target.wants/cos-setup-fs.service"]
