@@ -20,8 +20,6 @@ def load_cmdline(text: str, *, strict: bool = False) -> list[Document]:
 
     A malformed word is a warning, since other programs own words there, too; *strict* makes it an error (B3).
     """
-    if "stages" not in text:
-        return []
     from kairos_boot.cloudconfig.dotnotation import LEFT_OUT, decode
 
     document = guarded(lambda: decode(text, CMDLINE, name=STDIN), CMDLINE)
@@ -37,8 +35,6 @@ def config_uri(text: str, values: Callable[[], Mapping[str, object]]) -> tuple[s
     `kairos.config_url=URI` and `cos.setup=URI` count, the last of them. Of *values* every text is URL-escaped; a value
     that does not exist is an error, and then there is no URI (immucore's words).
     """
-    if "kairos.config_url=" not in text and "cos.setup=" not in text:
-        return "", []
     from kairos_boot.cloudconfig.dotnotation import words
 
     uri = ""

@@ -16,6 +16,8 @@ DIRECTORIES = ("/system/oem", "/oem", "/usr/local/cloud-config")
 """The default directories, in the order in which they are read (A1); one that is not there is no mistake."""
 RECORD = "/run/kairos-boot/documents"
 """Documents parsed once are kept here for the boot."""
+SAY_MORE = ("stages", "kairos.config_url=", "cos.setup=")
+"""Without any of these a kernel command line says nothing of documents, and what reads it need not be loaded."""
 
 
 class Sources:
@@ -40,6 +42,8 @@ class Sources:
         return documents + self._from_cmdline() if self.default else documents
 
     def _from_cmdline(self) -> list[Document]:
+        if not any(word in self.cmdline for word in SAY_MORE):
+            return []
         from kairos_boot.loading.cmdline import config_uri, load_cmdline
 
         uri, problems = config_uri(self.cmdline, self.values)
