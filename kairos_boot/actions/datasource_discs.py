@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from kairos_boot.actions.datasource_found import Deadline
     from kairos_boot.system.host import Host
 
-PRIVATE_DIRECTORY = "/run/kairos-boot"
 OPTIONS = ("ro", "nosuid", "nodev", "noexec")
 NEVER = ("loop", "ram", "zram", "fd")
 """Block devices that no medium of a provider is; looking at a floppy drive takes seconds."""
@@ -108,9 +107,10 @@ def _has_medium(node: str) -> bool:
 def _read_device(medium: Medium, found: Found, host: Host, node: str, fstypes: tuple[str, ...]) -> None:
     """Mount the device, read, and take everything away again."""
     from kairos_boot.system.mounts import mount, unmount
+    from kairos_boot.system.private import DIRECTORY, private_directory
 
-    base = host.path(PRIVATE_DIRECTORY)
-    os.makedirs(base, 0o700, exist_ok=True)
+    base = host.path(DIRECTORY)
+    private_directory(base)
     directory = f"{base}/medium-{os.urandom(8).hex()}"
     os.mkdir(directory, 0o700)
     try:

@@ -7,7 +7,8 @@ import os
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import NOTHING, record
 from kairos_boot.system.keyvalue import lines
-from kairos_boot.system.scratch import PRIVATE, Scratch
+from kairos_boot.system.private import DIRECTORY
+from kairos_boot.system.scratch import Scratch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class FirstBoot:
         if HASH not in self.options:
             self._call(host, argv, stdin, {})
             return
-        with Scratch(host, "firstboot", PRIVATE) as scratch:
+        with Scratch(host, "firstboot", DIRECTORY) as scratch:
             fd = os.open(f"{scratch.here}/{CREDENTIAL}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400)
             with open(fd, "wb") as file:
                 file.write(self.options[HASH].encode())

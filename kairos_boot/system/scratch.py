@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from kairos_boot.system.place import Place
 
 NAME = ".kairos-boot"
-PRIVATE = "/run/kairos-boot"
-"""For what is small: it is memory."""
 _busy: dict[str, LockType] = {}
 """Steps that overlap and do the same wait for each other."""
 
