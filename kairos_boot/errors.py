@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from kairos_boot.shown import one_line
+
 
 class KairosError(Exception):
     """Something is wrong at *where*; *hint* says what to do about it.
@@ -17,7 +19,7 @@ class KairosError(Exception):
 
     def __str__(self) -> str:
         """Place, fact and remedy in one line; the fact may span lines."""
-        text = f"{self.where}: {self.message}" if self.where else self.message
+        text = f"{one_line(self.where)}: {self.message}" if self.where else self.message
         return f"{text}; {self.hint}" if self.hint else text
 
 

@@ -8,6 +8,7 @@ import stat
 from kairos_boot.actions.base import Invalid
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record, replace
+from kairos_boot.shown import one_line
 from kairos_boot.system.accounts import find_account
 from kairos_boot.system.atomic import beside, clear_name, create_file, finish_file, rename_over, sync_descriptor
 
@@ -123,7 +124,7 @@ def from_items(user: str, items: Iterable[tuple[str, str]], timeout: float | Non
             action = _remote(user, text, scheme.lower(), rest, where)
             yield replace(action, timeout=30.0 if timeout is None else timeout, tries=max(3, retries + 1)) if isinstance(action, AuthorizedKeys) else action
         elif keys:
-            yield Invalid(where, f"an item for {user} is neither an ssh key nor an address", "write a whole key line, github:NAME, gitlab:NAME or a URL")
+            yield Invalid(where, f"an item for {one_line(user)} is neither an ssh key nor an address", "write a whole key line, github:NAME, gitlab:NAME or a URL")
     if lines:
         yield AuthorizedKeys(user, tuple(lines), where=first)
 

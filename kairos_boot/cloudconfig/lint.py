@@ -10,6 +10,7 @@ import re
 from kairos_boot.cloudconfig.model import Problem
 from kairos_boot.errors import KairosError
 from kairos_boot.nearest import did_you_mean
+from kairos_boot.shown import one_line
 from kairos_boot.template.regex import check
 
 TYPE_CHECKING = False
@@ -33,7 +34,7 @@ def faults(document: Document) -> Iterator[Problem]:
                 try:
                     check(expression)
                 except KairosError as error:
-                    yield Problem("error", step.where(key), error.message, error.hint)
+                    yield Problem("error", step.where(key), one_line(error.message), error.hint)
             if step.only_service_manager.lower() not in ("", "systemd", "openrc"):
                 yield Problem("error", step.where("only_service_manager"), f"not a service manager: {step.only_service_manager!r}", "write systemd or openrc")
             for kind in step.if_files:
@@ -127,7 +128,7 @@ def _cloud_init(step: Step) -> Iterator[Problem]:
         yield _doubt(step, ("passwords", number), f"the password of {password.name!r} is set at each boot that finds another one", "write the hash of the one that the user has, or a step with `frequency: once`")
     for number, file in enumerate(step.files):
         if file.ownerstring not in ("", "root") and ":" not in file.ownerstring:
-            yield _doubt(step, ("files", number, "ownerstring"), f"{file.path} gets the own group of {file.ownerstring!r}, too", "write `owner: USER:GROUP` to choose another")
+            yield _doubt(step, ("files", number, "ownerstring"), f"{one_line(file.path)} gets the own group of {file.ownerstring!r}, too", "write `owner: USER:GROUP` to choose another")
 
 
 def _given(step: Step, name: str) -> set[str]:

@@ -8,6 +8,7 @@ They are made of `str`, `int` (signed), `bool`, the scalar names below, records 
 from __future__ import annotations
 
 from kairos_boot.records import NOTHING, record
+from kairos_boot.shown import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -357,8 +358,8 @@ class Problem:
     hint: str = ""
 
     def __str__(self) -> str:
-        """The one line that people see."""
-        return f"{self.where}: {self.message}{'; ' + self.hint if self.hint else ''}"
+        """What people see; no key of the document begins a line of its own in it (E6)."""
+        return f"{one_line(self.where)}: {self.message}{'; ' + self.hint if self.hint else ''}"
 
 
 @record

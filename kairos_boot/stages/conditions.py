@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kairos_boot.errors import KairosError
 from kairos_boot.records import record
-from kairos_boot.shown import masked
+from kairos_boot.shown import masked, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,13 +40,13 @@ def decide(step: Step, host: Host, facts: Facts) -> Decision:
     """Evaluate the conditions of *step* in order; the first that says no decides. A step without any runs."""
     for key, check in CHECKS:
         try:
-            reason = check(step, host)
+            reason = one_line(check(step, host))
         except KairosError as error:
             from kairos_boot.template.regex import ExpressionError
 
             if not isinstance(error, ExpressionError):
                 return Decision(run=False, reason=f"{key}: {error}", failed=True, key=key)
-            reason = str(error)
+            reason = one_line(str(error))
             facts.warnings.append((step.where(key), f"{reason}; the step is left out"))
         if reason:
             return Decision(run=False, reason=f"{key}: {reason}")

@@ -170,7 +170,7 @@ class Execution:
             self.outcome.stopped = self.outcome.stopped or f"stopped at the first failure, in {self.name} (--strict)"
         if record:
             self.runner.ledger.write("problem", stage=self.stage, step=self.vertex.name, severity="error", where=where, message=message, hint=hint)
-        text = f"{where}: step {self.name}: {message}{'; ' + hint if hint else ''}"
+        text = f"{one_line(where)}: step {self.name}: {message}{'; ' + hint if hint else ''}"
         if trace is not None:
             import traceback
 
@@ -187,5 +187,5 @@ def placed(error: KairosError, step: Step, key: str, action: Action | KairosErro
     if error.where.startswith(f"{step.source}:"):
         return error
     where = getattr(action, "where", "")
-    message = f"{error.where}: {error.message}" if error.where else error.message
+    message = f"{one_line(error.where)}: {error.message}" if error.where else error.message
     return KairosError(message, where if where.startswith(f"{step.source}:") else step.where(key), error.hint)

@@ -11,6 +11,7 @@ from _thread import allocate_lock  # `threading` costs more, and a run without j
 
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
+from kairos_boot.shown import one_line
 from kairos_boot.system.atomic import clear, replace_file
 
 TYPE_CHECKING = False
@@ -54,7 +55,7 @@ def find_account(host: Host, name: str) -> Account:
     """The account *name* of the node's own passwd. KairosError: there is none, or its numbers are none."""
     fields = read_table(host, "user").fields(name)
     if fields is None:
-        raise KairosError(f"unknown user: {name}")
+        raise KairosError(f"unknown user: {one_line(name)}")
     uid, gid = number(fields[2]), number(fields[3])
     if uid is None or gid is None:
         raise KairosError(f"user {name} has no valid numbers in {FILES['user'][0]}")
@@ -65,7 +66,7 @@ def lookup_group(host: Host, name: str) -> int:
     """Number of a group of the node. KairosError: there is none of that name."""
     fields = read_table(host, "group").fields(name)
     if fields is None:
-        raise KairosError(f"unknown group: {name}")
+        raise KairosError(f"unknown group: {one_line(name)}")
     gid = number(fields[2])
     if gid is None:
         raise KairosError(f"group {name} has no valid number in {FILES['group'][0]}")

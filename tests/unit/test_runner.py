@@ -310,6 +310,15 @@ def test_a_system_that_gives_no_thread_costs_no_step(bench: Bench) -> None:
     assert (outcome.done, outcome.failed) == (5, 0)
 
 
+@pytest.mark.parametrize("keys", [{"users": {"a\nb": {}}}, {"sysctl": {"a\nb": "1"}}, {"files": ({"path": "/f", "content": "x", "ownerstring": "a\nb"},)}, {"only_os": "a\nb("},
+                                  {"if_files": {"any": ("/a\nb",)}}, {"authorized_keys": {"a\nb": ("x",)}}, {"environment": {"a\nb": "x"}}])
+def test_no_name_begins_a_line_of_its_own_in_what_a_run_says(bench: Bench, keys: dict[str, Any]) -> None:
+    """E6: what a document calls things cannot look like a message of the program."""
+    marks = {f"{key}/a\nb": (3, 4) for key in keys}
+    bench.run("s", document("s", {**step("x", **keys), "marks": {"": (1, 1), **marks}}))
+    assert [text for _, text in bench.lines if "\nb" in text] == []
+
+
 def test_an_end_in_one_step_ends_those_beside_it_and_begins_no_other(tmp_path: Path) -> None:
     """The thread that waits is told; what runs is ended, what waits is not begun, and the record says that the stage was interrupted."""
     bench = Bench(tmp_path)

@@ -43,6 +43,22 @@ def test_what_only_a_node_knows_is_no_error(keys: str) -> None:
     assert in_step(keys) == []
 
 
+FORGED = '"k(\\nDone with stage s"'
+"""A name with a second line that looks like one of ours."""
+
+
+@pytest.mark.parametrize("keys", [
+    "users: {NAME: {}}", "users: {a: {NAME: 1}}", "sysctl: {NAME: '1'}", "environment: {NAME: b}", "authorized_keys: {NAME: [x]}", "timesyncd: {NAME: b}", "package_pins: {NAME: b}",
+    "NAME: 1", "only_os: NAME", "if_files: {NAME: [x]}", "layout: {NAME: 1}",
+])
+def test_no_name_begins_a_line_of_its_own_in_a_message(keys: str) -> None:
+    """E6: what a document calls things cannot look like a message of the program."""
+    text = f"stages:\n  s:\n  - {keys.replace('NAME', FORGED)}\n"
+    found = [str(p) for p in problems([decode(text.encode(), "/d.yaml")])]
+    assert found
+    assert [line for line in found if "\n" in line] == []
+
+
 @pytest.mark.parametrize("call", ['regexMatch "(" .x', 'regexFind "[a" .x', '.x | mustRegexMatch "*"', 'if false }}{{ regexReplaceAll "(?=a)" .x "b" }}{{ end', 'print (regexSplit "a)" .x -1)'])
 def test_an_expression_in_a_template_is_compiled(call: str) -> None:
     """Wherever it stands, whether a rendering comes to it or not."""
