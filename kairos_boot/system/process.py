@@ -13,7 +13,7 @@ from kairos_boot.records import record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Protocol
+    from typing import Any, Protocol
 
     from kairos_boot.system.family import Family
 
@@ -82,6 +82,7 @@ class Processes:
         environment. *waiting* is called every 10 s with the seconds so far. A background child that keeps the output
         open is not waited for. KairosError: the program cannot be started. Ended: the run was stopped.
         """
+        from kairos_boot.system.directly import words as without_shell
         from kairos_boot.system.environment import for_commands
         from kairos_boot.system.family import Family
         from kairos_boot.system.lock import COMMAND
@@ -96,13 +97,18 @@ class Processes:
         ours, theirs = os.pipe()
         entry = _stdin(stdin)
         actions = [(os.POSIX_SPAWN_DUP2, entry, 0), (os.POSIX_SPAWN_DUP2, theirs, 1), (os.POSIX_SPAWN_DUP2, theirs, 2)]
+        direct = without_shell(words)
         try:
-            pid = os.posix_spawnp(_program(words[0], environment["PATH"]), words, environment, file_actions=actions, setpgroup=0,
-                                  setsigmask=(), setsigdef=_DEFAULT)
+            try:
+                pid = _start(direct or words, environment, actions)
+            except OSError:
+                if not direct:
+                    raise
+                pid = _start(words, environment, actions)  # the shell has the words for it
         except OSError as error:
             os.close(ours)
             raise KairosError(f"cannot run {words[0]}: {reason(error)}") from error
-        except ValueError as error:  # a NUL or a lone surrogate in a word
+        except ValueError as error:
             os.close(ours)
             raise KairosError(f"cannot run {words[0]!r}: {error}") from error
         finally:
@@ -160,6 +166,11 @@ class Processes:
             raise
         finally:
             os.close(pidfd)
+
+
+def _start(words: tuple[str, ...], environment: Mapping[str, str], actions: Sequence[Any]) -> int:
+    """The process id of the program. OSError: it cannot be started. ValueError: a NUL or a lone surrogate in a word."""
+    return os.posix_spawnp(_program(words[0], environment["PATH"]), words, environment, file_actions=actions, setpgroup=0, setsigmask=(), setsigdef=_DEFAULT)
 
 
 def _program(name: str, path: str) -> str:
