@@ -84,9 +84,11 @@ def without_us(scratch: Path) -> tuple[qemu.Machine, dict[str, object]]:
         run("ssh-keygen", "-q", "-t", kind, "-N", "", "-f", scratch / f"ssh_host_{kind}_key")
     files = [("/root/.ssh/authorized_keys", "authorized_keys", "0100600")]
     files += [(f"/etc/ssh/ssh_host_{kind}_key{end}", f"ssh_host_{kind}_key{end}", mode) for kind in ("rsa", "ed25519") for end, mode in (("", "0100600"), (".pub", "0100644"))]
-    lines = ["mkdir /root/.ssh", "set_inode_field /root/.ssh mode 040700"]
+    lines = ["set_inode_field /root/.ssh mode 040700"]
     for target, source, mode in files:
         lines += [f"write {scratch / source} {target}", f"set_inode_field {target} mode {mode}"]
+    if "Type: directory" not in run("debugfs", "-R", "stat /root/.ssh", plain):
+        debugfs(plain, "mkdir /root/.ssh")
     debugfs(plain, *lines)
     disk = scratch / "plain.qcow2"
     run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", plain, disk)
