@@ -92,9 +92,18 @@ def without_us(scratch: Path) -> tuple[qemu.Machine, dict[str, object]]:
     debugfs(plain, *lines)
     disk = scratch / "plain.qcow2"
     run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", plain, disk)
+    # The kernel unpacks what is appended over the rest: without the file that keeps an unfinished root from being entered.
+    drop_in = scratch / "over/usr/lib/systemd/system/initrd-cleanup.service.d/50-kairos-boot.conf"
+    drop_in.parent.mkdir(parents=True)
+    drop_in.write_text("")
+    names = [str(path.relative_to(scratch / "over")) for path in sorted((scratch / "over").rglob("*"))]
+    run("cpio", "-o", "-H", "newc", "--quiet", "-O", scratch / "over.cpio", cwd=scratch / "over", stdin="\n".join(names) + "\n")
+    initrd = scratch / "initrd"
+    base = (raw.parent / "initrd").read_bytes()
+    initrd.write_bytes(base + bytes(-len(base) % 4) + (scratch / "over.cpio").read_bytes())
     masks = " ".join(f"{prefix}systemd.mask={unit}.service" for unit in UNITS for prefix in ("", "rd."))
     append = f"console=ttyS0,115200 net.ifnames=1 root=LABEL=PLAIN rootfstype=ext4 rw rd.immucore.disable selinux=0 {masks}"
-    return qemu.Machine(disk, scratch), {"kernel": raw.parent / "vmlinuz", "initrd": raw.parent / "initrd", "append": append}
+    return qemu.Machine(disk, scratch), {"kernel": raw.parent / "vmlinuz", "initrd": initrd, "append": append}
 
 
 def parse(told: str) -> dict[str, float]:
