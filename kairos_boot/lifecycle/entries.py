@@ -36,6 +36,8 @@ def names(host: Host) -> list[str]:
 def select(host: Host, entry: str) -> str:
     """Let the next boot of *host* take *entry*, once; what to tell the operator. KairosError: no such entry, or no place that GRUB reads."""
     known = names(host)
+    if not entry or not entry.isprintable():
+        raise KairosError(f"not an entry of a boot menu: {entry!r}", hint="cos, fallback, recovery and statereset are entries")
     if known and entry not in known:
         raise KairosError(f"the boot menu has no entry {entry!r}", hint=f"there are: {', '.join(known)}")
     for path in places(host):

@@ -80,7 +80,10 @@ def create_file(name: str, directory: int) -> int:
     try:
         return os.open(name, flags, 0o600, dir_fd=directory)
     except FileExistsError:
-        os.unlink(name, dir_fd=directory)
+        try:
+            os.unlink(name, dir_fd=directory)
+        except IsADirectoryError:  # nobody of ours made it; whoever did must not keep root from writing
+            os.rename(name, f"{name}.{os.urandom(4).hex()}", src_dir_fd=directory, dst_dir_fd=directory)
         return os.open(name, flags, 0o600, dir_fd=directory)
 
 

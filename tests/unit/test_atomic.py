@@ -68,3 +68,11 @@ def test_a_long_name_has_a_temporary_one_too(tmp_path: Path, name: str) -> None:
     with Host(str(tmp_path)).place(f"/{name}") as place:
         replace_file(place, b"x", 0o644, os.geteuid(), os.getegid())
     assert os.listdir(tmp_path) == [name]
+
+
+def test_a_directory_in_the_way_of_the_temporary_file_keeps_nobody_from_writing(tmp_path: Path) -> None:
+    """Any user of a directory like /tmp can make one there: it is moved aside, with what is in it."""
+    (tmp_path / beside("file") / "x").mkdir(parents=True)
+    write(tmp_path, b"new")
+    assert (tmp_path / "file").read_bytes() == b"new"
+    assert len(os.listdir(tmp_path)) == 2
