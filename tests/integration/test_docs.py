@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 TOP = Path(__file__).resolve().parents[2]
 FOLDER = TOP / "docs" / "reference"
 PAGES = {page.stem: page.read_text() for page in sorted(FOLDER.glob("*.md"))}
-TYPES = {"str": "text", "int": "number", "Count": "number", "bool": "boolean", "Mode": "mode", "Size": "MiB", "Seconds": "time", "Frequency": "word", "OnFailure": "word",
+TYPES = {"str": "text", "int": "number", "Count": "number", "Id": "number", "bool": "boolean", "Mode": "mode", "Size": "MiB", "Seconds": "time", "Frequency": "word", "OnFailure": "word",
          "tuple[str, ...]": "list of texts", "Mapping[str, str]": "map of texts", "Mapping[str, tuple[str, ...]]": "map of lists of texts"}
 SHARED = {"conditions": ("if", "node", "only_os", "only_os_version", "only_arch", "only_service_manager", "if_files"), "after": ("name", "after"),
           "extensions": ("timeout", "retries", "frequency", "on_failure"), "environment": ("environment", "environment_file")}

@@ -58,11 +58,11 @@ def texts(alphabet: str, seed: int) -> list[str]:
 
 @pytest.mark.parametrize("alphabet", ["0123456789_+-.eE", "01xXoObB_7af", "0.5e-+9"])
 def test_whole_numbers_follow_the_rules(alphabet: str) -> None:
-    def owner(text: str) -> object:
-        document = decode(f"stages: {{s: [{{files: [{{owner: {text}}}]}}]}}\n".encode(), "/d.yaml")
-        return None if document.broken else document.stages["s"][0]["files"][0]["owner"]
+    def timeout(text: str) -> object:
+        document = decode(f"stages: {{s: [{{downloads: [{{timeout: {text}}}]}}]}}\n".encode(), "/d.yaml")
+        return None if document.broken else document.stages["s"][0]["downloads"][0]["timeout"]
 
-    wrong = [(text, number(text), got) for text in texts(alphabet, 1) if (got := owner(text)) != number(text)]
+    wrong = [(text, number(text), got) for text in texts(alphabet, 1) if (got := timeout(text)) != number(text)]
     assert wrong == []
 
 

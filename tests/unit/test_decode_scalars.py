@@ -9,8 +9,9 @@ from kairos_boot.cloudconfig.model import Document
 
 
 def document(field: str, written: str, key: str = "") -> Document:
-    """A step whose *field* is *written*; a field of a file with `files.`."""
-    text = f"files: [{{path: /f, {field[6:]}: {written}}}]" if field.startswith("files.") else f"{key or field}: {written}"
+    """A step whose *field* is *written*; a field of a file with `files.`, of a download with `downloads.`."""
+    listed, _, below = field.partition(".")
+    text = f"{listed}: [{{path: /f, {below}: {written}}}]" if below else f"{key or field}: {written}"
     return decode(f"stages:\n  s:\n  - {text}\n".encode(), "/d.yaml")
 
 
@@ -19,7 +20,8 @@ def value(field: str, written: str) -> object:
     loaded = document(field, written)
     assert not loaded.broken, [str(p) for p in loaded.problems]
     [step] = loaded.steps("s")
-    return getattr(step.files[0], field[6:]) if field.startswith("files.") else getattr(step, field)
+    key, _, below = field.partition(".")
+    return getattr(getattr(step, key)[0], below) if below else getattr(step, key)
 
 
 @pytest.mark.parametrize("written", [
@@ -49,7 +51,7 @@ def test_numbers_are_read_as_yaml_1_1_and_1_2_write_them(written: str, number: i
 
 @pytest.mark.parametrize(("written", "number"), [("-1", -1), ("-0x10", -16), ("9223372036854775807", (1 << 63) - 1), ("-1.9", -1), ("0", 0)])
 def test_signed_numbers(written: str, number: int) -> None:
-    assert value("files.owner", written) == number
+    assert value("downloads.timeout", written) == number
 
 
 @pytest.mark.parametrize("written", ["-1", "4294967296", "yes", "1:30", "2001-01-01", "0o", "0x", "rwx", "'rw'", "'0888'", "''", "!foo 0644", "true", ".inf", ".nan", "1e400",
