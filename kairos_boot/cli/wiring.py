@@ -103,12 +103,13 @@ def strangers(stage: str, documents: Sequence[Document]) -> list[Problem]:
     if any(name.removesuffix(".before").removesuffix(".after") == stage or name == stage for d in documents for name in d.stages):
         return []
     from kairos_boot.cloudconfig.catalog import PREFIXES, names
-    from kairos_boot.cloudconfig.model import Problem
-    from kairos_boot.nearest import did_you_mean
 
     known = names()
     if stage in known or stage.startswith(PREFIXES):
         return []
+    from kairos_boot.cloudconfig.model import Problem
+    from kairos_boot.nearest import did_you_mean
+
     hint = did_you_mean(stage, [*known, *(name for d in documents for name in d.stages)])
     return [Problem("warning", f"stage {stage}", "no document has it, and nothing starts it by itself: there was nothing to do", hint)]
 

@@ -16,6 +16,8 @@ DEAR = {
 """Modules of the standard library that cost a boot more than its work."""
 PARSING = {"yaml", "yaml._yaml", "yaml.events", "kairos_boot.cloudconfig.libyaml", "kairos_boot.cloudconfig.decode", "kairos_boot.cloudconfig.compose", "kairos_boot.cloudconfig.typed", "kairos_boot.cloudconfig.scalars",
            "kairos_boot.cloudconfig.cloudinit", "kairos_boot.cloudconfig.dotnotation", "kairos_boot.template"}
+UNUSED = {"nearest", "cloudconfig.catalog", "stages.after", "stages.patterns", "template.interpreter", "actions.units", "actions.jobs", "system.facts"}
+"""Modules of ours that a stage has no use for whose steps ask for none of what they do."""
 DOCUMENTS = {
     "1.yaml": "name: R\nstages:\n  s:\n  - name: off\n    if_files: {all: [/no/such/file]}\n    commands: ['true']\n  - name: made\n    directories: [{path: DIR/made}]\n",
     "2.yaml": "#cloud-config\nruncmd: ['true']\nstages: {s: [{name: last, if: '[ -e /no/such/file ]', hostname: x}]}\n",
@@ -133,4 +135,5 @@ def test_a_stage_with_kept_documents_imports_what_its_steps_use(tmp_path: Path) 
     assert run.returncode == 0, run.stderr[-2000:]
     assert "kairos_boot.stages.runner" in names
     assert (PARSING | DEAR) & names == set()
+    assert {f"kairos_boot.{name}" for name in UNUSED} & names == set()
     assert {n for n in names if n.startswith("kairos_boot.modules.")} == {"kairos_boot.modules.directories"}
