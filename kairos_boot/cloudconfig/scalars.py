@@ -115,6 +115,8 @@ def whole(node: YamlNode, advise: Advise, low: int = -(1 << 63), high: int = (1 
 
 def identity(node: YamlNode, advise: Advise) -> int:
     """The number of a user or a group, as chown(2) takes it: -1 is no change."""
+    if number(node.value) is None:
+        raise ScalarError(f"{_shown(node)} is not a number", hint="write a name as `ownerstring: USER:GROUP`")
     return whole(node, advise, -1, (1 << 32) - 2)
 
 

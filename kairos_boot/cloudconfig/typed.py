@@ -113,8 +113,7 @@ class Decoder:
         try:
             return read(node, lambda message, hint: self.advise(node, path, message, hint))
         except ScalarError as wrong:
-            by_name = kind == "Id"
-            self.error(node, path, wrong.message, "write a name as `ownerstring: USER:GROUP`" if by_name else wrong.hint)
+            self.error(node, path, wrong.message, wrong.hint)
             return ABSENT
 
     def _misfit(self, node: YamlNode, path: str, wanted: str) -> Any:

@@ -316,7 +316,7 @@ def test_a_number_that_no_user_can_have_is_an_error_of_the_document(key: str) ->
     for item in ("files", "directories", "downloads"):
         for number, valid in ((-1, True), (0, True), (4294967294, True), (4294967295, False), (4294967296, False), (-2, False)):
             problems = [p for p in load(f"stages: {{s: [{{{item}: [{{path: /a, {key}: {number}}}]}}]}}\n").problems if p.severity == "error"]
-            assert [p.message.partition("' ")[2] for p in problems] == ([] if valid else ["is out of range"]), number
+            assert [(p.message.partition("' ")[2], p.hint) for p in problems] == ([] if valid else [("is out of range", "it must be from -1 to 4294967294")]), number
 
 
 def test_an_owner_by_name_is_told_of_its_own_key() -> None:
