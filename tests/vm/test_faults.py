@@ -8,8 +8,7 @@ import machine as qemu
 import pytest
 import rootfs
 import variant
-from common import run
-from vm import AT_ONCE, BOOT, Node, oem_files
+from vm import AT_ONCE, BOOT, Node, damage_inside, leads_with, oem_files
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
 
@@ -120,12 +119,6 @@ def verdict(screen: str) -> str:
     return " ".join(text.split())
 
 
-def leads_with(node: Node) -> list[str]:
-    """The entries that status names before anything else."""
-    head = node.facts["status"][1].split("\nDEGRADED: ")[0]
-    return [line.split()[2] for line in head.splitlines() if line.startswith("THE ENTRY ")]
-
-
 class Story:
     """One machine's boots, one after the other."""
 
@@ -228,21 +221,11 @@ def test_the_menu_chooses_what_has_not_failed_and_what_goes_on(variables: dict[s
     assert ("kairos.reset" in line) == (entry == "kairos.reset")
 
 
-def blocks(disk: Path, offset: int, image: str, path: str, scratch: Path) -> list[int]:
-    """The blocks of the image that a file inside it has."""
-    copy = scratch / "image"
-    run("debugfs", "-R", f"dump {image} {copy}", f"{disk}?offset={offset}")
-    words = run("debugfs", "-R", f"blocks {path}", copy).split()
-    copy.unlink()
-    return [int(word) for word in words]
-
-
 def test_a_kernel_that_grub_cannot_load_is_named_and_the_fallback_started(base_disk: Path, tmp_path: Path, machines: list[qemu.Machine]) -> None:
     """What GRUB finds out late must not stop it at a question, nor start what it loaded of the entry before."""
     overlay = variant.Overlay(base_disk, tmp_path / "node.qcow2")
     kernel = f"/boot/{(rootfs.tree() / 'boot/vmlinuz').resolve().name}"
-    at = blocks(overlay.raw, overlay.parts["state"]["start"] * variant.SECTOR, "/cOS/active.img", kernel, tmp_path)[0] * variant.BLOCK
-    overlay.damage("state", "/cOS/active.img", skip=at, length=variant.BLOCK)
+    damage_inside(overlay, "state", "/cOS/active.img", kernel, tmp_path)
     machine = qemu.Machine(overlay.path, tmp_path)
     machines.append(machine)
     machine.start()

@@ -9,6 +9,7 @@ from typing import Any
 import machine as qemu
 import testinfra
 import variant
+from common import run
 
 AT_ONCE = {"menu_timeout": "0"}
 """The boot menu's variables: nobody sits before it."""
@@ -62,3 +63,18 @@ def oem_files(*folders: str) -> dict[str, str | bytes]:
     """The files of directories beside this one, and the one that lets us in."""
     files: dict[str, str | bytes] = {path.name: path.read_bytes() for folder in folders for path in sorted((HERE / folder).iterdir())}
     return {**files, **variant.access()}
+
+
+def leads_with(node: Node) -> list[str]:
+    """The entries that status names before anything else."""
+    head = node.facts["status"][1].split("\nDEGRADED: ")[0]
+    return [line.split()[2] for line in head.splitlines() if line.startswith("THE ENTRY ")]
+
+
+def damage_inside(overlay: variant.Overlay, partition: str, image: str, path: str, scratch: Path) -> None:
+    """Overwrite the first block of the file *path* that is inside an image: its file system is whole, its content is not."""
+    copy = scratch / "image"
+    run("debugfs", "-R", f"dump {image} {copy}", f"{overlay.raw}?offset={overlay.parts[partition]['start'] * variant.SECTOR}")
+    first = int(run("debugfs", "-R", f"blocks {path}", copy).split()[0])
+    copy.unlink()
+    overlay.damage(partition, image, skip=first * variant.BLOCK, length=variant.BLOCK)
