@@ -11,6 +11,7 @@ from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
 from kairos_boot.system import ext4
 from kairos_boot.system.atomic import sync_directory
+from kairos_boot.system.ext4 import DIGEST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from kairos_boot.system.host import Host
 
 CHECK_SECONDS = 1800.0
-DIGEST = ".sha256"
 NEW = ".new"
 """Behind a file's name while it is being written; what a cut run left there goes first."""
 

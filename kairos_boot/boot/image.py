@@ -128,7 +128,8 @@ def check_image(path: str, state: BootState, fsck: Sequence[str], processes: Pro
         label = ext4.check(path)
     except FileNotFoundError as error:
         folder = os.path.dirname(path)
-        there = ", ".join(sorted(os.listdir(folder))) if os.path.isdir(folder) else "no such directory"
+        names = sorted(name for name in os.listdir(folder) if not name.endswith(ext4.DIGEST)) if os.path.isdir(folder) else ["no such directory"]
+        there = ", ".join(names)
         raise FatalError(f"the state image is missing; in its directory: {there or 'nothing'}", path, RECOVER) from error
     except OSError as error:
         raise FatalError(f"the state image cannot be read: {reason(error)}", path, RECOVER) from error

@@ -10,6 +10,8 @@ _HAS_ERRORS = 2
 _METADATA_CSUM = 0x400
 _LABEL, _CHECKSUM = 120, 1020
 LABEL_BYTES = 16
+DIGEST = ".sha256"
+"""Behind an image's name: the file with its digest."""
 
 
 def check(path: str, size: int | None = None) -> str:

@@ -105,7 +105,8 @@ def test_a_boot_that_cannot_find_its_image_says_what_is_missing_and_what_is_ther
 
 def test_a_missing_image_is_fatal_and_its_neighbours_are_named(tmp_path: Path) -> None:
     make_image(tmp_path / "cOS/passive.img")
-    with pytest.raises(FatalError, match=r"missing; in its directory: passive.img"):
+    (tmp_path / "cOS/passive.img.sha256").write_text("")
+    with pytest.raises(FatalError, match=r"missing; in its directory: passive\.img;"):
         attach(Machine(tmp_path), f"{ENTRY} fsck.mode=skip")
 
 

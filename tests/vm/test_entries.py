@@ -252,6 +252,11 @@ def test_the_unit_of_the_initrd_is_known(cos: Node) -> None:
     assert (unit["LoadState"], unit["Result"]) == ("loaded", "success")
 
 
+def test_the_link_to_a_persistent_path_leads_to_it(cos: Node) -> None:
+    assert cos.mount("/usr/lib/modprobe.d")[0] == cos.facts["labels"]["COS_PERSISTENT"][0]
+    assert cos.host.file("/usr/lib/modprobe.d").listdir(), "what the image has there is there"
+
+
 # Entry fallback
 
 
@@ -275,11 +280,6 @@ def test_paths_that_lie_in_each_other_keep_what_they_should(fallback: Node) -> N
     """Decision D11: the deepest mount decides, also below one that lasts longer or less long, and where a link leads."""
     found = fallback.host.run(f"cd /; ls -d {' '.join(f'{path}/written' for path in (*LASTING, *FLEETING))}").stdout.split()
     assert found == [f"{path}/written" for path in sorted(LASTING)]
-
-
-def test_the_link_to_a_persistent_path_leads_to_it(cos: Node) -> None:
-    assert cos.mount("/usr/lib/modprobe.d")[0] == cos.facts["labels"]["COS_PERSISTENT"][0]
-    assert cos.host.file("/usr/lib/modprobe.d").listdir(), "what the image has there is there"
 
 
 def test_the_ledgers_of_both_boots_are_kept(fallback: Node) -> None:
