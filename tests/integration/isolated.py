@@ -57,7 +57,8 @@ class Isolated:
 
     def start(self, *argv: str, **more: object) -> subprocess.Popen[str]:
         """Start a program in the machine, in the checkout's directory."""
-        enter = ["nsenter", f"--target={self.pid}", "--mount", "--uts", "--pid", "--net", "--ipc", "--root", "--wd", "--", "sh", "-c", 'cd /run/code && exec "$@"', "sh"]
+        # Whoever runs the tests may ignore signals, as nohup and background jobs of a shell do; a program in the machine starts as from a login.
+        enter = ["env", "--default-signal=HUP,INT,QUIT,TERM", "nsenter", f"--target={self.pid}", "--mount", "--uts", "--pid", "--net", "--ipc", "--root", "--wd", "--", "sh", "-c", 'cd /run/code && exec "$@"', "sh"]
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": "/run/code", "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/root"}
         return subprocess.Popen([*enter, *argv], text=True, env=environment, stdin=subprocess.DEVNULL,  # type: ignore[call-overload,no-any-return]
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **more)
