@@ -1,4 +1,4 @@
-# make check        lint, types, unit and module tests: the quick inner loop, without root
+# make check        lint, types, unit and module tests but the slow ones: the quick inner loop, without root
 # make test         everything, virtual machines included; installs what it needs (root)
 # make fresh        the same, without virtual machines, on a machine with nothing but git and make: a Debian tree of its own (root)
 # make boot         build a node's disk, boot it under QEMU, show what it says, shut it down (root); KEEP=1 leaves it running, UEFI=1
@@ -25,7 +25,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 .PHONY: check lint types test fresh boot stop install build bench fuzz kills powercut conformance clean clean-cache packages
 
 check: lint types
-	$(BIN)/python -m pytest -q -m 'not root and not vm and not container' --ignore=tests/vm --ignore=tests/conformance
+	$(BIN)/python -m pytest -q -m 'not root and not vm and not container and not slow' --ignore=tests/vm --ignore=tests/conformance
 
 lint: $(VENV)/.made
 	$(BIN)/ruff check

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kairos_boot.cloudconfig.nodes import YamlNode
     from kairos_boot.cloudconfig.typed import Decoder
 
-MAX_VALUES = 1_000_000
+MAX_VALUES = 200_000
 NULL, BOOL, INT, FLOAT, TEXT = "null", "a boolean", "a whole number", "a number", "text"
 
 

@@ -95,6 +95,7 @@ def installed() -> tuple[dict[str, set[str]], set[str]]:
     return depends, essential
 
 
+@pytest.mark.slow
 def test_every_program_comes_with_a_package_of_the_list() -> None:
     """The kind of fault that a machine shows which has more than a fresh one."""
     if not shutil.which("dpkg-query"):

@@ -175,11 +175,14 @@ class Node:
         return names
 
     def torn(self) -> list[str]:
-        """Files that are neither as before nor as after."""
+        """Files that are neither as before nor as after.
+
+        Those of a checked-out tree are git's own to write, in place; the run that follows mends them.
+        """
         now, (one, two) = self.look(), self.states
         wrong = []
         for path, is_ in now.items():
-            if path in (*one, *two) and path != "/run/kairos-boot" and is_ not in (one.get(path), two.get(path)):
+            if path in (*one, *two) and path != "/run/kairos-boot" and not path.startswith("/srv/site/") and is_ not in (one.get(path), two.get(path)):
                 between = BETWEEN.get(path, set())
                 if is_[0] != "directory" and not any(hashlib.sha256(text.encode()).hexdigest() in is_ for text in between):
                     wrong.append(f"{path}: {is_}")

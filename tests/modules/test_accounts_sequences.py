@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import subprocess
 import tempfile
 from typing import TYPE_CHECKING
@@ -222,14 +223,17 @@ def test_the_checkers_would_tell(node: Node) -> None:
 
 
 def test_a_write_that_fails_changes_nothing(node: Node, step: MakeStep) -> None:
-    """A full disk, here a directory that cannot be written to, leaves the files and no temporary one."""
+    """A full disk, here a limit of the size of files, leaves the files and no temporary one."""
     for path, content in TREE.items():
         node.put(path, content)
     node.put("/etc/.pwd.lock")
     before = sorted(os.listdir(f"{node.root}/etc"))
-    os.mkdir(f"{node.root}/etc/.gshadow.kairos-new")  # where the new file would be prepared
-    with pytest.raises(KairosError, match="gshadow"):
-        next(iter(users.plan(step(users={"ada": {"no_create_home": True}}), Facts()))).apply(node)
-    os.rmdir(f"{node.root}/etc/.gshadow.kairos-new")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(KairosError, match="File too large"):
+            next(iter(users.plan(step(users={"ada": {"no_create_home": True}}), Facts()))).apply(node)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert sorted(os.listdir(f"{node.root}/etc")) == before
     assert {path: node.text(path) for path in TREE} == TREE

@@ -183,6 +183,7 @@ def test_an_answer_that_is_no_list_of_keys(node: Node, step: MakeStep, web: Web,
     assert node.text(FILE) == "ssh-rsa ONE one\n"
 
 
+@pytest.mark.slow
 def test_no_key_and_no_password_is_told(node: Node, step: MakeStep) -> None:
     """C5: neither in descriptions nor in errors."""
     wanted = step(authorized_keys={"me": ("ssh-rsa TANGERINE one", f"http://u:apricot@127.0.0.1:{closed_port()}/k?sesame", "TANGERINE"), "lost": ("ssh-rsa TANGERINE one",)})

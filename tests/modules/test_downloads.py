@@ -250,6 +250,7 @@ def test_what_is_the_same_is_not_sent_to_the_disk_twice(host: Node, step: MakeSt
     assert old != new or host.state() == before
 
 
+@pytest.mark.slow
 def test_a_transfer_that_breaks_off_over_an_old_file(host: Node, step: MakeStep, web: Web) -> None:
     """The part that is the old file's counts as received when the rest is asked for."""
     body, tagged = b"a" * 70000 + b"b" * 70000, {"ETag": '"v1"', "Accept-Ranges": "bytes"}

@@ -158,6 +158,7 @@ def test_a_reader_that_goes_ends_its_writer() -> None:
     assert Processes().run(("/bin/bash", "-c", "seq 100000000 | head -1; echo ${PIPESTATUS[0]}")).output == "1\n141\n"
 
 
+@pytest.mark.slow
 def test_a_program_that_ignores_sigterm_is_killed() -> None:
     assert Processes().run((*SHELL, "trap '' TERM; while :; do sleep 0.1; done"), timeout=0.2).timed_out
 

@@ -89,6 +89,7 @@ def generated(tree: str, dice: random.Random, depth: int = 0) -> str:
     return dice.choice(["({})", "( {} )", "{{ {}; }}", "{{ {} }}", "! ({})", "({}) >/dev/null", "{} #", "(\n{}\n)", "{{\n{}\n}}", "({}", "{})", "{{ {};}}"]).format(inner)
 
 
+@pytest.mark.slow
 def test_whatever_is_decided_is_the_shells_answer(tree: str) -> None:
     dice = random.Random(20)
     host = Host("/")

@@ -57,6 +57,7 @@ BOMBS = [
 
 
 @pytest.mark.parametrize("text", BOMBS, ids=range(len(BOMBS)))
+@pytest.mark.slow
 def test_bomb_ends_in_an_error(text: str) -> None:
     """Endless recursion, huge loops, lists, texts and widths, values that contain themselves: each is an ordinary failure."""
     with pytest.raises(TemplateError):
@@ -120,6 +121,7 @@ def test_thirty_thousand_actions_are_rendered() -> None:
     assert render("{{ 1 }}" + "\n" * 60 + "{{ 1 }}\n" * 30_000, {}).count("1") == 30_001
 
 
+@pytest.mark.slow
 def test_parsing_has_an_end() -> None:
     """The step limit holds for reading a template, too: a text at its largest is refused before it fills the memory."""
     with pytest.raises(TemplateError, match="too many parts"):
