@@ -87,8 +87,10 @@ def _put(path: str, content: bytes) -> bool:
         old = _read(path)
         if old == content:
             return False
-        if old:
+        if old and _read(path + OLD) != old:
             write_file(path + OLD, old, 0o644)
+            # Between the journal's commit and its checkpoint GRUB may find neither: the copy that it takes then has to be there before.
+            checkpoint(os.path.dirname(path))
         write_file(path, content, 0o644)
         checkpoint(os.path.dirname(path))
     except OSError as error:

@@ -7,10 +7,12 @@ Prints how it ended, as JSON.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 import sys
+import time
 from typing import Any
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
@@ -63,9 +65,23 @@ class CutNode(Wired):
         """Leave as a reboot does: everything unmounted."""
         own = set(self.loops.values())
         for mount in reversed([m for m in mounts.mounted() if m.source in own]):
-            mounts.unmount(mount.target)
+            _unmount(mount.target)
         for node in self.loops.values():
             subprocess.run(["losetup", "-d", node], check=True)
+
+
+def _unmount(target: str) -> None:
+    """A loop device that somebody else looks at in this moment holds its file, and so the file system, a moment longer."""
+    for _ in range(100):
+        try:
+            mounts.unmount(target)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+    mounts.unmount(target)
 
 
 def _loop(backing: str, start: int, size: int) -> str:
