@@ -54,6 +54,7 @@ def _fork(root: str, work: Callable[[], int]) -> int:
     if not child:
         code = 120
         try:
+            _keep_modules_in_sight()
             os.chroot(root)
             os.chdir("/")
             sys.path_importer_cache.clear()  # directories of the same names are others here
@@ -75,3 +76,21 @@ def _story(error: BaseException) -> str:
     except ImportError:
         return f"{type(error).__name__}: {error}\n"
     return "".join(traceback.format_exception(error))
+
+
+def _keep_modules_in_sight() -> None:
+    """Let what is imported from here on come from where this program lies now: in the other root may be another version, or none.
+
+    An open directory can be entered by its name in /proc from any root that has /proc.
+    """
+    names: dict[str, str] = {}
+    for path in sys.path:
+        try:
+            names[path] = f"/proc/self/fd/{os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)}"
+        except OSError:
+            continue  # not there, or an archive
+    sys.path[:] = [names.get(path, path) for path in sys.path]
+    for module in list(sys.modules.values()):
+        places = getattr(module, "__path__", None)
+        if isinstance(places, list):
+            places[:] = [next((new + place[len(old):] for old, new in names.items() if place == old or place.startswith(f"{old}/")), place) for place in places]

@@ -182,7 +182,7 @@ def test_recovery_is_told_by_name_and_screen(container: Container) -> None:
     assert container.run("hostname").strip() == "cos-recovery"
     assert "recovery system" in container.run("script", "-qec", "agetty --show-issue -", "/dev/null")
     emit(container, "initramfs", RESET)
-    assert "chosen to reset" in container.run("script", "-qec", "agetty --show-issue -", "/dev/null")
+    assert "after a reset that did not come to its end" in container.run("script", "-qec", "agetty --show-issue -", "/dev/null")
 
 
 def test_the_kernel_settings_are_names_that_the_kernel_knows(container: Container) -> None:

@@ -162,3 +162,19 @@ tell([first, again, shown, has[:8], changed, show("dir"), show("file"), show("nu
     assert told[3] == "01000002"
     assert told[4] == ["", 2, ["null"]]
     assert told[5:] == [["0o42770", 10, 10, 0], ["0o104755", 1, 1, 0], "0o20600", []]
+
+
+def test_what_is_imported_in_another_root_is_this_programs_own(unshared: Callable[..., Any]) -> None:
+    """A failure is told with modules that nothing needed before; the other root has none of them, or those of another version."""
+    told = unshared("""
+from kairos_boot.boot.chroot import inside
+root = home + "/root"
+for place in ("proc", "sys", "dev", "run", "kairos_boot"):
+    os.makedirs(root + "/" + place)
+assert "kairos_boot.nearest" not in sys.modules and "colorsys" not in sys.modules
+def work():
+    import colorsys, kairos_boot.nearest
+    return 7 if os.listdir("/") != [] and not os.path.exists("/usr") else 1
+tell(inside(root, work))
+""")
+    assert told == 7

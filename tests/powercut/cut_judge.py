@@ -50,6 +50,7 @@ class Judge:
         path = self.scratch / "state.disk"
         path.write_bytes(disk)
         faults += self._environment(path)
+        faults += self._erased_too_early(path)
         if self._marked(disk) or self._has_marker(path):
             self.resumed += 1
             told = run(path)
@@ -84,6 +85,14 @@ class Judge:
         if not good:
             faults.append("neither the active nor the passive image can be booted")
         return faults
+
+    def _erased_too_early(self, path: Path) -> list[str]:
+        """Persistent data is there until both new images are."""
+        if "old" in self._mounted(path, "persistent", "ls {place}").stdout.split():
+            return []
+        look = self._mounted(path, "state", "sha1sum {place}/cOS/active.img {place}/cOS/passive.img").stdout.split()
+        wanted = [hashlib.sha1(self._labelled(name), usedforsecurity=False).hexdigest() for name in ("active", "passive")]
+        return [] if look[::2] == wanted else ["persistent data was erased before the images were in place"]
 
     def _environment(self, path: Path) -> list[str]:
         """What the kernel sees of the boot loader's environment."""
