@@ -15,7 +15,6 @@ from kairos_boot.cli.arguments import UsageError
 from kairos_boot.errors import KairosError
 from kairos_boot.system.host import Host
 
-STATE = "/run/initramfs/cos-state"
 WAIT = 30.0
 
 
@@ -27,24 +26,24 @@ def run(words: list[str]) -> int:
     from kairos_boot.actions.filesystem import Remount
     from kairos_boot.lifecycle import assessment
     from kairos_boot.node import grubenv
-    from kairos_boot.node.state import boot_word
+    from kairos_boot.node.state import STATE_MOUNT, boot_word
 
     host = Host("/")
     tries = assessment.TRIES.get(boot_word(host), "")
-    if not tries or not host.is_directory(STATE):
+    if not tries or not host.is_directory(STATE_MOUNT):
         return 0
-    environment = grubenv.load(f"{STATE}/grubenv")
+    environment = grubenv.load(f"{STATE_MOUNT}/grubenv")
     trial = environment.get(assessment.TRIAL, "") if tries == "boot_tries" else ""
     ledger, log = wiring.ledger_of(host), wiring.logger()
-    verdict = assessment.judge(host, host.read(ledger.path) or b"", trial=bool(trial), known=assessment.known_failures(STATE))
+    verdict = assessment.judge(host, host.read(ledger.path) or b"", trial=bool(trial), known=assessment.known_failures(STATE_MOUNT))
     ledger.write("assessment", result="good" if verdict.good else "not good", trial=trial, reasons=list(verdict.reasons))
     if verdict.good:
-        changed = Remount(STATE).apply(host)
+        changed = Remount(STATE_MOUNT).apply(host)
         try:
-            assessment.settle(STATE, tries, verdict)
+            assessment.settle(STATE_MOUNT, tries, verdict)
         finally:
             if changed:
-                Remount(STATE, writable=False).apply(host)
+                Remount(STATE_MOUNT, writable=False).apply(host)
         log(6, f"this boot is good{f': the trial after the {trial} is over' if trial else ''}", kind="assessment")
         return 0
     log(3, f"this boot is not good: {'; '.join(verdict.reasons)}", kind="failure")

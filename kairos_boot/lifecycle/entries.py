@@ -6,7 +6,7 @@ import os
 
 from kairos_boot.errors import KairosError
 from kairos_boot.node import grubenv
-from kairos_boot.node.state import boot_word
+from kairos_boot.node.state import STATE_MOUNT, boot_word
 from kairos_boot.system import mounts
 
 TYPE_CHECKING = False
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kairos_boot.system.host import Host
 
 MENUS = ("/etc/cos/grub.cfg", "/run/initramfs/cos-state/grub/grub.cfg", "/run/initramfs/cos-state/grub2/grub.cfg", "/etc/kairos/branding/grubmenu.cfg")
-OEM, STATE = "/oem", "/run/initramfs/cos-state"
+OEM = "/oem"
 
 
 def names(host: Host) -> list[str]:
@@ -40,11 +40,8 @@ def select(host: Host, entry: str) -> str:
         raise KairosError(f"not an entry of a boot menu: {entry!r}", hint="cos, fallback, recovery and statereset are entries")
     if known and entry not in known:
         raise KairosError(f"the boot menu has no entry {entry!r}", hint=f"there are: {', '.join(known)}")
-    for path in places(host):
-        grubenv.save(path, {"next_entry": entry})
-        return f"the next boot takes the entry {entry}, once ({path}); reboot to go there"
-    raise KairosError("no place for the boot loader's settings is mounted", host.path(f"{OEM}/grubenv"),
-                      "the OEM partition must be mounted there; in a pod, name the node's root with --host-root /host")
+    path = _save(host, {"next_entry": entry})
+    return f"the next boot takes the entry {entry}, once ({path}); reboot to go there"
 
 
 def roll_back(host: Host) -> str:
@@ -53,10 +50,17 @@ def roll_back(host: Host) -> str:
     other = {"active_boot": "fallback", "passive_boot": "cos"}.get(boot)
     if other is None:
         raise KairosError(f"this is neither the active nor the passive system ({boot})", hint="choose an entry: kairos-boot bootentry --select cos")
+    path = _save(host, {"saved_entry": None if other == "cos" else other})
+    return f"the default is now {other} ({path}), until an upgrade or a reset; reboot to go there"
+
+
+def _save(host: Host, changes: dict[str, str | None]) -> str:
+    """Set variables where GRUB reads them; the block's path. KairosError: no place that GRUB reads is mounted, or it cannot be written."""
     for path in places(host):
-        grubenv.save(path, {"saved_entry": None if other == "cos" else other})
-        return f"the default is now {other} ({path}), until an upgrade or a reset; reboot to go there"
-    raise KairosError("no place for the boot loader's settings is mounted", host.path(f"{OEM}/grubenv"), "the OEM partition must be mounted there")
+        grubenv.save(path, changes)
+        return path
+    raise KairosError("no place for the boot loader's settings is mounted", host.path(f"{OEM}/grubenv"),
+                      "the OEM partition must be mounted there; in a pod, name the node's root with --host-root /host")
 
 
 def places(host: Host) -> Iterator[str]:
@@ -66,14 +70,14 @@ def places(host: Host) -> Iterator[str]:
     if oem is not None and not os.path.realpath(oem.source).startswith("/dev/dm-"):
         yield f"{host.path(OEM)}/grubenv"
         return
-    state = mounts.at(host.path(STATE), now)
+    state = mounts.at(host.path(STATE_MOUNT), now)
     if state is None:
         return
     from kairos_boot.actions.filesystem import Remount
 
-    changed = Remount(STATE).apply(host)
+    changed = Remount(STATE_MOUNT).apply(host)
     try:
-        yield f"{host.path(STATE)}/grubenv"
+        yield f"{host.path(STATE_MOUNT)}/grubenv"
     finally:
         if changed:
-            Remount(STATE, writable=False).apply(host)
+            Remount(STATE_MOUNT, writable=False).apply(host)

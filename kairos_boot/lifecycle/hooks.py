@@ -57,7 +57,6 @@ class HookInImage:
 
     stage: str
     image: str
-    label: str
     copies: tuple[tuple[str, str], ...]
     emit: Emit
     steps: Steps

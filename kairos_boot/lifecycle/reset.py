@@ -113,7 +113,7 @@ def phases(disk: NodeDisk, source: Source, options: Options, around: Surrounding
         Phase("passive", "write the passive system", (_image(source, passive, "COS_PASSIVE", options.size, around),)),
         Phase("boot-loader", "refresh the boot loader", (InstallMenu(active, STATE), SetVariables(f"{STATE}/grubenv", _variables(options)))),
         Phase("after-reset-chroot", "stage after-reset-chroot",
-              (HookInImage("after-reset-chroot", active, "COS_ACTIVE", ((passive, "COS_PASSIVE"),), around.emit, around.steps),),
+              (HookInImage("after-reset-chroot", active, ((passive, "COS_PASSIVE"),), around.emit, around.steps),),
               again="the hook runs again, in a new copy", extra=True),
     ]
     if options.erase_oem or disk.oem is None or not disk.oem.fstype:
