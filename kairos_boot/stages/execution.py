@@ -63,10 +63,13 @@ class Execution:
         self._log(DEBUG, f"Running {self.name}", "step-start")
         if not step.if_:
             self._begin()
-        failures, changed = self._apply()
+        often = step.frequency == "always"
+        failures = [] if often else self._note(began=True)
+        failed, changed = self._apply()
+        failures += failed
         self.key = ""
-        if not failures and step.frequency != "always":
-            failures = self._remember()
+        if not failures and not often:
+            failures = self._note(began=False)
         result = "failed" if failures else "done" if changed else "unchanged"
         self.outcome.count("done", not failures)
         self.outcome.changed = self.outcome.changed or changed
@@ -78,12 +81,15 @@ class Execution:
         """Record that the step is at work, before anything that takes time: a run that is cut off says where it was."""
         self.runner.ledger.write("begin", stage=self.stage, step=self.vertex.name, file=self.step.source)
 
-    def _remember(self) -> list[str]:
-        """Record that the step was done, for its frequency; the failure's text if that cannot be."""
-        from kairos_boot.stages.frequency import remember
+    def _note(self, *, began: bool) -> list[str]:
+        """Note for its frequency that the step begins, or that it was done; the failure's text if that cannot be."""
+        from kairos_boot.stages import frequency
 
         try:
-            remember(self.host, self.vertex.name, self.step, self.host.clock())
+            if began:
+                frequency.begin(self.host, self.vertex.name, self.step)
+            else:
+                frequency.remember(self.host, self.vertex.name, self.step, self.host.clock())
         except KairosError as error:
             self.key = "frequency"
             self._failed(error.message, where=error.where, hint=error.hint)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from kairos_boot.actions.remove import Remove
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.system.atomic import replace_file
 
@@ -29,6 +30,18 @@ def ran_before(host: Host, name: str, step: Step) -> str:
     if step.frequency == "on-change" and content != _content(step):
         return ""
     return f"frequency: {step.frequency}, and it ran {when}"
+
+
+def begin(host: Host, name: str, step: Step) -> None:
+    """Take back what an earlier run recorded, before the step changes anything: cut short or failed, it did neither the old nor the new.
+
+    KairosError: the record cannot be taken back.
+    """
+    for folder in (PERSISTENT, OEM):
+        try:
+            Remove(f"{folder}/{_file(name)}").apply(host)
+        except KairosError as error:
+            raise KairosError(f"cannot take back the record of its last run: {error.message}", step.where("frequency"), "remove it yourself") from error
 
 
 def remember(host: Host, name: str, step: Step, now: float) -> None:

@@ -252,6 +252,13 @@ def test_on_change_runs_again_when_the_step_says_something_else(bench: Bench) ->
     assert bench.trace() == ["x", "y"]
 
 
+def test_a_change_that_failed_half_way_is_followed_by_what_was_before(bench: Bench) -> None:
+    """The first content comes back after another one that failed: the step runs, since the node is neither the one nor the other."""
+    for commands in ((say("old"),), (say("new"), "false"), (say("old"),)):
+        bench.run("s", document("s", step("x", frequency="on-change", commands=commands)))
+    assert bench.trace() == ["old", "new", "old"]
+
+
 def test_once_per_image_runs_again_on_another_image(bench: Bench) -> None:
     work = document("s", step("x", frequency="once-per-image", commands=(say("x"),)))
     (bench.root / "etc").mkdir()
