@@ -36,6 +36,8 @@ SLOWEST = 1024
 """Bytes a second that a transfer without a time limit of its own must bring."""
 
 
+ANYWHERE = ("range", "if-range")
+"""Headers of a caller that go to another host, too, when the first one redirects there; any other may hold a secret."""
 IMPORTING = allocate_lock()
 
 
@@ -133,11 +135,11 @@ class HttpRequest:
         return self
 
     def _follow(self) -> None:
-        start, authorization = self.url, ""
+        start, authorization, headers = self.url, "", self.headers
         for _ in range(REDIRECTS + 1):
             self._connection, path, own = _connect(self.url, self.clock, self.options)
             authorization = own or authorization
-            sent = {"User-Agent": "kairos-boot", "Accept-Encoding": "identity", **self.headers}
+            sent = {"User-Agent": "kairos-boot", "Accept-Encoding": "identity", **headers}
             if authorization:
                 sent["Authorization"] = authorization
             self._connection.request(self.options.method, path, self.options.body or None, sent)
@@ -152,7 +154,7 @@ class HttpRequest:
             if origin(target) != origin(self.url):
                 if self.options.direct:
                     raise KairosError(f"{shown(start)}: redirects to {shown(target)}, which is another host")
-                authorization = ""
+                authorization, headers = "", {name: value for name, value in headers.items() if name.lower() in ANYWHERE}
             self.url = target
         raise KairosError(f"{shown(start)}: more than {REDIRECTS} redirects")
 

@@ -123,6 +123,21 @@ def test_a_password_is_sent_to_its_own_server_only(web: Web) -> None:
         other.close()
 
 
+@pytest.mark.parametrize("name", ["Authorization", "authorization", "Cookie", "X-aws-ec2-metadata-token", "PRIVATE-TOKEN"])
+def test_headers_of_a_caller_stay_with_the_host_that_they_are_for(web: Web, name: str) -> None:
+    """C5: they go along to another path of it, never to another host, nor back again; which part is wanted is no secret."""
+    other = Web()
+    try:
+        web.pages.update({"/a": Reply(status=307, headers={"Location": "/b"}), "/b": Reply(status=302, headers={"Location": other.url("/c")}), "/d": Reply(b"ok")})
+        other.pages["/c"] = Reply(status=301, headers={"Location": web.url("/d")})
+        assert fetch(web.url("/a"), headers={name: "sesame", "Range": "bytes=1-"}) == b"ok"
+    finally:
+        other.close()
+    assert [headers.get(name.lower()) for _, headers in web.requests] == ["sesame", "sesame", None]
+    assert [headers.get("range") for _, headers in (*web.requests, *other.requests)] == ["bytes=1-"] * 4
+    assert "sesame" not in str(other.requests)
+
+
 @pytest.mark.parametrize(("url", "text"), [
     ("https://u:p@host.example:8443/a/b?token=x#y", "https://host.example:8443/a/b"), ("http://host", "http://host"), ("http://u@host?x", "http://host"), ("mailto:x?y", "mailto:x"),
     ("http://u:p/w@host/x", "http://host/x"), ("http://u:p?w@host/x", "http://host/x"), ("http://u:p#w@host/x", "http://host/x"),
