@@ -38,6 +38,7 @@ class Memory:
         self.path = path
         self._entries: Entries = _read(reader, path) if path else {}
         self._changed = False
+        self._used: set[str] = set()
         self._passing: dict[str, Document] = {}
 
     def once(self, source: str, load: Callable[[], Document]) -> Document:
@@ -48,6 +49,7 @@ class Memory:
 
     def get(self, path: str, stamp: Stamp) -> Document | None:
         """The document of *path* if it is the one of *stamp*."""
+        self._used.add(path)
         known = self._entries.get(path)
         if known is None or known[0] != stamp:
             return None
@@ -64,12 +66,24 @@ class Memory:
         return document
 
     def save(self) -> None:
-        """Write the record if there is one to write and something new in it."""
-        if self.path and self._changed:
+        """Write the record if there is one to write and something new in it; a document that is gone is in it no more."""
+        if not self.path:
+            return
+        gone = [path for path in self._entries if path not in self._used and self._is_gone(path)]
+        for path in gone:
+            del self._entries[path]
+        if self._changed or gone:
             entries = {path: (stamp, _freeze(kept)) for path, (stamp, kept) in self._entries.items()}
             data = marshal.dumps((VERSION, entries))
             self.reader.keep(self.path, _sum(data) + data)
             self._changed = False
+
+    def _is_gone(self, path: str) -> bool:
+        try:
+            self.reader.stamp(path)
+        except OSError:
+            return True
+        return False
 
 
 def _freeze(document: Any) -> Any:

@@ -104,6 +104,23 @@ def test_an_address_and_standard_input_are_asked_once_in_a_run(node: Path) -> No
     assert asked == ["-", "http://h/x", "http://h/y"]
 
 
+def test_what_is_gone_is_forgotten(node: Path) -> None:
+    """What was in it may be secret, and the record must not grow; what another run has read and is still there stays known."""
+    write(node, "9.yaml", "stages: {s: [{name: gone, commands: [sesame]}]}\n")
+    again(node)
+    record = node / RECORD[1:]
+    assert b"sesame" in record.read_bytes()
+    (node / "oem/9.yaml").unlink()
+    _, reader = again(node)
+    assert reader.read_files == []
+    assert b"sesame" not in record.read_bytes()
+    other = node / "other.yaml"
+    other.write_text("stages: {s: [{name: other}]}\n")
+    Sources(Reader(node), ["/other.yaml"], record=RECORD).load()
+    (_, reader), (_, third) = again(node), again(node)
+    assert (reader.read_files, reader.written, third.written) == ([], [], [])
+
+
 def test_the_record_is_the_users_alone(node: Path) -> None:
     again(node)
     record = node / RECORD[1:]
