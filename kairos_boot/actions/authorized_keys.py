@@ -10,7 +10,7 @@ from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record, replace
 from kairos_boot.shown import one_line
 from kairos_boot.system.accounts import find_account
-from kairos_boot.system.atomic import beside, clear_name, create_file, finish_file, rename_over, sync_descriptor
+from kairos_boot.system.atomic import beside, clear_name, copy_attributes, create_file, finish_file, rename_over, sync_descriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -175,8 +175,16 @@ def _add(directory: int, account: Account, lines: Iterable[str], *, write: bool)
 
     A line with options takes the place of the same key without any: sshd looks no further than at the first line of a key.
     """
-    old, mode = _read(directory, account)
-    kept = old.decode("utf-8", "surrogateescape").split("\n")
+    old = _open_file(directory, account)
+    try:
+        return _add_to(directory, old, account, lines, write=write)
+    finally:
+        if old >= 0:
+            os.close(old)
+
+
+def _add_to(directory: int, old: int, account: Account, lines: Iterable[str], *, write: bool) -> bool:
+    kept = _read(old, account).decode("utf-8", "surrogateescape").split("\n")
     known = {line.strip() for line in kept}
     new = [line for line in dict.fromkeys(lines) if line not in known]
     for line in new:
@@ -188,7 +196,7 @@ def _add(directory: int, account: Account, lines: Iterable[str], *, write: bool)
             kept[place] = line
             kept = [other for index, other in enumerate(kept) if index <= place or _parts(other) != (False, key)]
     if new and write:
-        _replace(directory, account, "\n".join(kept).encode("utf-8", "surrogateescape"), mode)
+        _replace(directory, old, account, "\n".join(kept).encode("utf-8", "surrogateescape"))
     if not new and write:
         clear_name(directory, beside(FILE))  # what a cut run left
     return bool(new)
@@ -203,35 +211,50 @@ def _parts(line: str) -> tuple[bool, str]:
     return False, ""
 
 
-def _read(directory: int, account: Account) -> tuple[bytes, int]:
-    """Content and mode of the file that is there. KairosError: it is a link, or something else that must not be read as root."""
+def _open_file(directory: int, account: Account) -> int:
+    """The file that is there, open, or -1. KairosError: it is a link, or something else that must not be read as root."""
     path = f"{account.home}/{DIRECTORY}/{FILE}"
     try:
         fd = os.open(FILE, OPEN | os.O_NONBLOCK, dir_fd=directory)
     except FileNotFoundError:
-        return b"", 0o600
+        return -1
     except OSError as error:
         raise KairosError(f"{path} is not a plain file; it is left as it is", hint="remove the link") from error
     now = os.fstat(fd)
     if not stat.S_ISREG(now.st_mode) or (now.st_nlink > 1 and now.st_uid != account.uid):
         os.close(fd)
         raise KairosError(f"{path} is not a plain file of {account.name}; it is left as it is", hint="remove it")
-    with open(fd, "rb") as file:
+    return fd
+
+
+def _read(old: int, account: Account) -> bytes:
+    """Content of the file that is there, nothing where none is. KairosError: it is too large."""
+    if old < 0:
+        return b""
+    with open(old, "rb", closefd=False) as file:
         content = file.read(LIMIT + 1)
     if len(content) > LIMIT:
-        raise KairosError(f"{path} is larger than {LIMIT} bytes; it is left as it is")
-    return content, stat.S_IMODE(now.st_mode)
+        raise KairosError(f"{account.home}/{DIRECTORY}/{FILE} is larger than {LIMIT} bytes; it is left as it is")
+    return content
 
 
-def _replace(directory: int, account: Account, content: bytes, mode: int) -> None:
-    """Put a complete file in place; names are only ever looked up in the open directory."""
+def _replace(directory: int, old: int, account: Account, content: bytes) -> None:
+    """Put a complete file in place; names are only ever looked up in the open directory.
+
+    It is the user's, or sshd could not read it; everything else is as the *old* one has it.
+    """
     temporary = beside(FILE)
     fd = create_file(temporary, directory)
     try:
         with open(fd, "wb") as file:
             file.write(content)
             file.flush()
-            finish_file(fd, mode, account.uid, account.gid)
+            mode, group = 0o600, account.gid
+            if old >= 0:
+                now = os.fstat(old)
+                mode, group = stat.S_IMODE(now.st_mode), now.st_gid if now.st_uid == account.uid else account.gid
+                copy_attributes(old, fd)
+            finish_file(fd, mode, account.uid, group)
         rename_over(temporary, FILE, directory)
     except BaseException:
         os.unlink(temporary, dir_fd=directory)

@@ -100,6 +100,14 @@ def keep_attributes(place: Place, fd: int) -> None:
     except OSError:
         return
     try:
+        copy_attributes(old, fd)
+    finally:
+        os.close(old)
+
+
+def copy_attributes(old: int, fd: int) -> None:
+    """Give the open file *fd* the attributes of *old*, which is open too; see `keep_attributes`."""
+    try:
         for name in os.listxattr(old):
             if name not in ("security.capability", "security.ima", "security.evm"):
                 try:
@@ -108,8 +116,6 @@ def keep_attributes(place: Place, fd: int) -> None:
                     continue
     except OSError:
         return
-    finally:
-        os.close(old)
 
 
 def finish_file(fd: int, mode: int, user: int, group: int) -> None:

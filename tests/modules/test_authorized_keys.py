@@ -65,6 +65,28 @@ def test_keys_are_added_to_what_is_there(node: Node, step: MakeStep) -> None:
     assert node.mode(FILE) == 0o640
 
 
+@pytest.mark.root
+@pytest.mark.parametrize(("uid", "group"), [(1500, 1700), (0, 1600)])
+def test_what_the_file_has_besides_stays(node: Node, step: MakeStep, uid: int, group: int) -> None:
+    """Mode, group and extended attributes of a user's own file; one of somebody else's becomes the user's, since sshd could not read it."""
+    node.put("/etc/passwd", "ada:x:1500:1600::/home/me:/bin/sh\n")
+    node.put(FILE, "ssh-rsa AAAA1 one\n", 0o640)
+    path = node.root + FILE
+    os.chown(path, uid, 1700)
+    access = bytes.fromhex("02000000" "01000600ffffffff" "02000400dc050000" "04000400ffffffff" "10000400ffffffff" "20000000ffffffff")  # user 1500 may read
+    attributes = {"user.note": b"mine", "trusted.note": b"root's", "security.selinux": b"system_u:object_r:ssh_home_t:s0\0", "system.posix_acl_access": access}
+    for name, value in list(attributes.items()):
+        try:
+            os.setxattr(path, name, value)
+        except OSError:
+            del attributes[name]  # not on this file system
+    assert attributes
+    add(node, step, "ssh-rsa AAAA2 two", user="ada")
+    now = os.stat(path)
+    assert (now.st_uid, now.st_gid, now.st_mode & 0o7777) == (1500, group, 0o640)
+    assert {name: os.getxattr(path, name) for name in attributes} == attributes
+
+
 def test_second_run_writes_nothing(node: Node, step: MakeStep) -> None:
     """C7."""
     add(node, step, "ssh-rsa A a", "ssh-rsa B b")
