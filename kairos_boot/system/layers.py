@@ -14,13 +14,13 @@ import tarfile
 
 from kairos_boot.errors import KairosError
 from kairos_boot.system.atomic import beside, clear_name
+from kairos_boot.system.layer_links import OPAQUE, WHITEOUT, Links
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import IO
 
-WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
 UNREADABLE = (tarfile.TarError, ValueError, OverflowError, EOFError, RecursionError, MemoryError)
 """What the archive's reader raises when there is something wrong with an archive."""
 NOBODY, LAST_TIME = 0xFFFFFFFF, 1 << 62
@@ -33,10 +33,12 @@ def unpack(layers: Sequence[str], directory: int) -> bool:
 
     All of them are read before the first is laid down (C9). KairosError: one cannot be read.
     """
+    links = Links()
+    moved = []
     for number, layer in enumerate(layers, 1):
         try:
             with _open(layer) as tar:
-                _check(tar)
+                moved.append(_check(tar, links))
         except UNREADABLE as error:
             raise KairosError(f"{_which(number, layers)} cannot be read: {error}") from error
         except KairosError as error:
@@ -45,7 +47,7 @@ def unpack(layers: Sequence[str], directory: int) -> bool:
     try:
         for number in reversed(range(len(layers))):
             with _open(layers[number]) as tar:
-                tree.add(tar, number)
+                tree.add(tar, number, moved[number])
         tree.finish()
     except UNREADABLE as error:
         raise KairosError(f"the image cannot be unpacked: {error}") from error
@@ -62,15 +64,16 @@ def _open(layer: str) -> tarfile.TarFile:
     return tarfile.open(layer, "r:", errors="surrogateescape")
 
 
-def _check(tar: tarfile.TarFile) -> None:
-    """Read every header to the end. ValueError: a number that no file can have.
+def _check(tar: tarfile.TarFile, lower: Links) -> dict[str, str]:
+    """Read every header to the end; the paths that lie elsewhere because of *lower* layers' links. ValueError: a number that no file can have.
 
     KairosError: a path or a link that leads out of it; a file below a link or a file, which could be nowhere in the tree.
     """
-    links = []
+    members = [(_normal(member.name), member) for member in tar]
+    moved = lower.take((name, member.linkname if member.issym() else None, member.isdir()) for name, member in members)
     folders: dict[str, bool] = {}
-    for member in tar:
-        name = _normal(member.name)
+    for written, member in members:
+        name = moved.get(written, written)
         above = name.rpartition("/")[0]
         while above:
             if not folders.get(above, True):
@@ -83,10 +86,10 @@ def _check(tar: tarfile.TarFile) -> None:
             raise ValueError(f"the owner, time or size of {member.name!r} is out of range")
         if member.ischr() or member.isblk():
             os.makedev(member.devmajor, member.devminor)
+    for _, member in members:
         if member.islnk():
-            links.append(member)
-    for member in links:
-        _linked(tar, member)
+            _linked(tar, member)
+    return moved
 
 
 class _Tree:
@@ -103,6 +106,7 @@ class _Tree:
         self.gone: set[str] = set()
         self.opaque: set[str] = set()
         self.directories: dict[str, tarfile.TarInfo] = {}
+        self._moved: dict[str, str] = {}
         self._parents: dict[str, int] = {}
 
     def close(self) -> None:
@@ -111,10 +115,11 @@ class _Tree:
             os.close(fd)
         self._parents = {}
 
-    def add(self, tar: tarfile.TarFile, number: int) -> None:
+    def add(self, tar: tarfile.TarFile, number: int, moved: dict[str, str]) -> None:
         gone, opaque = set(), set()
+        self._moved = moved
         for member in tar:
-            name = _normal(member.name)
+            name = self._place(member.name)
             parent, _, base = name.rpartition("/")
             if base == OPAQUE:
                 opaque.add(parent)
@@ -124,6 +129,10 @@ class _Tree:
                 self._put(tar, member, name, number)
         self.gone |= gone
         self.opaque |= opaque
+
+    def _place(self, written: str) -> str:
+        name = _normal(written)
+        return self._moved.get(name, name)
 
     def _hidden(self, name: str, number: int) -> bool:
         """Whether an upper layer says what is at this path."""
@@ -147,8 +156,8 @@ class _Tree:
             self.directories[name] = member
         elif member.issym():
             self._symlink(member, path)
-        elif member.islnk() and self.given.get(_normal(member.linkname)) == (False, number):
-            self._link(self._path(_normal(member.linkname)), path)
+        elif member.islnk() and self.given.get(self._place(member.linkname)) == (False, number):
+            self._link(self._path(self._place(member.linkname)), path)
         elif member.isreg() or member.islnk():
             self._file(tar, member, path)
         elif member.ischr() or member.isblk() or member.isfifo():

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kairos_boot.errors import KairosError
 from kairos_boot.modules import unpack_images
+from kairos_boot.system.layers import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -161,6 +163,61 @@ def test_links_in_the_target_are_not_followed(machine: Node, step: MakeStep, tmp
     machine.do(unpack_images, step(unpack_images=[{"source": f"{tmp_path}/plain.tar", "target": f"{tmp_path}/target"}]))
     assert list((tmp_path / "outside").iterdir()) == []
     assert (tmp_path / "target/etc/file").read_text() == "text"
+
+
+LINKED = {"usr/lib": DIRECTORY, "usr/lib/old": "old", "lib": ("link", "usr/lib"), "lib64": ("link", "/lib"), "up": ("link", "../../usr"), "data/in": ("link", "../usr/lib"),
+          "round": ("link", "about"), "about": ("link", "round")}
+
+
+def layered(tmp_path: Path, *layers: Mapping[str, object]) -> dict[str, str]:
+    """What several layers make of an empty directory: texts by their paths, where links lead behind an arrow."""
+    target = tmp_path / "target"
+    target.mkdir()
+    fd = os.open(target, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for number, entries in enumerate(layers):
+            (tmp_path / f"{number}.tar").write_bytes(layer(entries))
+        unpack([f"{tmp_path}/{number}.tar" for number in range(len(layers))], fd)
+    finally:
+        os.close(fd)
+    return {str(path.relative_to(target)): f"-> {path.readlink()}" if path.is_symlink() else path.read_text()
+            for path in target.rglob("*") if path.is_symlink() or path.is_file()}
+
+
+@pytest.mark.parametrize(("upper", "lies", "links"), [
+    ({"lib/new": "x"}, {"usr/lib/new": "x"}, ("lib", "lib64")),
+    ({"lib64/new": "x", "up/deep/er": "y"}, {"usr/lib/new": "x", "usr/deep/er": "y"}, ("lib", "lib64", "up")),
+    ({"data/in/a": "a", "data/in/b": ("hard", "data/in/a")}, {"usr/lib/a": "a", "usr/lib/b": "a"}, ("data/in",)),
+    ({"lib/.wh.old": "", "lib/.wh.more": ""}, {"usr/lib/old": None}, ("lib",)),
+    ({"lib/.wh..wh..opq": "", "lib/new": "x"}, {"usr/lib/new": "x", "usr/lib/old": None}, ("lib", "data/in")),
+    ({"lib/new": "x", "lib/.wh..wh..opq": "", "lib/": DIRECTORY}, {"lib/new": "x", "usr/lib/new": None, "usr/lib/old": "old"}, ("data/in",)),
+    ({"lib/": DIRECTORY, "lib/new": "x"}, {"lib/new": "x", "usr/lib/new": None}, ("data/in",)),
+    ({".wh.lib": "", "lib/new": "x"}, {"lib/new": "x", "usr/lib/new": None}, ("data/in",)),
+    ({"lib": "a file now"}, {"lib": "a file now"}, ("lib64",)),
+    ({"data": ("link", "/srv")}, {"data": "-> /srv"}, ("lib",)),
+])
+def test_an_upper_layer_over_a_lower_layers_link(tmp_path: Path, upper: dict[str, object], lies: dict[str, str | None], links: tuple[str, ...]) -> None:
+    """What it has below a link lies where the link leads, as container runtimes have it, and the link stays; what it has in the link's own place replaces it."""
+    found = layered(tmp_path, LINKED, upper)
+    assert {name: found.get(name) for name in lies} == lies
+    assert [found[name] for name in links] == [f"-> {LINKED[name][1]}" for name in links]  # type: ignore[index]
+
+
+def test_links_of_several_layers(tmp_path: Path) -> None:
+    """The link that is followed is the one that the layers below have in the end."""
+    found = layered(tmp_path, LINKED, {"lib": ("link", "opt"), "usr/lib/second": "2"}, {"lib/third": "3"}, {".wh.lib": ""}, {"lib/fifth": "5"})
+    assert found["opt/third"] == "3"
+    assert (found["usr/lib/second"], found["lib/fifth"]) == ("2", "5")
+
+
+@pytest.mark.parametrize(("upper", "told"), [
+    ({"round/x": "x"}, "links lead in a circle"), ({"lib/x": "a file", "usr/lib/x/y": "y"}, "no directory in it"), ({"lib": ("link", "usr"), "lib/x": "x"}, "no directory in it"),
+])
+def test_what_can_lie_nowhere_is_refused_before_anything_is_written(tmp_path: Path, upper: dict[str, object], told: str) -> None:
+    """C9."""
+    with pytest.raises(KairosError, match=told):
+        layered(tmp_path, LINKED, upper)
+    assert list((tmp_path / "target").iterdir()) == []
 
 
 SKOPEO = """echo "$@" >>"$HOME/log"
