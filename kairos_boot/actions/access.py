@@ -19,6 +19,8 @@ OURS = f"{DROP_INS}/00-cloud-init.conf"
 """Sorted first: the server keeps the first value that it reads."""
 SERVERS = ("ss[h].service", "ssh[d].service")
 """Patterns, which stand for loaded units only: what does not run is not named as missing."""
+DEEPEST = 16
+"""So deep may files of the server be included, as the server has it: beyond that it does not start."""
 RULES = "/etc/sudoers.d"
 
 
@@ -75,8 +77,10 @@ class ServerSetting:
     def _drop_in(self) -> WriteFile:
         return WriteFile(OURS, f"{self.keyword} {self.value}\n".encode(), 0o600, Owner(0, 0), 0o755, where=self.where)
 
-    def _global(self, host: Host, path: str, lines: list[str]) -> Iterator[tuple[str, int, list[str]]]:
+    def _global(self, host: Host, path: str, lines: list[str], depth: int = 0) -> Iterator[tuple[str, int, list[str]]]:
         """File, line from 0 and words of each line of the keyword or of `Include` that holds for everybody, in the order in which they are read."""
+        if depth > DEEPEST:
+            raise KairosError(f"{path} is included more than {DEEPEST} files deep, and the server does not read that", self.where, "does a file include itself?")
         for number, line in enumerate(lines):
             words = [word.strip('"') for word in line.replace("=", " ", 1).split()]
             first = words[0].lower() if words else ""
@@ -88,7 +92,7 @@ class ServerSetting:
                 yield path, number, words
                 for pattern in words[1:]:
                     for below in _found(host, pattern):
-                        yield from self._global(host, below, _lines(host, below))
+                        yield from self._global(host, below, _lines(host, below), depth + 1)
 
 
 def _found(host: Host, pattern: str) -> list[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import os
 
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
+from kairos_boot.system import trees
 from kairos_boot.system.atomic import sync_place
 
 TYPE_CHECKING = False
@@ -36,35 +36,15 @@ class Remove:
             return False
         try:
             with host.place(self.path, follow=False) as place:
-                fd = os.open(place.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_DIRECTORY, dir_fd=place.directory) if place.is_directory else -1
-                if fd >= 0:
+                if self.content:
+                    fd = place.open(os.O_DIRECTORY)
                     try:
-                        _empty(fd, os.fstat(fd).st_dev)
+                        trees.empty(fd)
                     finally:
                         os.close(fd)
-                    if not self.content:
-                        os.rmdir(place.name, dir_fd=place.directory)
-                elif place.status is not None:
-                    os.unlink(place.name, dir_fd=place.directory)
+                elif not place.missing:
+                    trees.remove(place.name, place.directory)
                 sync_place(place)
         except OSError as error:
             raise KairosError(f"cannot be removed: {reason(error)}", self.path) from error
         return True
-
-
-def _empty(directory: int, device: int) -> None:
-    """Remove everything in an open directory, without leaving its file system."""
-    for name in os.listdir(directory):
-        try:
-            os.unlink(name, dir_fd=directory)
-            continue
-        except IsADirectoryError:
-            pass
-        below = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
-        try:
-            if os.fstat(below).st_dev != device:
-                raise OSError(errno.EBUSY, "something is mounted there", name)
-            _empty(below, device)
-        finally:
-            os.close(below)
-        os.rmdir(name, dir_fd=directory)

@@ -154,17 +154,3 @@ def place(source: str, staged: str, target: str) -> bool:
             os.unlink(target)
     os.rename(staged, target)
     return True
-
-
-def remove_tree(path: str) -> None:
-    """Remove *path* and everything below it; links are not followed, and nothing there is fine."""
-    try:
-        now = os.lstat(path)
-    except FileNotFoundError:
-        return
-    if not stat.S_ISDIR(now.st_mode):
-        os.unlink(path)
-        return
-    for name in os.listdir(path):
-        remove_tree(f"{path}/{name}")
-    os.rmdir(path)

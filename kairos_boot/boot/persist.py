@@ -14,10 +14,11 @@ import os
 import stat
 
 from kairos_boot.boot import manifest
-from kairos_boot.boot.entries import describe, place, remove_tree, stage, walk
+from kairos_boot.boot.entries import describe, place, stage, walk
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
 from kairos_boot.system.atomic import make_directories
+from kairos_boot.system.trees import remove as remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

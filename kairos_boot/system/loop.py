@@ -16,11 +16,11 @@ _TRIES = 64
 
 
 def attach(path: str, *, read_only: bool = True) -> str:
-    """Attach the file *path* and return the device's node; a device that has it already is used again.
+    """Attach the file *path* and return the device's node; a device that has it already is used again, unless it must be writable and is not.
 
     Partitions inside it are not looked for. KairosError: no loop driver, or the file cannot be used.
     """
-    present = attached(path)
+    present = attached(path, writable=not read_only)
     if present:
         return present
     try:
@@ -66,8 +66,8 @@ def _request(file: int, path: str, *, read_only: bool) -> bytes:
     return head + info + bytes(64)
 
 
-def attached(path: str) -> str:
-    """The node of the loop device that has *path*, or nothing.
+def attached(path: str, *, writable: bool = False) -> str:
+    """The node of the loop device that has *path*, of a *writable* one, or nothing.
 
     Files are told apart by device and inode: the name that the kernel kept may be another file's in another mount namespace.
     """
@@ -86,7 +86,8 @@ def attached(path: str) -> str:
             except OSError:
                 continue
             try:
-                if _backing(device) == (_encoded(wanted.st_dev), wanted.st_ino):
+                info = fcntl.ioctl(device, _STATUS, bytes(232))
+                if _backing(info) == (_encoded(wanted.st_dev), wanted.st_ino) and not (writable and _flags(info) & _READ_ONLY):
                     return f"/dev/{loop}"
             except OSError:
                 continue
@@ -95,9 +96,13 @@ def attached(path: str) -> str:
     return ""
 
 
-def _backing(device: int) -> tuple[int, int]:
-    """Device and inode of the file behind an open loop device: the first two fields of struct loop_info64."""
-    info = fcntl.ioctl(device, _STATUS, bytes(232))
+def _flags(info: bytes) -> int:
+    """The flags of a struct loop_info64."""
+    return int.from_bytes(info[52:56], sys.byteorder)
+
+
+def _backing(info: bytes) -> tuple[int, int]:
+    """Device and inode of the file behind a loop device: the first two fields of its struct loop_info64."""
     return int.from_bytes(info[:8], sys.byteorder), int.from_bytes(info[8:16], sys.byteorder)
 
 

@@ -6,10 +6,11 @@ import os
 import stat
 from _thread import LockType, allocate_lock
 
+from kairos_boot.system.trees import remove
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kairos_boot.system.host import Host
-    from kairos_boot.system.place import Place
 
 NAME = ".kairos-boot"
 _busy: dict[str, LockType] = {}
@@ -35,7 +36,7 @@ class Scratch:
             _make_private(self.host, os.path.dirname(self.path))
             with self.host.place(self.path) as place:
                 self.here = place.path
-                _remove(place)
+                remove(place.name, place.directory)
                 os.mkdir(self.name, 0o700, dir_fd=place.directory)
         except BaseException:
             self._lock.release()
@@ -46,7 +47,8 @@ class Scratch:
         """Remove it with all that is in it."""
         try:
             with self.host.place(self.path) as place:
-                _remove(place)
+                if not place.missing:
+                    remove(place.name, place.directory)
         finally:
             self._lock.release()
 
@@ -78,15 +80,3 @@ def _exists(name: str, directory: int) -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def _remove(place: Place) -> None:
-    if place.status is None:
-        return
-    if place.is_directory:
-        import shutil
-
-        shutil.rmtree(place.name, dir_fd=place.directory)
-    else:
-        os.unlink(place.name, dir_fd=place.directory)
-    place.status = None

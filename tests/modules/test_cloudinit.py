@@ -162,6 +162,14 @@ def test_what_cannot_be_overruled_is_an_error(node: Node, do: Callable[..., list
     assert not node.exists(DROP_IN)
 
 
+def test_a_server_whose_configuration_includes_itself_is_an_error(node: Node, do: Callable[..., list[bool | str]]) -> None:
+    """The server does not start with it; the stage goes on all the same."""
+    node.put(MAIN, "Include sshd_config.d/*.conf\n")
+    node.put("/etc/ssh/sshd_config.d/50-loop.conf", "Include sshd_config.d/*.conf\nInclude sshd_config.d/*.conf\n")
+    [failure] = do(ssh_pwauth="no")
+    assert "does a file include itself?" in str(failure)
+
+
 def test_a_vendors_configuration_stays(node: Node, do: Callable[..., list[bool | str]]) -> None:
     """It reads the drop-ins of /etc."""
     node.put("/usr/etc/ssh/sshd_config", "Include /etc/ssh/sshd_config.d/*.conf\n")

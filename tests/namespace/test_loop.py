@@ -33,6 +33,23 @@ assert loop.attached(path) == ""
     assert told == [True, True, "1", "0", True, ["ro"]]
 
 
+def test_a_device_that_cannot_be_written_is_not_used_for_writing(unshared: Callable[..., Any]) -> None:
+    """Whoever is to fill an image that is attached read-only gets a device of his own; who only reads takes what is there."""
+    told = unshared("""
+from node import make_file_system
+from kairos_boot.system import loop
+path = make_file_system(home + "/a.img", "COS_ACTIVE")
+first, second = loop.attach(path), loop.attach(path, read_only=False)
+try:
+    tell([first != second, [open(f"/sys/block/{os.path.basename(node)}/ro").read().strip() for node in (first, second)],
+          loop.attach(path, read_only=False) == second, loop.attach(path) in (first, second)])
+finally:
+    loop.detach(first)
+    loop.detach(second)
+""")
+    assert told == [True, ["1", "0"], True, True]
+
+
 def test_another_file_of_the_same_name_is_another_file(unshared: Callable[..., Any]) -> None:
     """In another mount namespace the same path may be anything: the name that the kernel shows is not enough."""
     told = unshared("""
