@@ -11,23 +11,29 @@ import os
 from kairos_boot.actions.filesystem import MakeFileSystem, Unmount
 from kairos_boot.actions.image_file import NEW, BuildImage, CheckImage, CopyImage
 from kairos_boot.actions.mounts import Mount
+from kairos_boot.actions.partition import AddPartition
 from kairos_boot.actions.remove import Remove
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle.bootloader import InstallMenu, SetVariables
 from kairos_boot.lifecycle.hooks import Hook, HookInImage
+from kairos_boot.lifecycle.missing import SIZES, places
 from kairos_boot.lifecycle.phases import Phase
+from kairos_boot.node.partitions import LABELS
 from kairos_boot.node.state import CRYPT
-from kairos_boot.records import record
+from kairos_boot.records import NOTHING, record
+from kairos_boot.system.filesystems import LABEL_LIMITS
+from kairos_boot.system.partitions import size_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from kairos_boot.actions.base import Action
     from kairos_boot.lifecycle.hooks import Emit, Steps
     from kairos_boot.node.partitions import NodeDisk
     from kairos_boot.system.copying import Progress
     from kairos_boot.system.host import Host
+    from kairos_boot.system.partitions import Slot
 
 ACTION = "reset"
 STATE, OEM, PERSISTENT = "/run/cos/state", "/oem", "/usr/local"
@@ -37,6 +43,8 @@ TREE = "/run/rootfsbase"
 SPARE = 4 << 20
 """Bytes that the state partition needs besides the images."""
 FORMATS = ("ext2", "ext3", "ext4", "xfs", "btrfs")
+LEAST_SIZES = {"xfs": 300 << 20, "btrfs": 109 << 20}
+"""Bytes below which their tools refuse to make them."""
 
 
 @record
@@ -50,6 +58,8 @@ class Options:
     size: int = 0
     """Bytes of the active image made of a tree; 0: as large as the tree needs."""
     entry_name: str = ""
+    sizes: Mapping[str, int] = NOTHING
+    """MiB of partitions that are made where the disk lacks them; see `missing.SIZES`."""
 
 
 @record
@@ -100,11 +110,12 @@ def phases(disk: NodeDisk, source: Source, options: Options, around: Surrounding
     Where a third image does not fit, passive goes before active is written: recovery and the old active remain.
     """
     active, passive = f"{STATE}/cOS/active.img", f"{STATE}/cOS/passive.img"
+    new = places(disk, options.sizes or SIZES)
     tight = room < source.size + SPARE
     stale = tuple(f"{STATE}/cOS/{name}" for name in ("transition.img", f"active.img{NEW}", f"passive.img{NEW}"))
     found: list[Phase] = [
         Phase("before-reset", "stage before-reset", (Hook("before-reset", around.emit, "mend the step; until then, nothing is erased" if options.strict else ""),),
-              checks=(*_source_checks(source, around), *_disk_checks(disk, options), _fits(source, room + (old if tight else 0))),
+              checks=(*_source_checks(source, around), *_disk_checks(disk, options, new), _fits(source, room + (old if tight else 0))),
               again="the hook runs again, with KAIROS_RESUMED=1", extra=not options.strict,
               notes=("if it fails, nothing else is done",) if options.strict else ()),
         Phase("room", "make room", tuple(Remove(path) for path in (*stale, *((passive, f"{passive}.sha256") if tight else ()))), again="nothing is left to do",
@@ -117,14 +128,15 @@ def phases(disk: NodeDisk, source: Source, options: Options, around: Surrounding
               again="the hook runs again, in a new copy", extra=True),
     ]
     if options.erase_oem or disk.oem is None or not disk.oem.fstype:
-        found.append(Phase("oem", "make the OEM partition anew", _anew(disk, "oem", "COS_OEM"),
-                           standing=(Mount(_node(disk, "oem"), OEM, _kind(disk, "oem")),), notes=("its configuration, boot settings and keys are gone then",)))
-    mounted = (Mount(_node(disk, "persistent"), PERSISTENT, _kind(disk, "persistent")),)
-    if options.erase_persistent:
-        found.append(Phase("persistent", "erase the persistent partition", (*_anew(disk, "persistent", "COS_PERSISTENT"), Remove(f"{OEM}/.kairos/steps")),
-                           again="erased again", standing=mounted))
+        found.append(Phase("oem", "make the OEM partition anew", _anew(disk, new, "oem"),
+                           standing=(Mount(_node(disk, new, "oem"), OEM, _kind(disk, "oem")),), notes=("its configuration, boot settings and keys are gone then", *_was(disk, "oem"))))
+    persistent = _node(disk, new, "persistent")
+    if options.erase_persistent or "persistent" in new:
+        title = "make the persistent partition" if "persistent" in new else "erase the persistent partition"
+        found.append(Phase("persistent", title, (*_anew(disk, new, "persistent"), Remove(f"{OEM}/.kairos/steps")),
+                           again="erased again", standing=(Mount(persistent, PERSISTENT, _kind(disk, "persistent")),), notes=_was(disk, "persistent")))
     else:
-        found.append(Phase("persistent", "keep the persistent partition", standing=mounted))
+        found.append(Phase("persistent", "keep the persistent partition", standing=(Mount(persistent, PERSISTENT, disk.need("persistent").fstype),)))
     found += [
         Phase("after-reset", "stage after-reset", (Hook("after-reset", around.emit),), again="the hook runs again, with KAIROS_RESUMED=1", extra=True),
         Phase("finish", "note the reset, and let the next boot be a first one", around.finish),
@@ -164,36 +176,57 @@ def _fits(source: Source, room: int) -> Callable[[Host], None]:
     return check
 
 
-def _disk_checks(disk: NodeDisk, options: Options) -> list[Callable[[Host], None]]:
+def _disk_checks(disk: NodeDisk, options: Options, new: Mapping[str, Slot]) -> list[Callable[[Host], None]]:
     """What the partitions must be for this reset."""
 
     def check(host: Host) -> None:
         for name, wanted in (("persistent", options.erase_persistent), ("oem", options.erase_oem)):
             part = getattr(disk, name)
-            if not wanted or part is None:
-                continue
-            if part.fstype == CRYPT:
+            if part is not None and part.fstype == CRYPT and (wanted or name == "persistent"):
                 raise KairosError(f"the {name} partition is encrypted and locked: its container is kept, and only its content is made anew", part.node,
                                   "unlock it first: kairos-agent kcrypt unlock-all, or cryptsetup open")
-            tool = f"mkfs.{_kind(disk, name)}"
-            if not any(host.exists(f"{directory}/{tool}") for directory in ("/usr/sbin", "/sbin", "/usr/bin")):
-                raise KairosError(f"the program {tool} is not in this image", part.node, "build the recovery image with it")
+            if name == "persistent" and part is not None and not part.fstype and not wanted:
+                raise KairosError("the persistent partition is to be kept, and no file system is found on it", part.node,
+                                  "mend it (e2fsck -b 32768 takes another superblock), or reset without reset-persistent: false")
+            if wanted or name in new or (part is not None and not part.fstype):
+                _can_be_made(host, _node(disk, new, name), _kind(disk, name), new.get(name))
 
     return [check]
 
 
-def _anew(disk: NodeDisk, name: str, label: str) -> tuple[Action, ...]:
-    return (Unmount(PERSISTENT if name == "persistent" else OEM), MakeFileSystem(_node(disk, name), _kind(disk, name), label))
+def _can_be_made(host: Host, node: str, fstype: str, slot: Slot | None) -> None:
+    """KairosError: the program is not in this image, or the partition is too small for that kind of file system."""
+    tool = f"mkfs.{fstype}"
+    if not any(host.exists(f"{directory}/{tool}") for directory in ("/usr/sbin", "/sbin", "/usr/bin")):
+        raise KairosError(f"the program {tool} is not in this image", node, "build the recovery image with it")
+    least = LEAST_SIZES.get(fstype, 0)
+    if slot is None and least and size_of(host.real(node)) < least:
+        raise KairosError(f"it is too small for {fstype}, which {tool} makes of {least >> 20} MiB and more", node, f"make it larger, or give it another file system: mkfs.ext4 {node}")
 
 
-def _node(disk: NodeDisk, name: str) -> str:
-    return str(disk.need(name).node)
+def _anew(disk: NodeDisk, new: Mapping[str, Slot], name: str) -> tuple[Action, ...]:
+    node = _node(disk, new, name)
+    first: tuple[Action, ...] = (AddPartition(disk.disk, new[name]),) if name in new else ()
+    return (*first, Unmount(PERSISTENT if name == "persistent" else OEM), MakeFileSystem(node, _kind(disk, name), LABELS[name]))
+
+
+def _node(disk: NodeDisk, new: Mapping[str, Slot], name: str) -> str:
+    return str(new[name].node if name in new else disk.need(name).node)
 
 
 def _kind(disk: NodeDisk, name: str) -> str:
-    """The file system that is there, where it can be made; ext4 where there is none."""
+    """The file system that is there, where it can be made under its label; ext4 where there is none, or one such as xfs with a label that is too long for it."""
     part = getattr(disk, name)
-    return part.fstype if part is not None and part.fstype in FORMATS else "ext4"
+    fits = part is not None and part.fstype in FORMATS and len(LABELS[name]) <= LABEL_LIMITS[part.fstype]
+    return str(part.fstype) if fits else "ext4"
+
+
+def _was(disk: NodeDisk, name: str) -> tuple[str, ...]:
+    """What a plan says of a file system that is not made again."""
+    part = getattr(disk, name)
+    if part is None or not part.fstype or _kind(disk, name) == part.fstype:
+        return ()
+    return (f"it is {part.fstype} now, which cannot be made under the label {LABELS[name]}",)
 
 
 def _variables(options: Options) -> dict[str, str | None]:

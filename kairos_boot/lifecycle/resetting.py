@@ -12,6 +12,7 @@ from kairos_boot.lifecycle import marker, survey
 from kairos_boot.lifecycle.assessment import KNOWN, TRIAL
 from kairos_boot.lifecycle.bootloader import SetVariables
 from kairos_boot.lifecycle.finish import RECORD, ClearMarker, KeepRecord, NoteEvent
+from kairos_boot.lifecycle.missing import sizes
 from kairos_boot.lifecycle.phases import Broken, Engine, Phase, plan
 from kairos_boot.lifecycle.reset import ACTION, OEM, PERSISTENT, SOURCES, STATE, Options, Source, Surroundings, find_source, phases
 from kairos_boot.node.state import boot_word, release
@@ -95,7 +96,7 @@ def _run(wired: Wired, config: Config, disk: NodeDisk, settings: Mapping[str, An
     if mark.begun.cuts >= CUTS:
         raise KairosError(f"it was cut short {mark.begun.cuts} times in the phase {mark.started!r}", hint="find out what ends it: power, memory, a watchdog")
     survey.must_be_of_one_mind(config)
-    options = _options(host, settings)
+    options = _options(host, settings, config)
     source = find_source(host, options.source)
     todo = _phases(wired, disk, source, options, survey.room(host.path(STATE)))
     engine = Engine(ACTION, host, wired.ledger, wired.log)
@@ -117,7 +118,7 @@ def plan_of(wired: Wired, asked: Mapping[str, bool]) -> list[dict[str, Any]]:
     config = wired.config()
     survey.must_be_of_one_mind(config)
     disk = wired.disk()
-    options = _options(host, _settings(config, dict(asked)))
+    options = _options(host, _settings(config, dict(asked)), config)
     with look(disk.need("state"), "state") as state, look(disk.need("recovery"), "recovery") as recovery:
         begun = marker.load(state)
         if options.source or host.exists(SOURCES[0]) or not os.path.exists(f"{recovery}/cOS/recovery.img"):
@@ -184,14 +185,14 @@ def _settings(config: Config, asked: Mapping[str, Any]) -> dict[str, Any]:
     return {"strict": data.get("strict"), **(own if isinstance(own, dict) else {}), **asked}
 
 
-def _options(host: Host, settings: Mapping[str, Any]) -> Options:
+def _options(host: Host, settings: Mapping[str, Any], config: Config) -> Options:
     system = settings.get("system")
     system = system if isinstance(system, dict) else {}
     size = system.get("size")
     source = system.get("source") or system.get("uri") or ""
     name = settings.get("grub-entry-name") or release(host).get("grub_entry_name", "")
     return Options(settings.get("reset-persistent") is not False, settings.get("reset-oem") is True, settings.get("strict") is not False,
-                   str(source), size << 20 if isinstance(size, int) else 0, str(name))
+                   str(source), size << 20 if isinstance(size, int) else 0, str(name), sizes(config.settings.data))
 
 
 def _failed(wired: Wired, mark: marker.Marker, error: KairosError, *, armed: bool) -> None:

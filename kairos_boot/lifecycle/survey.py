@@ -25,8 +25,7 @@ def disk_of(host: Host, partitions: Sequence[Partition]) -> NodeDisk:
     from kairos_boot.system.partitions import read_table
 
     name = boot_disk(host, partitions, mounts.mounted())
-    table = read_table(host, f"/dev/{name}")
-    return find(host, name, partitions, table.slots if table else ())
+    return find(host, name, partitions, read_table(host, f"/dev/{name}"))
 
 
 def looked_at(part: Partition, name: str) -> Iterator[str]:

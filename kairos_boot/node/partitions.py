@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from kairos_boot.system.host import Host
     from kairos_boot.system.mounts import Mounted
-    from kairos_boot.system.partitions import Slot
+    from kairos_boot.system.partitions import Slot, Table
 
 LABELS = {"efi": "COS_GRUB", "oem": "COS_OEM", "recovery": "COS_RECOVERY", "state": "COS_STATE", "persistent": "COS_PERSISTENT"}
 """A partition's name in the table, and the label of its file system."""
@@ -33,6 +33,8 @@ class NodeDisk:
     oem: Partition | None = None
     persistent: Partition | None = None
     efi: Partition | None = None
+    table: Table | None = None
+    """The partition table, where it is known."""
 
     def need(self, name: str) -> Partition:
         """The partition *name*. KairosError: there is none."""
@@ -56,12 +58,13 @@ def boot_disk(host: Host, partitions: Sequence[Partition], mounts: Sequence[Moun
     raise KairosError("the disk that this node was booted from is not known", STATE_MOUNT, "it is known in a boot of the recovery system")
 
 
-def find(host: Host, disk: str, partitions: Sequence[Partition], slots: Sequence[Slot] = ()) -> NodeDisk:
-    """The partitions of *disk* (a kernel's name) by label; by the name in the table (*slots*) where a label was lost.
+def find(host: Host, disk: str, partitions: Sequence[Partition], table: Table | None = None) -> NodeDisk:
+    """The partitions of *disk* (a kernel's name) by label; by the name in its *table* where a label was lost.
 
     An opened container counts for the partition that it is in. KairosError: a label is there twice.
     """
     own = [p for p in partitions if p.disk == disk]
+    slots = table.slots if table else ()
     found: dict[str, Partition | None] = {}
     for name, label in LABELS.items():
         here = [p for p in own if p.label == label]
@@ -73,7 +76,7 @@ def find(host: Host, disk: str, partitions: Sequence[Partition], slots: Sequence
         part = found[name]
         if part is None or part.fstype == CRYPT:
             found[name] = _opened(host, partitions, own, part, label) or part
-    return NodeDisk(f"/dev/{disk}", found["state"], found["recovery"], found["oem"], found["persistent"], found["efi"])
+    return NodeDisk(f"/dev/{disk}", found["state"], found["recovery"], found["oem"], found["persistent"], found["efi"], table)
 
 
 def _unlabelled(own: Sequence[Partition], slot: Slot) -> Partition:

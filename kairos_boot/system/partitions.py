@@ -69,6 +69,16 @@ class Table:
         start = grain if self.final is None else -(-self.final.end // grain) * grain
         return max(0, self.usable_end - start)
 
+    @property
+    def gaps(self) -> list[tuple[int, int]]:
+        """Start and length in sectors of what no partition takes, whole MiB, in the order of the disk."""
+        grain = MIB // self.sector
+        found, start = [], grain
+        for slot in sorted(self.slots, key=lambda slot: slot.start):
+            found.append((start, slot.start // grain * grain - start))
+            start = max(start, -(-slot.end // grain) * grain)
+        return [gap for gap in (*found, (start, self.usable_end - start)) if gap[1] > 0]
+
     def mib(self, sectors: int) -> int:
         """*sectors* in MiB, rounded down."""
         return sectors * self.sector // MIB

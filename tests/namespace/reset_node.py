@@ -28,7 +28,7 @@ class ResetNode(Wired):
     """The node below *home*. `oem` and `persistent` are the file systems of these partitions, empty for a damaged one, None for a missing one."""
 
     def __init__(self, home: str, *, oem: str | None = "ext4", persistent: str | None = "ext4", steps: str = "", image_mib: int = 16,
-                 state_mib: int = 80, persistent_mib: int = 16, documents: Mapping[str, str] | None = None) -> None:
+                 state: str = "ext4", state_mib: int = 80, persistent_mib: int = 16, documents: Mapping[str, str] | None = None) -> None:
         self.home = home
         self.lines: list[str] = []
         self.loops: list[str] = []
@@ -44,8 +44,8 @@ class ResetNode(Wired):
         self.image = make_file_system("/run/initramfs/cos-state/cOS/recovery.img", "COS_SYSTEM", self.tree(), image_mib)
         self.write(self.image + ".sha256", f"{digest(self.image)}  recovery.img\n")
         mounts.mount("", "/run/initramfs/cos-state", options=("remount", "ro"))
-        self.state = self.partition("state", "COS_STATE", mib=state_mib)
-        with_state(self.state.node, home, lambda place: self.fill_state(place, image_mib))
+        self.state = self.partition("state", "COS_STATE", state, state_mib)
+        with_state(self.state.node, home, lambda place: self.fill_state(place, image_mib), state)
         made_oem = self.partition("oem", "COS_OEM", oem) if oem is not None else None
         made_persistent = self.partition("persistent", "COS_PERSISTENT", persistent, persistent_mib) if persistent is not None else None
         self.node_disk = NodeDisk("/dev/vda", self.state, self.recovery, made_oem, made_persistent)
@@ -102,11 +102,15 @@ class ResetNode(Wired):
 
     def close(self) -> None:
         """Unmount, and give the loop devices back."""
+        self.unmount()
+        for node in self.loops:
+            loop.detach(node)
+
+    def unmount(self) -> None:
+        """Unmount all that is the node's."""
         own = [m for m in mounts.mounted() if m.source in self.loops]
         for mount in reversed(own):
             mounts.unmount(mount.target, detach=True)
-        for node in self.loops:
-            loop.detach(node)
 
 
 def with_state(node: str, home: str, work: Any, fstype: str = "ext4") -> Any:

@@ -1,0 +1,232 @@
+"""A reset of a node on a whole disk: partitions that its table lacks are made where there is room, and no other disk is touched."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.root
+
+START = """
+from reset_disk import *
+from reset_node import content, digest, mounts, with_state
+from kairos_boot.lifecycle import marker
+from kairos_boot.lifecycle.resetting import reset, plan_of
+from kairos_boot.errors import KairosError
+from kairos_boot.node import grubenv
+STATE = "/run/cos/state"
+def at(path):
+    found = mounts.at(path, mounts.mounted())
+    return [found.source, found.fstype, probe(found.source).label] if found else None
+def text(path):
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError:
+        return None
+def table(disk):
+    return [[slot.number, slot.start, slot.size, slot.name] for slot in partitions.read_table(Host("/"), disk).slots]
+"""
+
+
+@pytest.mark.parametrize("lacks", [("persistent",), ("oem",), ("oem", "persistent")])
+def test_a_partition_that_the_table_lacks_is_made_where_it_was(unshared: Callable[..., Any], lacks: tuple[str, ...]) -> None:
+    """The plan says so; the other disk, whose partitions have all the labels, is not touched."""
+    planned, before, after, oem, persistent, other, kept, active, clear = unshared(START + f"""
+node = DiskNode(home, lacks={lacks!r})
+twin, before = sum_of(node.twin), table(node.twin)
+planned = [line for phase in plan_of(node, {{}}) for line in phase["does"] if line.startswith("make the partition")]
+reset(node, {{}})
+tell([planned, before, sorted(table(node.whole)), at("/oem"), at("/usr/local"), sum_of(node.twin) == twin, text("/oem/kept"), content(STATE + "/cOS/active.img")[""],
+      marker.load(STATE) is None])
+node.close()
+""")
+    assert len(planned) == len(lacks)
+    assert after == before  # of the twin, which has them all
+    assert oem[1:] == ["ext4", "COS_OEM"]
+    assert persistent[1:] == ["ext4", "COS_PERSISTENT"]
+    assert oem[0].rpartition("p")[0] == persistent[0].rpartition("p")[0]
+    assert kept == (None if "oem" in lacks else "kept")
+    assert (other, active, clear) == (True, "COS_ACTIVE", True)
+
+
+def test_it_takes_the_size_that_the_configuration_names(unshared: Callable[..., Any]) -> None:
+    slots, size = unshared(START + """
+node = DiskNode(home, lacks=["persistent"], spare=100, steps="#cloud-config\\ninstall: {partitions: {persistent: {size: 70}}}\\n")
+reset(node, {})
+table = table(node.whole)
+tell([table, os.statvfs("/usr/local").f_blocks * os.statvfs("/usr/local").f_frsize >> 20])
+node.close()
+""")
+    assert slots[-1][2:] == [70 << 11, "persistent"]
+    assert size < 70
+
+
+NO_ROOM = {
+    "no room": ({"lacks": ["persistent"], "filled": True}, "there is no room to make it: 64 MiB are needed, 0 MiB are free in one piece"),
+    "too little room": ({"lacks": ["oem"], "filled": True, "spare": 40}, "there is no room to make it: 64 MiB are needed, 40 MiB are free in one piece"),
+    "room for one of two": ({"lacks": ["oem", "persistent"], "filled": True, "spare": 70}, "the persistent partition is not found, and there is no room"),
+    "a table of another kind": ({"lacks": ["persistent"], "kind": "dos", "filled": True}, "no GPT partition table"),
+}
+
+
+@pytest.mark.parametrize("fault", NO_ROOM)
+def test_where_there_is_no_room_nothing_is_destroyed(unshared: Callable[..., Any], fault: str) -> None:
+    """And cause and remedy are named."""
+    more, message = NO_ROOM[fault]
+    said, hint, planned, same, slots, environment, twin = unshared(START + f"""
+node = DiskNode(home, **{more!r})
+twin = sum_of(node.twin)
+def state(place):
+    return [digest(f"{{place}}/cOS/{{name}}.img") for name in ("active", "passive")], sorted(os.listdir(place + "/cOS"))
+before, slots = with_state(node.parts["state"], home, state), table(node.whole)
+try:
+    plan_of(node, {{}})
+    planned = ""
+except KairosError as error:
+    planned = error.message
+try:
+    reset(node, {{}})
+    said = hint = ""
+except KairosError as error:
+    said, hint = str(error), error.hint
+mounts.unmount(STATE)
+tell([said, hint, planned, with_state(node.parts["state"], home, state) == before, table(node.whole) == slots,
+      with_state(node.parts["state"], home, lambda place: grubenv.load(place + "/grubenv")), sum_of(node.twin) == twin])
+node.close()
+""")
+    assert message in said
+    assert hint
+    assert planned
+    assert planned in said
+    assert (same, slots, environment, twin) == (True, True, {}, True)
+
+
+def test_a_cut_between_the_table_and_the_file_system_is_gone_over(unshared: Callable[..., Any]) -> None:
+    """The partition is there then, and empty."""
+    slots, persistent = unshared(START + """
+from kairos_boot.lifecycle.missing import SIZES as WANTED, places
+from kairos_boot.actions.partition import AddPartition
+node = DiskNode(home, lacks=["persistent"])
+for slot in places(node.disk(), WANTED).values():
+    tried = AddPartition(node.whole, slot)
+    assert [tried.apply(node.host), tried.apply(node.host)] == [True, False]
+reset(node, {})
+tell([table(node.whole), at("/usr/local")])
+node.close()
+""")
+    assert [slot[3] for slot in slots] == ["oem", "recovery", "state", "persistent"]
+    assert persistent[2] == "COS_PERSISTENT"
+
+
+def test_one_label_twice_on_the_boot_disk_is_refused(unshared: Callable[..., Any]) -> None:
+    """Nobody can say which of the two is meant."""
+    said, hint, same = unshared(START + """
+node = DiskNode(home)
+import subprocess
+mounts.unmount("/oem")
+subprocess.run(["e2label", node.parts["oem"], "COS_PERSISTENT"], check=True)
+before = with_state(node.parts["persistent"], home, lambda place: text(place + "/old"))
+try:
+    reset(node, {})
+except KairosError as error:
+    tell([str(error), error.hint, with_state(node.parts["persistent"], home, lambda place: text(place + "/old")) == before == "old"])
+node.close()
+""")
+    assert "several partitions of the boot disk have the label COS_PERSISTENT" in said
+    assert hint
+    assert same
+
+
+@pytest.mark.parametrize("fstype", ["xfs", "btrfs"])
+def test_a_state_partition_of_another_kind(unshared: Callable[..., Any], fstype: str) -> None:
+    """Images and settings are written there as on ext4; with two images and their copies it shares blocks where it can."""
+    needs(fstype)
+    seen = unshared(START + f"""
+node = DiskNode(home, state={fstype!r}, sizes={{"state": 400}})
+outcome = reset(node, {{}})
+tell([outcome.failures, at(STATE)[1], content(STATE + "/cOS/active.img")[""], content(STATE + "/cOS/passive.img")[""], grubenv.load(STATE + "/grubenv"),
+      marker.load(STATE) is None, text(STATE + "/grub2/grub.cfg"), sorted(os.listdir(STATE + "/cOS"))])
+node.close()
+""")
+    assert seen == [[], fstype, "COS_ACTIVE", "COS_PASSIVE", {"trial": "reset"}, True, "menuentry x --id cos {}\n",
+                    ["active.img", "active.img.sha256", "passive.img", "passive.img.sha256"]]
+
+
+@pytest.mark.parametrize("fstype", ["xfs", "btrfs"])
+def test_another_kind_of_oem_is_kept(unshared: Callable[..., Any], fstype: str) -> None:
+    """As it is, and made anew as the same kind where that is asked for."""
+    needs(fstype)
+    seen = unshared(START + f"""
+node = DiskNode(home, oem={fstype!r}, sizes={{"oem": 320}})
+reset(node, {{}})
+first = [at("/oem"), text("/oem/kept")]
+reset(node, {{"reset-oem": True}})
+tell([*first, at("/oem"), text("/oem/kept")])
+node.close()
+""")
+    assert seen[0][1:] == seen[2][1:] == [fstype, "COS_OEM"]
+    assert (seen[1], seen[3]) == ("kept", None)
+
+
+def test_a_kind_that_cannot_have_the_label_becomes_ext4(unshared: Callable[..., Any]) -> None:
+    """Labels of xfs have at most twelve letters, and COS_PERSISTENT has more, so only the table's name told which partition it is; the plan says so."""
+    needs("xfs")
+    planned, persistent, old = unshared(START + """
+node = DiskNode(home, persistent="xfs", sizes={"persistent": 320})
+planned = [line for phase in plan_of(node, {}) for line in phase["does"] if "xfs" in line]
+reset(node, {})
+tell([planned, at("/usr/local"), text("/usr/local/old")])
+node.close()
+""")
+    assert planned == ["it is xfs now, which cannot be made under the label COS_PERSISTENT"]
+    assert persistent[1:] == ["ext4", "COS_PERSISTENT"]
+    assert old is None
+
+
+UNMAKEABLE = {
+    "no tool": ("""
+os.makedirs(home + "/upper"), os.makedirs(home + "/work")
+mounts.mount("overlay", "/usr/sbin", "overlay", ("lowerdir=/usr/sbin", f"upperdir={home}/upper", f"workdir={home}/work"))
+os.unlink("/usr/sbin/mkfs.xfs")
+""", "the program mkfs.xfs is not in this image"),
+    "too small": ("""
+import subprocess
+mounts.unmount("/oem")
+subprocess.run(["sfdisk", "-q", "--no-reread", "--no-tell-kernel", "-N", "1", node.whole], input=",200MiB", text=True, check=True)
+partitions.tell_kernel(Host("/"), node.whole)
+""", "it is too small for xfs"),
+}
+
+
+@pytest.mark.parametrize("fault", UNMAKEABLE)
+def test_a_kind_that_cannot_be_made_is_refused_before_anything_is_changed(unshared: Callable[..., Any], fault: str) -> None:
+    needs("xfs")
+    ruin, message = UNMAKEABLE[fault]
+    said, hint, same = unshared(START + f"""
+node = DiskNode(home, oem="xfs", sizes={{"oem": 320}})
+def images(place):
+    return [digest(f"{{place}}/cOS/{{name}}.img") for name in ("active", "passive")]
+before = with_state(node.parts["state"], home, images), sum_of(node.parts["persistent"])
+{ruin}
+try:
+    reset(node, {{"reset-oem": True}})
+except KairosError as error:
+    mounts.unmount(STATE)
+    tell([str(error), error.hint, (with_state(node.parts["state"], home, images), sum_of(node.parts["persistent"])) == before])
+node.close()
+""")
+    assert message in said
+    assert hint
+    assert same
+
+
+def needs(fstype: str) -> None:
+    """Skip where the tool is not installed."""
+    if not shutil.which(f"mkfs.{fstype}"):
+        pytest.skip(f"mkfs.{fstype} is not installed")
