@@ -92,14 +92,16 @@ def assemble(disk: Path, system: Path, size: int, images: list[str]) -> None:
     grub.install_uefi(disk, parts["efi"].offset, parts["efi"].size)
     for name in ("oem", "recovery", "state", "persistent"):
         make_ext4(disk, parts[name].size, parts[name].label, offset=parts[name].offset)
-    debugfs(disk, f"write {grubenv(disk)} grubenv", offset=parts["oem"].offset)
-    debugfs(disk, "mkdir grub2", f"write {HERE / 'grub.cfg'} grub2/grub.cfg", "mkdir cOS", offset=parts["state"].offset)
+    block = grubenv(disk)
+    debugfs(disk, f"write {block} grubenv", offset=parts["oem"].offset)
+    # The menu counts starts there, so that the first boot of all is on trial like any other (G4).
+    debugfs(disk, f"write {block} grubenv", "mkdir grub2", f"write {HERE / 'grub.cfg'} grub2/grub.cfg", "mkdir cOS", offset=parts["state"].offset)
     debugfs(disk, "mkdir cOS", offset=parts["recovery"].offset)
     for image, place, label in (("active", "state", "ACTIVE"), ("passive", "state", "PASSIVE"), ("recovery", "recovery", "SYSTEM")):
         if image in images:
             run("e2label", system, f"COS_{label}")
             debugfs(disk, f"write {system} cOS/{image}.img", f"write {digest_file(system, image)} cOS/{image}.img.sha256", offset=parts[place].offset)
-    disk.with_suffix(".grubenv").unlink()
+    block.unlink()
     system.with_suffix(".sha256").unlink(missing_ok=True)
 
 
