@@ -207,3 +207,10 @@ def refused(entry: str, images: str) -> dict[str, str]:
             why = f"the image cannot be read: {reason(error)}"
     what = f"the boot loader could not load {SYSTEMS.get(entry, 'it')}"
     return {"entry": entry, "where": path, "message": f"{what}: {why}" if why else what, "hint": "upgrade the node, or reset it"}
+
+
+def worn(entry: str) -> dict[str, str]:
+    """The reason for an *entry* that the boot loader starts no more by itself, since none of its last starts was found good (G4)."""
+    what = SYSTEMS.get(entry, "it")
+    return {"entry": entry, "where": "", "message": f"{what} was started twice and not found good either time: a start ended before its judgement (a panic, a hang, "
+            "a restart by force), or the judgement was bad", "hint": f"how far it came, where it kept a record: kairos-boot status --boot -1; one more try: kairos-boot bootentry --select {entry}"}

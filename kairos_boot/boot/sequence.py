@@ -185,9 +185,10 @@ def tell_of_failed_boots(boot: Boot) -> None:
         media = failures.media(boot.cmdline, boot.state, boot_disk(boot.host), boot.devices.partitions())
     told = failures.take_over(media, boot.environment, boot.report, SYSROOT)
     images = "" if boot.state.recovery else f"{STATE_DIRECTORY}/cOS"
-    for entry in boot.cmdline.values("kairos.failed"):
+    tried = boot.cmdline.values("kairos.tried")
+    for entry in dict.fromkeys(boot.cmdline.values("kairos.failed")):
         if entry not in told:
-            boot.report.did_not_boot(failures.refused(entry, images))
+            boot.report.did_not_boot(failures.worn(entry) if entry in tried else failures.refused(entry, images))
 
 
 def say_ready(_boot: Boot) -> None:

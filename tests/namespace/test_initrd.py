@@ -159,6 +159,15 @@ def test_a_system_that_comes_up_takes_over_what_kept_others_from_it(initrd: Call
     assert "The entry fallback did not boot: cause of fallback" in told["log"]
 
 
+def test_a_system_that_was_started_twice_in_vain_is_no_image_that_cannot_be_loaded(initrd: Callable[..., dict[str, Any]]) -> None:
+    """What GRUB tells of an entry that it starts no more by itself (G4)."""
+    told = initrd(ACTIVE + " kairos.failed=cos kairos.tried=cos kairos.failed=fallback")
+    found = [(r["entry"], r["message"]) for r in told["ledger"] if r["kind"] == "failed-boot"]
+    assert [entry for entry, _ in found] == ["cos", "fallback"]
+    assert found[0][1].startswith("the active system was started twice and not found good either time")
+    assert found[1][1].startswith("the boot loader could not load the passive system")
+
+
 def test_a_recovery_system_that_cannot_read_oem_looks_for_reasons_on_the_state_partition(initrd: Callable[..., dict[str, Any]]) -> None:
     encrypted = "); node.add('COS_STATE', 'vda'); oem = node.partitions_.pop(0); leave(node, 'cos', 'fallback'); node.partitions_.append(type(oem)(oem.node, 'vda', 'COS_OEM', 'crypto_LUKS')"
     told = initrd(ACTIVE.replace("ACTIVE", "SYSTEM").replace("active", "recovery"), node=encrypted)
