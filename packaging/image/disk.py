@@ -113,12 +113,12 @@ def digest_file(system: Path, image: str) -> Path:
     return path
 
 
-def partition_table(disk: Path, parts: list[Partition], *, without: str = "") -> None:
-    """A GPT with the same identifiers at every build."""
-    lines = ["label: gpt", f"label-id: {stable_uuid('disk')}", "first-lba: 34"]
+def partition_table(disk: Path, parts: list[Partition], *, without: str = "", owner: str = "") -> None:
+    """A GPT with the same identifiers at every build; another *owner* has others."""
+    lines = ["label: gpt", f"label-id: {stable_uuid(owner + 'disk')}", "first-lba: 34"]
     for part in parts:
         if part.name != without:
-            fields = f"start={part.offset // 512}, size={part.size // 512}, type={part.type}, uuid={stable_uuid(part.name)}, name={part.name}"
+            fields = f"start={part.offset // 512}, size={part.size // 512}, type={part.type}, uuid={stable_uuid(owner + part.name)}, name={part.name}"
             lines.append(f"{parts.index(part) + 1} : {fields}")
     run("sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", disk, stdin="\n".join(lines) + "\n")
 

@@ -149,12 +149,17 @@ class Machine:
         except subprocess.TimeoutExpired:
             raise self.fail("the machine does not switch off") from None
 
+    def press(self, *names: str) -> None:
+        """Press keys, one after the other, by QEMU's names of them."""
+        for name in names:
+            self.control("send-key", keys=[{"type": "qcode", "data": name}])
+
     def throttle(self, bytes_per_second: int) -> None:
         """Let the first disk be no faster than that; 0 is no limit."""
         limits = dict.fromkeys(("bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr"), 0)
         self.control("block_set_io_throttle", device="virtio0", bps=bytes_per_second, **limits)
 
-    def control(self, command: str, **arguments: str | int) -> None:
+    def control(self, command: str, **arguments: Any) -> None:
         """Give QEMU one command."""
         with socket.socket(socket.AF_UNIX) as link:
             link.settimeout(10)

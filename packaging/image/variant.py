@@ -55,28 +55,36 @@ class Overlay:
         """Make COS_OEM anew with *files* and an environment block."""
         variables = "".join(f"{name}={value}\n" for name, value in (grubenv or {}).items())
         block = b"# GRUB Environment Block\n" + variables.encode()
+        self.fill("oem", "COS_OEM", {"grubenv": block.ljust(1024, b"#"), **files})
+
+    def fill(self, name: str, label: str, files: Mapping[str, str | bytes]) -> None:
+        """Make the partition *name* anew with *files*."""
         with tempfile.TemporaryDirectory() as scratch:
-            root = Path(scratch) / "oem"
-            write_tree(root, {"grubenv": block.ljust(1024, b"#"), **files})
-            part = self.parts["oem"]
-            image = Path(scratch) / "oem.img"
-            make_ext4(image, part["size"] * SECTOR, "COS_OEM", root)
+            root = Path(scratch) / name
+            write_tree(root, files)
+            part = self.parts[name]
+            image = Path(scratch) / f"{name}.img"
+            make_ext4(image, part["size"] * SECTOR, label, root)
             self.write(image, part["start"] * SECTOR)
 
     def drop_persistent(self) -> None:
         """Take COS_PERSISTENT out of the partition table and wipe its beginning."""
+        self.table(without="persistent")
+        self.zero(self.parts["persistent"]["start"] * SECTOR, MIB)
+
+    def table(self, *, without: str = "", owner: str = "") -> None:
+        """Write the partition table anew, without one of the partitions, or with another *owner*'s identifiers."""
         size = self.raw.stat().st_size
         with tempfile.TemporaryDirectory() as scratch:
             blank = Path(scratch) / "table"
             with blank.open("wb") as file:
                 file.truncate(size)
             kept = [disk.Partition(p["name"], "", p["type"], p["start"] * SECTOR, p["size"] * SECTOR) for p in self.parts.values()]
-            disk.partition_table(blank, kept, without="persistent")
+            disk.partition_table(blank, kept, without=without, owner=owner)
             for offset, length in ((SECTOR, 33 * SECTOR), (size - 33 * SECTOR, 33 * SECTOR)):
                 with blank.open("rb") as file:
                     file.seek(offset)
                     self.write_bytes(file.read(length), offset)
-        self.zero(self.parts["persistent"]["start"] * SECTOR, MIB)
 
     def damage(self, partition: str, path: str, *, skip: int = 0, length: int = 65536) -> None:
         """Overwrite *length* bytes of a file of the disk with zeros, from its byte *skip* on."""

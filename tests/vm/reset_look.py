@@ -24,11 +24,20 @@ def variables(path: str) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
+def beside(directory: str, label: str) -> str:
+    """The partition with this label on the disk of what is mounted there: there may be other disks with the same labels."""
+    device = subprocess.run(["findmnt", "-no", "SOURCE", directory], capture_output=True, text=True, check=True).stdout.strip()
+    disk = subprocess.run(["lsblk", "-ndo", "PKNAME", device], capture_output=True, text=True, check=True).stdout.strip()
+    listed = json.loads(subprocess.run(["lsblk", "--json", "-o", "LABEL,PATH", f"/dev/{disk}"], capture_output=True, text=True, check=True).stdout)
+    [found] = [part["path"] for part in listed["blockdevices"][0]["children"] if part["label"] == label]
+    return str(found)
+
+
 def images() -> dict[str, object]:
     """Both images against the recovery image, behind the block that has the label, and the digests beside them."""
     os.makedirs("/run/recovery", exist_ok=True)
     if not os.path.ismount("/run/recovery"):
-        subprocess.run(["mount", "-o", "ro", "LABEL=COS_RECOVERY", "/run/recovery"], check=True)
+        subprocess.run(["mount", "-o", "ro", beside("/oem", "COS_RECOVERY"), "/run/recovery"], check=True)
     found: dict[str, object] = {}
     for name in ("active", "passive"):
         image = f"{STATE}/cOS/{name}.img"

@@ -1,0 +1,159 @@
+"""Nodes that are reset in virtual machines: the ways in, the power cuts, and what a reset left.
+
+A reset node is a node to reset, so the ways share machines. Two stories go on at once, each in a thread; tests wait for their parts by name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import shlex
+import subprocess
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import machine as qemu
+from common import TOP
+from vm import BOOT, HERE, Node
+
+RESET = 2 * BOOT
+"""Seconds for a boot that resets, against hanging only."""
+LOOK = (HERE / "reset_look.py").read_text()
+PREPARE = "echo mine >/usr/local/mine; echo kept >/oem/kept; rm -f /oem/hooks; kairos-boot reset --plan --json"
+POD = """\
+set -e
+mkdir -p /run/pod && mount -t tmpfs tmpfs /run/pod && cd /run/pod
+mkdir -p host proc dev tmp usr etc SECRET/..1
+for name in bin lib lib64 sbin; do ln -s "usr/$name" "$name"; done
+mount --bind /usr usr; mount --bind /etc etc; mount --rbind /dev dev; mount -t proc proc proc; mount --rbind / host
+printf '#cloud-config\\nhostname: of-the-pod\\n' >SECRET/..1/cloud-config.yaml
+cat >SECRET/..1/reset.sh <<'EOF'
+SCRIPT
+EOF
+ln -s ..1 SECRET/..data
+for name in cloud-config.yaml reset.sh; do ln -s "..data/$name" "SECRET/$name"; done
+code=0
+chroot . env -i PATH=/usr/bin:/bin HOST_DIR=/host GRACE=0 /bin/sh /SECRET/reset.sh || code=$?
+echo "the pod ended with $code"
+""".replace("SECRET", "run/system-upgrade/secrets/kairos-boot-reset").replace("SCRIPT", (TOP / "packaging/kubernetes/reset.sh").read_text())
+"""Another root directory, the node's at /host, a secret of symbolic links: the script of the Plan sees what it sees in its pod."""
+WAYS = {
+    "next_boot": "kairos-boot reset --next-boot && systemctl reboot",
+    "grub2_editenv": "grub2-editenv /oem/grubenv set next_entry=statereset && systemctl reboot",
+    "systemd": "systemctl start factory-reset.target",
+    "pod": f"unshare --mount --propagation private sh -c {shlex.quote(POD)} 2>&1",
+    "entry": "kairos-boot bootentry --select statereset && systemctl reboot",
+}
+"""How a running node is told that its next boot resets it."""
+BOMB = """\
+stages:
+  fs:
+    - name: The first start ends by force, and the next one has an init that exits
+      if_files:
+        all: [/run/cos/active_mode]
+      commands:
+        - grub-editenv /oem/grubenv set extra_active_cmdline=init=/bin/true
+        - fsfreeze -f /oem; fsfreeze -u /oem
+        - systemctl reboot --force
+"""
+
+
+class Reset:
+    """The node after a reset, and what led there."""
+
+    def __init__(self, node: Node, screens: list[str], plan: str = "[]") -> None:
+        self.node, self.screens = node, screens
+        told = node.host.run("/usr/bin/python3 -c %s", LOOK)
+        assert told.rc == 0, told.stderr
+        self.left: dict[str, Any] = json.loads(told.stdout)
+        self.plan: list[dict[str, Any]] = json.loads(plan)
+        self.again = ""
+        """What the same way in said on the node that it had reset."""
+
+    def phases(self) -> list[tuple[str, str]]:
+        """Name and title of the phases that the last reset started, by the record that it kept."""
+        return [(r["phase"], r["title"]) for r in self.left["phases"] if r["event"] == "start"]
+
+
+class Story:
+    """What happens to one machine, part by part, each with a name."""
+
+    def __init__(self, names: Sequence[str], tell: Callable[[Story], None]) -> None:
+        self.parts: dict[str, Future[Any]] = {name: Future() for name in names}
+        self._tell = tell
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._tell(self)
+        except BaseException as error:  # noqa: BLE001 - whoever waits for a part is told why it did not happen
+            for part in self.parts.values():
+                if not part.done():
+                    part.set_exception(error)
+
+    def show(self, name: str, found: Any) -> None:
+        """This part is over."""
+        self.parts[name].set_result(found)
+
+    def __getitem__(self, name: str) -> Any:
+        """What was found in the part *name*; the error that kept it from being told."""
+        return self.parts[name].result()
+
+    def end(self) -> None:
+        """Wait until it is over."""
+        self._thread.join()
+
+
+def boots(machine: qemu.Machine) -> list[str]:
+    """Start the machine, again while it restarts by itself, until the node answers; what the consoles of the other starts showed."""
+    screens: list[str] = []
+    while len(screens) < 5:
+        machine.start()
+        try:
+            machine.wait_ssh(RESET)
+        except qemu.MachineError:
+            if machine.running():
+                raise
+            screens.append(machine.screen())
+        else:
+            return screens
+    raise machine.fail("the node restarts again and again")
+
+
+def ends(machine: qemu.Machine, seconds: float = RESET) -> str:
+    """A boot that ends by itself; what its console showed."""
+    machine.start()
+    machine.wait_off(seconds)
+    return machine.screen()
+
+
+def cut(machine: qemu.Machine, phase: int, delay: float = 0) -> str:
+    """Pull the plug when the console shows that this phase of a reset starts, or so many seconds later; what it showed. What was not flushed is lost."""
+    machine.wait_console(rf"reset {phase}/\d+: ", RESET)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        if delay and machine.process:
+            machine.process.wait(delay)
+    machine.kill()
+    return machine.screen()
+
+
+def cuts_of(number: int) -> list[tuple[int, float]]:
+    """Where the power goes in the reset with this number: in the first one at three of its marks, in each other at another three moments."""
+    if not number:
+        return [(3, 0), (4, 0), (7, 0)]
+    chance = random.Random(number)
+    phases = sorted(chance.sample(range(1, 9), 3))
+    return [(phase, round(chance.uniform(0, 8), 1) if phase in (3, 4) else 0) for phase in phases]
+
+
+def reset_by(machine: qemu.Machine, way: str) -> Reset:
+    """Let the running node reset itself; the node after it."""
+    plan = machine.ssh(PREPARE)
+    machine.ssh(WAYS[way], check=False)
+    machine.wait_off()
+    screens = [ends(machine)]
+    return Reset(Node(machine).boot(), screens, plan)
