@@ -117,16 +117,30 @@ def test_the_initrds_first_half_imports_no_more_than_it_needs() -> None:
     assert {f"kairos_boot.{name}" for name in ("stages.runner", "boot.build", "boot.layout", "boot.ending", "boot.failures", "system.power", "cloudconfig.model")} & names == set()
 
 
+def entry(directory: Path) -> Path:
+    """The command, in *directory*, over this checkout's modules."""
+    path = directory / "bin/kairos-boot"
+    path.parent.mkdir()
+    (directory / "lib").mkdir()
+    (directory / "lib/kairos-boot").symlink_to(TOP)
+    path.write_text((TOP / "packaging/entry").read_text())
+    return path
+
+
+def test_the_end_of_the_program_is_the_end_of_the_process(tmp_path: Path) -> None:
+    """All that was printed is out, and nothing is taken apart before; the interpreter's own end would say what it clears."""
+    run = python("-v", str(entry(tmp_path)), "--version")
+    assert run.stdout.startswith("kairos-boot ")
+    assert "import 'kairos_boot.cli.main'" in run.stderr
+    assert "# cle" not in run.stderr
+    assert python(str(tmp_path / "bin/kairos-boot"), "no-such-verb").returncode == 2
+
+
 @pytest.mark.root
 def test_a_stage_with_kept_documents_imports_what_its_steps_use(tmp_path: Path) -> None:
     """The program itself, in a mount namespace with a /run of its own: skips, a warning, one module at work."""
     documents(tmp_path / "oem")
-    entry = tmp_path / "bin/kairos-boot"
-    entry.parent.mkdir()
-    (tmp_path / "lib").mkdir()
-    (tmp_path / "lib/kairos-boot").symlink_to(TOP)
-    entry.write_text((TOP / "packaging/entry").read_text())
-    call = f"/usr/bin/python3 -I -S -X importtime {entry} run-stage --override-cloud-init-paths {tmp_path}/oem s"
+    call = f"/usr/bin/python3 -I -S -X importtime {entry(tmp_path)} run-stage --override-cloud-init-paths {tmp_path}/oem s"
     script = f"mount -t tmpfs tmpfs /run && sleep 0.1 && {call} 2>/run/1; test -d {tmp_path}/made && rmdir {tmp_path}/made && {call}; test -d {tmp_path}/made"
     run = subprocess.run(["unshare", "--mount", "sh", "-c", script], check=False, capture_output=True, text=True, timeout=60)
     if run.returncode and "unshare" in run.stderr:
