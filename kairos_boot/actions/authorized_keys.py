@@ -61,8 +61,6 @@ class AuthorizedKeys:
         """Add what is missing. KairosError: no such user or home, keys that cannot be fetched, a link in place of a file."""
         try:
             return self._edit(host, self._fetch() if self.url else self.lines, write=True)
-        except KairosError as error:
-            raise KairosError(error.message, self.where, error.hint) from error
         except OSError as error:
             raise KairosError(f"cannot write the ssh keys of {self.user}: {reason(error)}", self.where) from error
 

@@ -54,8 +54,6 @@ class Download:
             return self._apply(host)
         except OSError as error:
             raise KairosError(f"cannot write {self.path}: {reason(error)}", self.where) from error
-        except KairosError as error:
-            raise KairosError(error.message, error.where or self.where, error.hint) from error
 
     def _apply(self, host: Host) -> bool:
         from kairos_boot.actions.replacement import Replacement

@@ -34,8 +34,6 @@ class EditFile:
                 old = place.read()
         except OSError as error:
             raise KairosError(f"cannot read {self.path}: {reason(error)}", self.where) from error
-        except KairosError as error:
-            raise KairosError(error.message, error.where or self.where, error.hint) from error
         return WriteFile(self.path, self.edit(old), owner=KEEP, where=self.where)
 
     def would_change(self, host: Host) -> bool | None:

@@ -125,8 +125,6 @@ class WriteFile:
             user, group = self.owner.ids(host)
             with host.place(self.path, owner=user) as place:
                 return self._apply(place, user, group)
-        except KairosError as error:
-            raise KairosError(error.message, error.where or self.where, error.hint) from error
         except OSError as error:
             raise KairosError(f"cannot write {self.path}: {reason(error)}", self.where) from error
 
@@ -182,8 +180,6 @@ class MakeDirectory:
             user, group = self.owner.ids(host)
             with host.place(self.path, owner=user) as place:
                 return self._at(place, user, group, write=write)
-        except KairosError as error:
-            raise KairosError(error.message, error.where or self.where, error.hint) from error
         except OSError as error:
             raise KairosError(f"cannot make directory {self.path}: {reason(error)}", self.where) from error
 

@@ -55,8 +55,6 @@ class UnpackImage:
             return self._apply(host)
         except OSError as error:
             raise KairosError(f"cannot unpack {shown(self.source)} over {self.target}: {reason(error)}", self.where) from error
-        except KairosError as error:
-            raise KairosError(error.message, self.where, error.hint) from error
 
     def _apply(self, host: Host) -> bool:
         for path in filter(lambda path: path.startswith("/"), (self.source, self.target)):

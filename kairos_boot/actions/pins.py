@@ -89,10 +89,7 @@ class LockDnf:
 
     def _newest(self, host: Host, name: str, version: str) -> str:
         argv = ("dnf", "-q", "repoquery", "--qf", "%{name}-%{epoch}:%{version}-%{release}.%{arch}\n", f"{name}-{version}*")
-        try:
-            output = host.processes.run(argv, timeout=self.timeout, env=PLAIN).output
-        except KairosError as error:
-            raise KairosError(error.message, self.where, error.hint) from error
+        output = host.processes.run(argv, timeout=self.timeout, env=PLAIN).output
         return next((line.strip() for line in output.splitlines() if _fits(line.strip(), name, version)), f"{name}-{version}*")
 
 

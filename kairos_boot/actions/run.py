@@ -51,10 +51,7 @@ class Run:
         """Run it. KairosError: it ended with another status than 0, with its own words."""
         argv = self.argv or ("/bin/sh", "-c", self.shell)
         for attempt in range(self.retries + 1):
-            try:
-                result = host.processes.run(argv, timeout=self.timeout, env=self.env, stdin=self.stdin)
-            except KairosError as error:
-                raise KairosError(error.message, self.where, error.hint) from error
+            result = host.processes.run(argv, timeout=self.timeout, env=self.env, stdin=self.stdin)
             if result.code == 0 and not result.timed_out:
                 if result.output.strip() and not self.secret:
                     host.heard(f"{self._shown()}:\n{result.output.rstrip()}")

@@ -15,6 +15,7 @@ from kairos_boot.cloudconfig.plain import build
 from kairos_boot.errors import KairosError
 from kairos_boot.facts import Facts
 from kairos_boot.records import record
+from kairos_boot.stages.execution import placed
 from kairos_boot.system.host import Host
 from kairos_boot.system.process import Processes, Result
 from tests.modules.web import Web
@@ -92,8 +93,8 @@ class Node(Host):
 
     def do(self, module: Module, step: Step, facts: Facts | None = None) -> list[bool | str]:
         """Plan *step* and apply each action as the runner does: True, False, or the text of the error, an item each."""
-        return [str(came) if isinstance(came, KairosError) else bool(came)
-                for _, came in heard(module.plan(step, facts or Facts(read=self.read)), lambda action: action.apply(self))]
+        return [str(placed(came, step, module.KEY, action)) if isinstance(came, KairosError) else bool(came)
+                for action, came in heard(module.plan(step, facts or Facts(read=self.read)), lambda action: action.apply(self))]
 
     def state(self) -> dict[str, tuple[int, ...]]:
         """Inode, times, mode and owner of everything on the node: equal states mean that nothing was written."""

@@ -14,6 +14,7 @@ from kairos_boot.errors import KairosError
 from kairos_boot.facts import Facts
 from kairos_boot.modules import downloads
 from kairos_boot.records import replace
+from kairos_boot.stages.execution import placed
 from kairos_boot.system.http import Clock, TransferError
 from kairos_boot.system.transfer import download
 from tests.modules.web import Reply, Web, stopwatch
@@ -125,9 +126,11 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(host: Node, step: MakeSt
     """No partial file, no temporary one; the next download is done."""
     host.put("/srv/a", "old\n")
     web.pages.update({"/a": reply, "/b": Reply(b"yes\n")})
-    one, other = downloads.plan(step(downloads=[{"url": web.url("/a"), "path": "/srv/a"}, {"url": web.url("/b"), "path": "/srv/b"}]), Facts())
-    with pytest.raises(KairosError, match=r"downloads\[0\]"):
+    given = step(downloads=[{"url": web.url("/a"), "path": "/srv/a"}, {"url": web.url("/b"), "path": "/srv/b"}])
+    one, other = downloads.plan(given, Facts())
+    with pytest.raises(KairosError) as caught:
         replace(one, tries=1).apply(host)
+    assert ": stages.s[0].downloads[0]: " in str(placed(caught.value, given, downloads.KEY, one))
     assert other.apply(host) is True
     assert host.text("/srv/a") == "old\n"
     assert sorted(os.listdir(f"{host.root}/srv")) == ["a", "b"]

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kairos_boot.actions.files import Owner, WriteFile
+from kairos_boot.errors import KairosError
 from kairos_boot.facts import Facts
 from kairos_boot.modules import files
+from kairos_boot.stages.execution import placed
 
 if TYPE_CHECKING:
     from tests.modules.conftest import MakeStep, Node
@@ -88,9 +90,10 @@ def test_owner_by_name_comes_from_the_nodes_own_files(host: Node, step: MakeStep
     """A user alone brings the primary group; names win over numbers; a stranger is an error and no file."""
     host.put("/etc/passwd", PASSWD)
     host.put("/etc/group", GROUP)
-    by_name, both, error, done = files.plan(step(files=[
+    given = step(files=[
         {"path": "/srv/a", "ownerstring": "keeper", "content": "x"}, {"path": "/srv/b", "ownerstring": "keeper:staff", "owner": 1, "content": "x"},
-        {"path": "/srv/c", "ownerstring": "stranger", "content": "x"}, {"path": "/srv/d", "content": "y"}]), Facts())
+        {"path": "/srv/c", "ownerstring": "stranger", "content": "x"}, {"path": "/srv/d", "content": "y"}])
+    by_name, both, error, done = files.plan(given, Facts())
     assert isinstance(by_name, WriteFile)
     assert isinstance(both, WriteFile)
     assert by_name.owner.ids(host) == (0, 7)
@@ -99,9 +102,8 @@ def test_owner_by_name_comes_from_the_nodes_own_files(host: Node, step: MakeStep
     for action in (error, done):
         try:
             results.append(str(action.apply(host)))
-        except Exception as failure:  # noqa: BLE001
-            results.append(f"{type(failure).__name__}: {failure}")
-    assert results[0].startswith("KairosError:")
+        except KairosError as failure:
+            results.append(str(placed(failure, given, files.KEY, action)))
     assert "stages.s[0].files[2]: " in results[0]
     assert "stranger" in results[0]
     assert results[1] == "True"
