@@ -30,3 +30,18 @@ class Ended(BaseException):
 def reason(error: OSError) -> str:
     """What the kernel said, without the path that the message has anyway."""
     return error.strerror or str(error)
+
+
+class Explained:
+    """`with Explained("it cannot be written", where, hint):` an OSError inside becomes a KairosError: this, and what the kernel said."""
+
+    def __init__(self, message: str, where: str = "", hint: str = "") -> None:
+        self._told = message, where, hint
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            message, where, hint = self._told
+            raise KairosError(f"{message}: {reason(error)}", where, hint) from error

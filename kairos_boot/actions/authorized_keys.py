@@ -6,7 +6,7 @@ import os
 import stat
 
 from kairos_boot.actions.base import Invalid
-from kairos_boot.errors import KairosError, reason
+from kairos_boot.errors import Explained, KairosError
 from kairos_boot.records import record, replace
 from kairos_boot.shown import one_line
 from kairos_boot.system.accounts import find_account
@@ -59,10 +59,8 @@ class AuthorizedKeys:
 
     def apply(self, host: Host) -> bool:
         """Add what is missing. KairosError: no such user or home, keys that cannot be fetched, a link in place of a file."""
-        try:
+        with Explained(f"cannot write the ssh keys of {self.user}", self.where):
             return self._edit(host, self._fetch() if self.url else self.lines, write=True)
-        except OSError as error:
-            raise KairosError(f"cannot write the ssh keys of {self.user}: {reason(error)}", self.where) from error
 
     def _is_there(self, host: Host) -> bool:
         """Whether the account has its home; what comes before in the same plan may make it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 
 from kairos_boot.actions.files import FILE_MODE, ROOT, Owner
-from kairos_boot.errors import KairosError, reason
+from kairos_boot.errors import Explained, KairosError
 from kairos_boot.records import record
 from kairos_boot.shown import shown
 
@@ -42,18 +42,13 @@ class Download:
     def would_change(self, host: Host) -> bool | None:
         """Only fetching tells, unless the checksum does. KairosError: nothing can be written there."""
         user, group = self.owner.ids(host)
-        try:
-            with host.place(self.path, owner=user) as place:
-                return self._attributes(place, user, group, mend=False) if self._is_there(place) else None
-        except OSError as error:
-            raise KairosError(f"cannot write {self.path}: {reason(error)}", self.where) from error
+        with Explained(f"cannot write {self.path}", self.where), host.place(self.path, owner=user) as place:
+            return self._attributes(place, user, group, mend=False) if self._is_there(place) else None
 
     def apply(self, host: Host) -> bool:
         """Fetch and put in place. KairosError: it cannot be fetched, is not what the checksum says, or the disk refuses; the old file stays."""
-        try:
+        with Explained(f"cannot write {self.path}", self.where):
             return self._apply(host)
-        except OSError as error:
-            raise KairosError(f"cannot write {self.path}: {reason(error)}", self.where) from error
 
     def _apply(self, host: Host) -> bool:
         from kairos_boot.actions.replacement import Replacement

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kairos_boot.actions.files import Owner, WriteFile
-from kairos_boot.errors import KairosError, reason
+from kairos_boot.errors import Explained
 from kairos_boot.records import record
 
 TYPE_CHECKING = False
@@ -29,11 +29,8 @@ class EditFile:
         return f"edit {self.path}"
 
     def _write(self, host: Host) -> WriteFile:
-        try:
-            with host.place(self.path) as place:
-                old = place.read()
-        except OSError as error:
-            raise KairosError(f"cannot read {self.path}: {reason(error)}", self.where) from error
+        with Explained(f"cannot read {self.path}", self.where), host.place(self.path) as place:
+            old = place.read()
         return WriteFile(self.path, self.edit(old), owner=KEEP, where=self.where)
 
     def would_change(self, host: Host) -> bool | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from kairos_boot.errors import KairosError, reason
+from kairos_boot.errors import Explained, KairosError
 from kairos_boot.records import record
 from kairos_boot.system.atomic import clear, replace_file
 
@@ -84,15 +84,12 @@ class WriteFile:
     def would_change(self, host: Host) -> bool | None:
         """Whether content, mode or owner are not as wanted. KairosError: no file can be written there."""
         user, group = self.owner.ids(host)
-        try:
-            with host.place(self.path, owner=user) as place:
-                now = self._file(place)
-                if now is None:
-                    self._need_parents(place)
-                    return True
-                return self._mends(now, user, group) or self._new(place, now) is not None
-        except OSError as error:
-            raise KairosError(f"cannot write {self.path}: {reason(error)}", self.where) from error
+        with Explained(f"cannot write {self.path}", self.where), host.place(self.path, owner=user) as place:
+            now = self._file(place)
+            if now is None:
+                self._need_parents(place)
+                return True
+            return self._mends(now, user, group) or self._new(place, now) is not None
 
     def _file(self, place: Place) -> os.stat_result | None:
         """The status of the file that is there. KairosError: it is something else."""
@@ -121,12 +118,10 @@ class WriteFile:
 
     def apply(self, host: Host) -> bool:
         """Write a temporary file beside the target, complete it, and rename it over the target."""
-        try:
+        with Explained(f"cannot write {self.path}", self.where):
             user, group = self.owner.ids(host)
             with host.place(self.path, owner=user) as place:
                 return self._apply(place, user, group)
-        except OSError as error:
-            raise KairosError(f"cannot write {self.path}: {reason(error)}", self.where) from error
 
     def _apply(self, place: Place, user: int | None, group: int | None) -> bool:
         now = self._file(place)
@@ -176,12 +171,10 @@ class MakeDirectory:
         return self._make(host, write=True)
 
     def _make(self, host: Host, *, write: bool) -> bool:
-        try:
+        with Explained(f"cannot make directory {self.path}", self.where):
             user, group = self.owner.ids(host)
             with host.place(self.path, owner=user) as place:
                 return self._at(place, user, group, write=write)
-        except OSError as error:
-            raise KairosError(f"cannot make directory {self.path}: {reason(error)}", self.where) from error
 
     def _at(self, place: Place, user: int | None, group: int | None, *, write: bool) -> bool:
         now = place.status

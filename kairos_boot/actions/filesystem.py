@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kairos_boot.errors import KairosError, reason
+from kairos_boot.errors import Explained
 from kairos_boot.records import record
 from kairos_boot.system import filesystems, mounts
 
@@ -32,12 +32,10 @@ class MakeFileSystem:
         from kairos_boot.system.blockdev import look_again
 
         node = host.real(self.node)
-        try:
+        with Explained("cannot be made anew", self.node, "see what uses it: findmnt, lsof"):
             unmount_all(node)
             filesystems.wipe(node)
             filesystems.make(host, node, self.fstype, self.label)
-        except OSError as error:
-            raise KairosError(f"cannot be made anew: {reason(error)}", self.node, "see what uses it: findmnt, lsof") from error
         look_again(host, [node])
         return True
 
@@ -88,10 +86,8 @@ class Remount:
         now = mounts.at(host.path(self.target), mounts.mounted())
         assert now is not None
         options = [word for word in now.options if word not in ("ro", "rw")]
-        try:
+        with Explained("cannot be remounted", self.target):
             mounts.mount(now.source, now.target, now.fstype, [*options, "remount", "rw" if self.writable else "ro"])
-        except OSError as error:
-            raise KairosError(f"cannot be remounted: {reason(error)}", self.target) from error
         return True
 
 
@@ -103,7 +99,5 @@ def unmount_all(node: str) -> None:
 
 
 def _unmount(path: str) -> None:
-    try:
+    with Explained("cannot be unmounted", path, "end what uses it; see lsof or fuser"):
         mounts.unmount(path)
-    except OSError as error:
-        raise KairosError(f"cannot be unmounted: {reason(error)}", path, "end what uses it; see lsof or fuser") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kairos_boot.errors import KairosError, reason
+from kairos_boot.errors import Explained, KairosError
 from kairos_boot.records import NOTHING, record
 from kairos_boot.system.keyvalue import lines
 from kairos_boot.system.private import DIRECTORY
@@ -54,10 +54,8 @@ class FirstBoot:
         elif secret:
             given["root-password-file"] = "/dev/stdin"
         before = _state(host)
-        try:
+        with Explained("cannot hand the root password to systemd-firstboot", self.where):
             self._run(host, _argv(given), secret)
-        except OSError as error:
-            raise KairosError(f"cannot hand the root password to systemd-firstboot: {reason(error)}", self.where) from error
         return _state(host) != before
 
     def _run(self, host: Host, argv: tuple[str, ...], secret: str) -> None:

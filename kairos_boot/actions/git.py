@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from kairos_boot.actions.files import DIRECTORY_MODE
-from kairos_boot.errors import KairosError, reason
+from kairos_boot.errors import Explained, KairosError
 from kairos_boot.records import record
 from kairos_boot.shown import masked, shown
 
@@ -56,11 +56,8 @@ class CheckOut:
 
     def apply(self, host: Host) -> bool:
         """Clone or update. KairosError: with git's own words; the old files are there unless git was changing them."""
-        try:
-            with _Keys(self.access) as keys:
-                return _Git(self, host, keys).update()
-        except OSError as error:
-            raise KairosError(f"cannot prepare {self.path}: {reason(error)}", self.where) from error
+        with Explained(f"cannot prepare {self.path}", self.where), _Keys(self.access) as keys:
+            return _Git(self, host, keys).update()
 
 
 def _check(host: Host, wanted: CheckOut) -> None:

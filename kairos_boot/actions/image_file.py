@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 
-from kairos_boot.errors import KairosError, reason
+from kairos_boot.errors import Explained, KairosError, reason
 from kairos_boot.records import record
 from kairos_boot.system import ext4
 from kairos_boot.system.atomic import sync_directory
+from kairos_boot.system.descriptors import Held
 from kairos_boot.system.ext4 import DIGEST
 
 TYPE_CHECKING = False
@@ -49,10 +50,8 @@ class CopyImage:
     def apply(self, host: Host) -> bool:
         """Write, check, rename. KairosError: no room, the source or the new image is damaged; the old one is untouched then."""
         target = host.path(self.target)
-        try:
+        with Explained("the image cannot be read", self.source):
             source = os.open(host.path(self.source), os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise KairosError(f"the image cannot be read: {reason(error)}", self.source) from error
         try:
             put(host, self.target, target, lambda new: self._write(source, new))
         finally:
@@ -64,11 +63,8 @@ class CopyImage:
 
         head = os.pread(source, ext4.START + ext4.SIZE, 0)
         head = head[:ext4.START] + ext4.relabelled(head[ext4.START:], self.label)
-        fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        try:
+        with Held(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)) as fd:
             return copy_file(source, fd, self.progress, head)
-        finally:
-            os.close(fd)
 
 
 @record
@@ -98,15 +94,12 @@ class BuildImage:
         from kairos_boot.actions.image_tree import fill
         from kairos_boot.system.copying import digest
 
-        fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        try:
+        with Held(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)) as fd:
             os.ftruncate(fd, self.size)
             _tool(host, ("mkfs.ext4", "-q", "-F", "-m", "0", "-O", "^has_journal", "-L", self.label, new), self.target)
             fill(host, host.path(self.source), new, self.exclude)
             os.fsync(fd)
             return digest(fd)
-        finally:
-            os.close(fd)
 
 
 @record
@@ -188,11 +181,8 @@ def compare(path: str, name: str, expected: str, progress: Progress = no_progres
     """KairosError: the digest of *path*, called *name*, is another one than *expected*."""
     from kairos_boot.system.copying import digest
 
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    with Held(os.open(path, os.O_RDONLY | os.O_CLOEXEC)) as fd:
         found = digest(fd, progress)
-    finally:
-        os.close(fd)
     if found != expected:
         raise KairosError(f"its content has the digest {found}, and {expected} is expected", name)
 

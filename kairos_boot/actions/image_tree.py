@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kairos_boot.errors import KairosError, reason
+from kairos_boot.errors import Explained, KairosError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,11 +26,9 @@ def mounted(image: str, place: str = MOUNT, *, read_only: bool = False) -> Itera
 
     node = loop.attach(image, read_only=read_only)
     try:
-        try:
+        with Explained("the image cannot be mounted", image):
             os.makedirs(place, mode=0o700, exist_ok=True)
             mounts.mount(node, place, "ext4", ("ro",) if read_only else ())
-        except OSError as error:
-            raise KairosError(f"the image cannot be mounted: {reason(error)}", image) from error
         try:
             yield place
         finally:

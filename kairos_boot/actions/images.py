@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tarfile
 
-from kairos_boot.errors import KairosError, reason
+from kairos_boot.errors import Explained, KairosError
 from kairos_boot.gunzip import MAGIC, blocks
 from kairos_boot.records import record
 from kairos_boot.shown import masked, shown
@@ -51,10 +51,8 @@ class UnpackImage:
 
     def apply(self, host: Host) -> bool:
         """Fetch, unpack, and remove what was fetched. KairosError: with skopeo's words, or what is wrong with the image."""
-        try:
+        with Explained(f"cannot unpack {shown(self.source)} over {self.target}", self.where):
             return self._apply(host)
-        except OSError as error:
-            raise KairosError(f"cannot unpack {shown(self.source)} over {self.target}: {reason(error)}", self.where) from error
 
     def _apply(self, host: Host) -> bool:
         for path in filter(lambda path: path.startswith("/"), (self.source, self.target)):

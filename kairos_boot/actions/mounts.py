@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kairos_boot.errors import KairosError, reason
+from kairos_boot.errors import Explained, KairosError, reason
 from kairos_boot.records import record
 from kairos_boot.system import mounts
 
@@ -78,7 +78,7 @@ class Overlay:
             return False
         target = host.path(self.target)
         upper, work = host.path(self.upper), host.path(self.work)
-        try:
+        with Explained("cannot mount the overlay", self.target):
             like = os.stat(target)
             for directory in (upper, work):
                 _directory(directory, 0o755)
@@ -86,8 +86,6 @@ class Overlay:
             os.chmod(upper, like.st_mode & 0o7777)
             words = [f"{name}={_escaped(path)}" for name, path in (("lowerdir", target), ("upperdir", upper), ("workdir", work))]
             mounts.mount("overlay", target, "overlay", words)
-        except OSError as error:
-            raise KairosError(f"cannot mount the overlay: {reason(error)}", self.target) from error
         return True
 
 
@@ -114,10 +112,8 @@ class Bind:
         """Bind it. KairosError: one of them is missing, or the kernel refuses."""
         if not self.would_change(host):
             return False
-        try:
+        with Explained(f"cannot bind {self.source}", self.target):
             mounts.mount(host.path(self.source), host.path(self.target), options=("bind",))
-        except OSError as error:
-            raise KairosError(f"cannot bind {self.source}: {reason(error)}", self.target) from error
         return True
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 
-from kairos_boot.errors import KairosError, reason
+from kairos_boot.errors import Explained
 from kairos_boot.records import record
 from kairos_boot.system import trees
 from kairos_boot.system.atomic import sync_place
+from kairos_boot.system.descriptors import Held
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,17 +35,11 @@ class Remove:
         """Remove it. KairosError: an unsafe path, something is mounted there, or the disk fails."""
         if not self.would_change(host):
             return False
-        try:
-            with host.place(self.path, follow=False) as place:
-                if self.content:
-                    fd = place.open(os.O_DIRECTORY)
-                    try:
-                        trees.empty(fd)
-                    finally:
-                        os.close(fd)
-                elif not place.missing:
-                    trees.remove(place.name, place.directory)
-                sync_place(place)
-        except OSError as error:
-            raise KairosError(f"cannot be removed: {reason(error)}", self.path) from error
+        with Explained("cannot be removed", self.path), host.place(self.path, follow=False) as place:
+            if self.content:
+                with Held(place.open(os.O_DIRECTORY)) as fd:
+                    trees.empty(fd)
+            elif not place.missing:
+                trees.remove(place.name, place.directory)
+            sync_place(place)
         return True

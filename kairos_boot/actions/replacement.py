@@ -6,9 +6,10 @@ import os
 import stat
 
 from kairos_boot.actions.files import DIRECTORY_MODE
-from kairos_boot.errors import KairosError, reason
+from kairos_boot.errors import Explained, KairosError
 from kairos_boot.shown import shown
 from kairos_boot.system.atomic import beside, create_file, finish_file, keep_attributes, rename_over, sync_place
+from kairos_boot.system.descriptors import write_all
 from kairos_boot.system.http import TransferError
 
 TYPE_CHECKING = False
@@ -39,7 +40,7 @@ class Replacement:
 
     def begin(self, answer: Answer) -> None:
         """Find the target. KairosError: there is no place for it."""
-        try:
+        with Explained(f"cannot write {self._path}"):
             self._place = self._host.place(self._path, owner=self._owner)
             if self.place.is_directory:
                 name = _name(answer)
@@ -53,8 +54,6 @@ class Replacement:
             self._name = beside(self.place.name, "kairos-part")
             if not self.place.missing:
                 self._remove()
-        except OSError as error:
-            raise KairosError(f"cannot write {self._path}: {reason(error)}") from error
 
     def _remove(self) -> None:
         """Remove what a cut run left."""
@@ -90,7 +89,7 @@ class Replacement:
             return
         if self._fd < 0:
             self._open()
-        _write(self._fd, data)
+        write_all(self._fd, data)
 
     def _open(self) -> None:
         """Begin the new file with what was the same."""
@@ -98,7 +97,7 @@ class Replacement:
         self._fd = create_file(self._name, self.place.directory)
         place = 0
         while place < self._matched and (data := os.pread(self._old, min(BLOCK, self._matched - place), place)):
-            _write(self._fd, data)
+            write_all(self._fd, data)
             place += len(data)
         if self._old >= 0 and self._state() != self._known:
             self._known = self._state()
@@ -154,12 +153,6 @@ class Replacement:
         if self._place:
             self._place.close()
         self._fd = self._old = -1
-
-
-def _write(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view):]
 
 
 def _name(answer: Answer) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kairos_boot.errors import KairosError, reason
+from kairos_boot.errors import Explained
 from kairos_boot.records import record
 from kairos_boot.system.atomic import replace_file
 
@@ -39,9 +39,6 @@ class TakeOver:
         """Put an empty file in its place, at once; the content is the next action's. KairosError: it cannot be made."""
         if not self.would_change(host):
             return False
-        try:
-            with host.place(self.path, follow=False) as place:
-                replace_file(place, b"", 0o644, os.geteuid(), os.getegid())
-        except OSError as error:
-            raise KairosError(f"cannot write {self.path}: {reason(error)}", self.where) from error
+        with Explained(f"cannot write {self.path}", self.where), host.place(self.path, follow=False) as place:
+            replace_file(place, b"", 0o644, os.geteuid(), os.getegid())
         return True

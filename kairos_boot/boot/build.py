@@ -10,7 +10,7 @@ from kairos_boot.boot.disk import by_name, elsewhere, find_label, find_spec, fin
 from kairos_boot.boot.image import RECOVER, STATE_DIRECTORY, check_file_system
 from kairos_boot.boot.keeping import Keeping
 from kairos_boot.boot.report import FatalError
-from kairos_boot.errors import KairosError, reason
+from kairos_boot.errors import Explained, KairosError, reason
 from kairos_boot.records import replace
 from kairos_boot.system.atomic import replace_file
 from kairos_boot.system.host import Host
@@ -78,10 +78,8 @@ class Builder:
     def _remount(self) -> None:
         from kairos_boot.system import mounts
 
-        try:
+        with Explained("cannot remount", self.sysroot):
             mounts.mount("", self.sysroot, options=("remount", "rw"))
-        except OSError as error:
-            raise KairosError(f"cannot remount: {reason(error)}", self.sysroot) from error
 
     def oem(self) -> bool:
         """Mount the OEM partition; without it the node boots, degraded (D3)."""
@@ -240,11 +238,8 @@ class Builder:
     def write_fstab(self) -> None:
         """Write /etc/fstab of the node."""
         def write() -> None:
-            try:
-                with self.node.place("/etc/fstab") as place:
-                    replace_file(place, fstab.render(self.lines).encode("utf-8", "surrogateescape"), 0o644, 0, 0)
-            except OSError as error:
-                raise KairosError(f"cannot write it: {reason(error)}", "/etc/fstab", "/etc belongs into RW_PATHS") from error
+            with Explained("cannot write it", "/etc/fstab", "/etc belongs into RW_PATHS"), self.node.place("/etc/fstab") as place:
+                replace_file(place, fstab.render(self.lines).encode("utf-8", "surrogateescape"), 0o644, 0, 0)
 
         self.report.part("Wrote /etc/fstab", write, what="fstab", where="/etc/fstab")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from kairos_boot.errors import KairosError, reason
+from kairos_boot.errors import Explained, KairosError
 from kairos_boot.system import mounts
 
 TYPE_CHECKING = False
@@ -26,14 +26,12 @@ def inside(root: str, work: Callable[[], int], shared: tuple[str, ...] = SHARED)
     try:
         for path in shared:
             target = f"{root}{path}"
-            try:
+            with Explained(f"cannot bind {path} for the stage", target):
                 if os.path.isdir(path) and not _is_mounted(target):
                     os.makedirs(target, exist_ok=True)
                     mounts.mount(path, target, flags=mounts.BIND | mounts.REC)
                     bound.append(target)
                     mounts.mount("", target, flags=mounts.SLAVE | mounts.REC)  # what is unmounted here must not go there
-            except OSError as error:
-                raise KairosError(f"cannot bind {path} for the stage: {reason(error)}", target) from error
         return _fork(root, work)
     finally:
         for target in reversed(bound):

@@ -6,6 +6,8 @@ import errno
 import os
 import stat
 
+from kairos_boot.system.descriptors import Held, write_all
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     Entry = tuple[str, int, int, int, int, str, str]
@@ -49,12 +51,9 @@ def _digest(path: str) -> str:
     from hashlib import blake2b
 
     total = blake2b(digest_size=16)
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
+    with Held(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)) as fd:
         while data := os.read(fd, _PIECE):
             total.update(data)
-    finally:
-        os.close(fd)
     return total.hexdigest()
 
 
@@ -101,17 +100,10 @@ def stage(source: str, target: str, links: dict[tuple[int, int], str]) -> None:
 
 
 def _copy(source: str, target: str) -> None:
-    ours = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        theirs = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            while data := os.read(ours, _PIECE):
-                while data:
-                    data = data[os.write(theirs, data):]
-        finally:
-            os.close(theirs)
-    finally:
-        os.close(ours)
+    with (Held(os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)) as ours,
+          Held(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)) as theirs):
+        while data := os.read(ours, _PIECE):
+            write_all(theirs, data)
 
 
 def _dress(source: str, target: str, now: os.stat_result) -> None:

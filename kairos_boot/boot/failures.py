@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from kairos_boot.boot.disk import find_label, find_state
-from kairos_boot.errors import KairosError, reason
+from kairos_boot.errors import Explained, KairosError, reason
 from kairos_boot.records import record
 from kairos_boot.stages.ledger import encode, read
 
@@ -68,7 +68,7 @@ class Opened:
         part = self._place.partition
         present = [m for m in mounts.mounted() if m.root == "/" and (m.source == part.node if part else m.target == self._place.directory)]
         directory = present[-1].target if present else self._place.directory
-        try:
+        with Explained(f"{self._place.name} cannot be written", part.node if part else directory):
             if not present and part:
                 os.makedirs(directory, mode=0o700, exist_ok=True)
                 mounts.mount(part.node, directory, part.fstype or "ext4", ("rw",))
@@ -76,8 +76,6 @@ class Opened:
             elif present and "ro" in present[-1].super_options:
                 mounts.mount("", directory, options=("remount", "rw"))
                 self._remounted = directory
-        except OSError as error:
-            raise KairosError(f"{self._place.name} cannot be written: {reason(error)}", part.node if part else directory) from error
         return directory
 
     def __exit__(self, *_: object) -> None:
@@ -130,12 +128,9 @@ def _write(path: str, content: bytes) -> None:
     from kairos_boot.system.atomic import replace_file
     from kairos_boot.system.chase import chase
 
-    try:
-        with chase("/", path) as place:
-            place.make_parents(0o700, 0, 0)
-            replace_file(place, content, 0o600, 0, 0)
-    except OSError as error:
-        raise KairosError(f"the reason cannot be kept: {reason(error)}", path) from error
+    with Explained("the reason cannot be kept", path), chase("/", path) as place:
+        place.make_parents(0o700, 0, 0)
+        replace_file(place, content, 0o600, 0, 0)
 
 
 def kept(directory: str) -> list[dict[str, Any]]:
@@ -174,11 +169,9 @@ def forget(directory: str, environment: Environment) -> None:
     path, block = f"{directory}/{FILE}", f"{directory}/grubenv"
     if os.path.exists(block) and environment.load(block).get(LIST):
         environment.save(block, {LIST: ""})
-    try:
+    with Explained("the reasons of earlier boots cannot be removed", path):
         if os.path.exists(path):
             os.unlink(path)
-    except OSError as error:
-        raise KairosError(f"the reasons of earlier boots cannot be removed: {reason(error)}", path) from error
 
 
 def left_behind(directory: str, environment: Environment) -> bool:

@@ -15,7 +15,7 @@ import stat
 
 from kairos_boot.boot import manifest
 from kairos_boot.boot.entries import describe, place, stage, walk
-from kairos_boot.errors import KairosError, reason
+from kairos_boot.errors import Explained, reason
 from kairos_boot.records import record
 from kairos_boot.system.atomic import make_directories
 from kairos_boot.system.trees import remove as remove_tree
@@ -114,12 +114,10 @@ def synchronise(trees: Sequence[Tree], manifests: str, identity: str, sync: Call
     *manifests* is a directory on the copies' file system; *sync* makes a file system durable. A tree that fails stays as it was
     or is finished by a later run. KairosError: *manifests* cannot be made.
     """
-    try:
+    with Explained("cannot keep persistent directories in step", manifests):
         os.makedirs(manifests, mode=0o700, exist_ok=True)
         remove_tree(f"{manifests}/new")
         os.makedirs(f"{manifests}/new", mode=0o700)
-    except OSError as error:
-        raise KairosError(f"cannot keep persistent directories in step: {reason(error)}", manifests) from error
     outcomes, works = [], []
     for tree in trees:
         try:

@@ -13,7 +13,7 @@ import sys
 
 from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import UsageError, parse
-from kairos_boot.errors import KairosError, reason
+from kairos_boot.errors import Explained
 from kairos_boot.reports import analyze
 from kairos_boot.reports.history import load
 from kairos_boot.system.host import Host
@@ -40,8 +40,5 @@ def _write(path: str, text: str) -> None:
     if path == "-":
         sys.stdout.write(text)
         return
-    try:
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise KairosError(f"cannot be written: {reason(error)}", path) from error
+    with Explained("cannot be written", path), open(path, "w", encoding="utf-8") as file:
+        file.write(text)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from kairos_boot.errors import KairosError, reason
+from kairos_boot.errors import Explained, KairosError, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,12 +35,9 @@ def save(path: str, changes: Mapping[str, str | None]) -> str:
     from kairos_boot.system.checkpoint import checkpoint
 
     block = changed(_read(path), changes, path)
-    try:
-        with chase("/", path) as place:
-            replace_file(place, block, place.status.st_mode & 0o777 if place.status else 0o644, 0, 0)
-            return checkpoint(os.path.dirname(place.path))
-    except OSError as error:
-        raise KairosError(f"the boot loader's environment cannot be written: {reason(error)}", path) from error
+    with Explained("the boot loader's environment cannot be written", path), chase("/", path) as place:
+        replace_file(place, block, place.status.st_mode & 0o777 if place.status else 0o644, 0, 0)
+        return checkpoint(os.path.dirname(place.path))
 
 
 def changed(block: bytes, changes: Mapping[str, str | None], where: str = "") -> bytes:

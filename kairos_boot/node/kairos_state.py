@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 
-from kairos_boot.errors import KairosError, reason
+from kairos_boot.errors import Explained, KairosError
 
 FILE = ".kairos-state"
 EVENTS = ("first-install", "last-active-upgrade", "last-recovery-upgrade", "last-reset")
@@ -47,7 +47,5 @@ def note(directory: str, event: str, source: str, now: float) -> None:
     values = load(directory)
     values[event] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
     values[f"{event.removesuffix('-upgrade')}-source"] = source
-    try:
+    with Explained("cannot be written", f"{directory}/{FILE}"):
         write_file(f"{directory}/{FILE}", dump(from_data(values)).encode(), 0o644)
-    except OSError as error:
-        raise KairosError(f"cannot be written: {reason(error)}", f"{directory}/{FILE}") from error

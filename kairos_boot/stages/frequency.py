@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from kairos_boot.actions.remove import Remove
-from kairos_boot.errors import KairosError, reason
+from kairos_boot.errors import Explained, KairosError
 from kairos_boot.system.atomic import replace_file
 
 TYPE_CHECKING = False
@@ -50,12 +50,10 @@ def remember(host: Host, name: str, step: Step, now: float) -> None:
 
     when = time.strftime("on %Y-%m-%d at %H:%M:%S UTC", time.gmtime(now))
     folder = PERSISTENT if os.path.ismount(host.path("/usr/local")) or not host.is_directory("/oem") else OEM
-    try:
-        with host.place(f"{folder}/{_file(name)}") as place:
-            place.make_parents(0o700, 0, 0)
-            replace_file(place, f"{_image(host)}\n{_content(step)}\n{when}\n{name}\n".encode("utf-8", "backslashreplace"), 0o600, os.geteuid(), os.getegid())
-    except OSError as error:
-        raise KairosError(f"cannot record that it ran: {reason(error)}", step.where("frequency"), "it runs again next time") from error
+    with (Explained("cannot record that it ran", step.where("frequency"), "it runs again next time"),
+          host.place(f"{folder}/{_file(name)}") as place):
+        place.make_parents(0o700, 0, 0)
+        replace_file(place, f"{_image(host)}\n{_content(step)}\n{when}\n{name}\n".encode("utf-8", "backslashreplace"), 0o600, os.geteuid(), os.getegid())
 
 
 def _digest(data: bytes) -> str:

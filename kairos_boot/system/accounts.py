@@ -9,7 +9,7 @@ import stat
 import time
 from _thread import allocate_lock  # `threading` costs more, and a run without jobs never needs it
 
-from kairos_boot.errors import KairosError, reason
+from kairos_boot.errors import Explained, KairosError, reason
 from kairos_boot.records import record
 from kairos_boot.shown import one_line
 from kairos_boot.system.atomic import clear, replace_file
@@ -161,10 +161,8 @@ def clear_tables(host: Host) -> None:
 def read_table(host: Host, kind: str, path: str = "") -> Table:
     """The file of *kind* as it is now. KairosError: it is there and cannot be read."""
     path = path or FILES[kind][0]
-    try:
+    with Explained(f"cannot read {path}"):
         return Table(kind, path, host.read(path))
-    except OSError as error:
-        raise KairosError(f"cannot read {path}: {reason(error)}") from error
 
 
 class Accounts:

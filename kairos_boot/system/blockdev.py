@@ -9,6 +9,7 @@ import stat
 import sys
 
 from kairos_boot.errors import KairosError, reason
+from kairos_boot.system.descriptors import Held
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,8 +49,7 @@ def tell(disk: str, wanted: dict[int, tuple[int, int]]) -> None:
     if not stat.S_ISBLK(os.stat(disk).st_mode):
         return
     have = known(disk)
-    fd = os.open(disk, os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    with Held(os.open(disk, os.O_RDONLY | os.O_CLOEXEC)) as fd:
         for number in sorted({*have, *wanted}):
             old, new = have.get(number), wanted.get(number)
             if old == new:
@@ -61,8 +61,6 @@ def tell(disk: str, wanted: dict[int, tuple[int, int]]) -> None:
                 _change(fd, disk, _DELETE, number, 0, 0)
             if new:
                 _change(fd, disk, _ADD, number, *new)
-    finally:
-        os.close(fd)
 
 
 def _change(fd: int, disk: str, operation: int, number: int, start: int, size: int) -> None:

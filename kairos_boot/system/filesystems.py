@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from kairos_boot.errors import KairosError
+from kairos_boot.system.descriptors import Held
 from kairos_boot.system.environment import for_commands
 
 TYPE_CHECKING = False
@@ -42,21 +43,15 @@ def need(host: Host, programs: Iterable[str]) -> None:
 
 def wipe(node: str) -> None:
     """Zero the start of *node*."""
-    fd = os.open(node, os.O_WRONLY | os.O_CLOEXEC | os.O_EXCL)
-    try:
+    with Held(os.open(node, os.O_WRONLY | os.O_CLOEXEC | os.O_EXCL)) as fd:
         os.pwrite(fd, bytes(WIPED), 0)
         os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def is_blank(node: str) -> bool:
     """Whether the start of *node* is zero, as `wipe` leaves it."""
-    fd = os.open(node, os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    with Held(os.open(node, os.O_RDONLY | os.O_CLOEXEC)) as fd:
         return not os.pread(fd, WIPED, 0).strip(b"\0")
-    finally:
-        os.close(fd)
 
 
 def make(host: Host, node: str, fstype: str, label: str) -> None:
@@ -104,26 +99,20 @@ def _grow_mounted(host: Host, node: str, fstype: str, target: str) -> bool:
 
 def _ext_blocks(node: str) -> int:
     """Blocks of an ext file system, from its superblock (offsets 4 and 0x150)."""
-    fd = os.open(node, os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    with Held(os.open(node, os.O_RDONLY | os.O_CLOEXEC)) as fd:
         block = os.pread(fd, 1024, 1024)
-    finally:
-        os.close(fd)
     return int.from_bytes(block[4:8], "little") | int.from_bytes(block[0x150:0x154], "little") << 32
 
 
 def fills(node: str, fstype: str, size: int) -> bool:
     """Whether the file system of *node* takes the *size* bytes of it: nothing is left that growing would take."""
-    fd = os.open(node, os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    with Held(os.open(node, os.O_RDONLY | os.O_CLOEXEC)) as fd:
         if fstype == "xfs":  # sb_dblocks, sb_blocksize
             taken = int.from_bytes(os.pread(fd, 8, 8), "big") * int.from_bytes(os.pread(fd, 4, 4), "big")
         elif fstype == "btrfs":  # total_bytes of the superblock's dev_item
             taken = int.from_bytes(os.pread(fd, 8, (64 << 10) + 0xC9 + 8), "little")
         else:
             taken = _ext_blocks(node) << (10 + int.from_bytes(os.pread(fd, 4, 1024 + 24), "little"))
-    finally:
-        os.close(fd)
     return taken + TAIL > size
 
 

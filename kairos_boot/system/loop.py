@@ -7,7 +7,8 @@ import fcntl
 import os
 import sys
 
-from kairos_boot.errors import KairosError, reason
+from kairos_boot.errors import Explained
+from kairos_boot.system.descriptors import Held
 
 _CONFIGURE, _GET_FREE, _CLEAR, _STATUS = 0x4C0A, 0x4C82, 0x4C01, 0x4C05
 _READ_ONLY = 1
@@ -23,22 +24,14 @@ def attach(path: str, *, read_only: bool = True) -> str:
     present = attached(path, writable=not read_only)
     if present:
         return present
-    try:
+    with Explained("cannot open the image", path):
         file = os.open(path, (os.O_RDONLY if read_only else os.O_RDWR) | os.O_CLOEXEC)
-    except OSError as error:
-        raise KairosError(f"cannot open the image: {reason(error)}", path) from error
-    try:
+    with Held(file), Explained("cannot attach the image to a loop device", path, "the initrd needs the kernel module loop"):
         return _attach(file, path, read_only=read_only)
-    except OSError as error:
-        raise KairosError(f"cannot attach the image to a loop device: {reason(error)}", path,
-                          "the initrd needs the kernel module loop") from error
-    finally:
-        os.close(file)
 
 
 def _attach(file: int, path: str, *, read_only: bool) -> str:
-    control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
-    try:
+    with Held(os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)) as control:
         for _ in range(_TRIES):
             node = f"/dev/loop{fcntl.ioctl(control, _GET_FREE)}"
             device = os.open(node, os.O_RDWR | os.O_CLOEXEC)
@@ -51,8 +44,6 @@ def _attach(file: int, path: str, *, read_only: bool) -> str:
                 return node
             finally:
                 os.close(device)
-    finally:
-        os.close(control)
     raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
 
 
@@ -114,8 +105,5 @@ def _encoded(number: int) -> int:
 
 def detach(node: str) -> None:
     """Give the device back; it goes when its last user does."""
-    device = os.open(node, os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    with Held(os.open(node, os.O_RDONLY | os.O_CLOEXEC)) as device:
         fcntl.ioctl(device, _CLEAR)
-    finally:
-        os.close(device)

@@ -11,6 +11,7 @@ import stat
 
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
+from kairos_boot.system.descriptors import Held
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -141,12 +142,9 @@ def _sector(disk: str) -> int:
     import fcntl
 
     size = array.array("i", [512])
-    fd = os.open(disk, os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    with Held(os.open(disk, os.O_RDONLY | os.O_CLOEXEC)) as fd:
         if stat.S_ISBLK(os.fstat(fd).st_mode):
             fcntl.ioctl(fd, 0x1268, size)  # BLKSSZGET
-    finally:
-        os.close(fd)
     return size[0]
 
 
@@ -156,11 +154,8 @@ def _number(node: str, disk: str) -> int:
 
 def size_of(path: str) -> int:
     """Bytes of a disk or an image file."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    with Held(os.open(path, os.O_RDONLY | os.O_CLOEXEC)) as fd:
         return os.lseek(fd, 0, os.SEEK_END)
-    finally:
-        os.close(fd)
 
 
 def write_table(host: Host, disk: str, script: str, *options: str) -> None:
@@ -195,11 +190,8 @@ def _run(host: Host, where: str, argv: Sequence[str]) -> None:
 
 
 def _sync(disk: str) -> None:
-    fd = os.open(disk, os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    with Held(os.open(disk, os.O_RDONLY | os.O_CLOEXEC)) as fd:
         os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def in_use(disk: str) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 
+from kairos_boot.system.descriptors import Held
+
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -15,11 +17,8 @@ def remove(name: str, directory: int | None = None) -> None:
     except FileNotFoundError:
         pass
     except IsADirectoryError:
-        fd = os.open(name, DIRECTORY, dir_fd=directory)
-        try:
+        with Held(os.open(name, DIRECTORY, dir_fd=directory)) as fd:
             empty(fd)
-        finally:
-            os.close(fd)
         os.rmdir(name, dir_fd=directory)
 
 
