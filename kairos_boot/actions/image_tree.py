@@ -37,7 +37,7 @@ def mounted(image: str, place: str = MOUNT, *, read_only: bool = False) -> Itera
         loop.detach(node)
 
 
-def fill(host: Host, source: str, image: str, exclude: tuple[str, ...] = ()) -> None:
+def fill(host: Host, source: str, image: str, exclude: tuple[str, ...] = (), places: tuple[str, ...] = ()) -> None:
     """Copy the tree *source* into the file system of the file *image*, with everything that its files have. KairosError: it does not fit, cp fails."""
     from contextlib import contextmanager
 
@@ -54,6 +54,8 @@ def fill(host: Host, source: str, image: str, exclude: tuple[str, ...] = ()) -> 
             if not os.path.lexists(f"{place}/{name}"):
                 os.makedirs(f"{place}/{name}")
                 os.chmod(f"{place}/{name}", mode)
+        for path in places:
+            os.makedirs(type(host)(place).real(path), exist_ok=True)
 
 
 def size_for(source: str, spare: int = 100 << 20) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from kairos_boot.cli import wiring
+from kairos_boot.cli.arguments import parse
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle.progress import maker
 from kairos_boot.system.host import Host
@@ -48,6 +49,8 @@ class Wired:
         self.host = Host("/")
         self.log = _log(self.host)
         self.ledger = wiring.ledger_of(self.host)
+        self.extra: tuple[str, ...] = ()
+        """Documents whose steps run besides those of the system's directories; not in an image, which has its own."""
         self.progress = maker(lambda line: self.log(6, line, kind="progress", stage=name))
 
     def config(self) -> Config:
@@ -81,14 +84,14 @@ class Wired:
         from kairos_boot.boot.chroot import inside
 
         if root == "/":
-            return self._emit(stage)
+            return self._emit(stage, self.extra)
         from kairos_boot.stages.runner import modules_of
 
         modules_of(self._documents(root), stage)  # while this system's own files are in sight
         failed = inside(root, lambda: 1 if self._emit(stage) else 0)
         return "a step inside the image, see the record" if failed else ""
 
-    def _emit(self, stage: str) -> str:
+    def _emit(self, stage: str, extra: Sequence[str] = ()) -> str:
         from kairos_boot.boot.report import Culprits
         from kairos_boot.stages.runner import Runner
         from kairos_boot.system.lock import Lock
@@ -98,7 +101,7 @@ class Wired:
         lock.acquire(lambda text: self.log(5, text, kind="lock", stage=stage))
         try:
             culprits = Culprits(self.ledger)
-            sources = wiring.sources_of(host)
+            sources = wiring.sources_of(host, flags=parse([f"--cloud-init-paths={path}" for path in extra], wiring.SOURCE_FLAGS))
             outcome = Runner(host, wiring.facts_of(host), culprits, self.log, origin=wiring.origin(host, sources)).emit(stage, sources.load)
         finally:
             lock.release()

@@ -21,6 +21,8 @@ VERBS = {
     "schema": "print the JSON Schema of a cloud-config",
     "config": "print the merged configuration, a part of it, or where a value came from",
     "state": "tell which boot this is, and what the node is",
+    "install": "make a node of an empty disk, or of a file",
+    "manual-install": "the same, with a configuration that is named",
     "reset": "write the node's images anew and erase its persistent data, now or at the next boot",
     "bootentry": "list the entries of the boot menu, choose one for the next boot",
     "rollback": "make the other system the default for good",
@@ -53,7 +55,7 @@ def _verb_first(words: Sequence[str]) -> list[str]:
 
 def usage() -> str:
     """The overview."""
-    lines = "\n".join(f"  {name:<12}{text}" for name, text in VERBS.items() if name not in INTERNAL)
+    lines = "\n".join(f"  {name:<15}{text}" for name, text in VERBS.items() if name not in INTERNAL)
     return f"usage: kairos-boot VERB [ARGUMENTS]\n\n{lines}\n\nkairos-boot VERB --help tells the arguments. See kairos-boot(8).\n"
 
 

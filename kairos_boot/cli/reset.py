@@ -62,7 +62,7 @@ def run(words: list[str]) -> int:
     if "plan" in given:
         from kairos_boot.lifecycle.resetting import plan_of
 
-        return _print_plan(plan_of(wired, _options(given)), as_json="json" in given)
+        return print_plan(plan_of(wired, _options(given)), as_json="json" in given)
     if "unattended" not in given:
         _ask()
     from kairos_boot.lifecycle.phases import Broken
@@ -129,7 +129,8 @@ def _state_only(given: Arguments) -> int:
     return 0
 
 
-def _print_plan(phases: list[dict[str, object]], *, as_json: bool) -> int:
+def print_plan(phases: list[dict[str, object]], *, as_json: bool) -> int:
+    """Print the plan of an action."""
     if as_json:
         import json
 

@@ -9,12 +9,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 INSTEAD = {
-    "install": "write the image of a node to a disk, or use the kairos-agent of the Kairos image",
     "upgrade": "use the kairos-agent of the Kairos image",
     "doctor": "`kairos-boot status` tells what failed, `kairos-boot logs` collects what a report needs",
     "get": "`kairos-boot config get QUERY` prints a setting",
-    "interactive-install": "write the image of a node to a disk",
-    "manual-install": "write the image of a node to a disk",
+    "interactive-install": "use install or manual-install",
     "recovery": "choose the recovery entry in the boot menu",
     "uuid": "cat /sys/class/dmi/id/product_uuid",
     "versioneer": "cat /etc/kairos-release",

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     Steps = Callable[[str, str], int]
     """How many steps the documents of a root directory have for a stage with its substages."""
 
-BINDS = ("/oem", "/usr/local")
-"""What of the running system a hook in the image sees besides /dev, /proc, /run and /sys."""
+BINDS = (("/oem", "/oem"), ("/usr/local", "/usr/local"))
+"""What of the running system a hook in the image sees besides /dev, /proc, /run and /sys, and where it sees it."""
+
+
+HOOK_SECONDS = 3600.0
 
 
 @record
@@ -49,6 +52,30 @@ class Hook:
 
 
 @record
+class RunExecutable:
+    """The executable *path* of the running system, where there is one: what an image's maker put at a place that the action knows."""
+
+    path: str
+
+    def describe(self) -> str:
+        """Its path."""
+        return f"run {self.path}, if it is there"
+
+    def would_change(self, host: Host) -> bool | None:
+        """Only doing it tells; nothing where it is not there."""
+        return None if host.exists(self.path) else False
+
+    def apply(self, host: Host) -> bool:
+        """Run it. KairosError: it failed."""
+        if not host.exists(self.path):
+            return False
+        result = host.processes.run((self.path,), timeout=HOOK_SECONDS)
+        if result.code or result.timed_out:
+            raise KairosError(f"{result.explain(HOOK_SECONDS)}: {result.output.strip()[-400:]}", self.path)
+        return True
+
+
+@record
 class HookInImage:
     """The stage *stage* in a root made of the image *image*. What it writes there is in the image, and in the copies *copies* (file, label).
 
@@ -60,6 +87,7 @@ class HookInImage:
     copies: tuple[tuple[str, str], ...]
     emit: Emit
     steps: Steps
+    binds: tuple[tuple[str, str], ...] = BINDS
 
     def describe(self) -> str:
         """The stage and its place."""
@@ -80,7 +108,7 @@ class HookInImage:
         mount = contextmanager(mounted)
         path = host.path(self.image)
         failed = ""
-        with mount(path, read_only=True) as place, bound(place):
+        with mount(path, read_only=True) as place, bound(place, self.binds):
             if not self.steps(self.stage, place):
                 return False
 
@@ -91,7 +119,7 @@ class HookInImage:
             source, target = os.open(path, os.O_RDONLY | os.O_CLOEXEC), os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             try:
                 copy_file(source, target)
-                with mount(new) as place, bound(place):
+                with mount(new) as place, bound(place, self.binds):
                     failed = self.emit(self.stage, place)
                 os.fsync(target)
                 return digest(target)
@@ -108,17 +136,17 @@ class HookInImage:
 
 
 class bound:  # noqa: N801
-    """The directories of BINDS of the running system below *place* while it lasts."""
+    """The directories *binds* of the running system below *place* while it lasts."""
 
-    def __init__(self, place: str) -> None:
-        self.place = place
+    def __init__(self, place: str, binds: tuple[tuple[str, str], ...] = BINDS) -> None:
+        self.place, self.binds = place, binds
         self._mounted: list[str] = []
 
     def __enter__(self) -> None:
         from kairos_boot.system import mounts
 
-        for path in BINDS:
-            target = self.place + path
+        for path, seen in self.binds:
+            target = self.place + seen
             if os.path.isdir(path) and os.path.isdir(target):
                 mounts.mount(path, target, options=("bind",))
                 self._mounted.append(target)

@@ -103,11 +103,14 @@ class Engine:
                 self.log(ERROR, f"{self.action} is refused: {fault}", kind="failure", stage=self.action)
             raise Refused(faults)
 
-    def run(self, phases: Sequence[Phase], marker: Marker) -> list[str]:
-        """Do the phases that are not done yet, in order; the failures of extra ones. Broken: another one failed."""
+    def run(self, phases: Sequence[Phase], marker: Marker, *, before: int = 0, more: int = 0) -> list[str]:
+        """Do the phases that are not done yet, in order; the failures of extra ones. Broken: another one failed.
+
+        Where they are a part of the action, *before* are done already and *more* follow: for those who count.
+        """
         failures: list[str] = []
-        for number, phase in enumerate(phases, 1):
-            head = f"{self.action} {number}/{len(phases)}: {phase.title}"
+        for number, phase in enumerate(phases, before + 1):
+            head = f"{self.action} {number}/{before + len(phases) + more}: {phase.title}"
             if phase.name in marker.done:
                 self.log(INFO, f"{head}: done before", kind="phase", stage=self.action, step=phase.name)
                 for action in phase.standing:

@@ -40,6 +40,8 @@ class Config:
     def __init__(self) -> None:
         self.settings: Setting = empty()
         self.sources: list[str] = []
+        self.texts: dict[str, bytes] = {}
+        """What each source says, by its name."""
         self.problems: list[Problem] = []
 
     def lay(self, new: Setting) -> None:
@@ -76,6 +78,34 @@ class Collector:
         self._lay(from_cmdline(cmdline), CMDLINE)
         return self.config
 
+    def given(self, name: str, cmdline: str, directories: Sequence[str] = ()) -> Config:
+        """The configuration of *directories*, then of the document *name*, a path or an address, then of the kernel command line.
+
+        KairosError: the document cannot be had, or is none.
+        """
+        for directory in directories:
+            self.collect("", (directory,))
+        try:
+            data = self.reader.fetch(name) if "://" in name else self.reader.read(name)
+        except OSError as error:
+            raise KairosError((error.strerror or str(error)).lower(), name, "name a file, or an address that begins with https://") from error
+        source = shown(name) if "://" in name else name
+        if not has_header(data):
+            raise KairosError("this is no configuration: the line #cloud-config is missing", source)
+        before = len(self.config.problems)
+        settings = self._read(data, source)
+        if settings is None:
+            first = self.config.problems[before]
+            raise KairosError(first.message, first.where, first.hint)
+        self._note(source, data)
+        self._lay(settings, source)
+        self._lay(from_cmdline(cmdline), CMDLINE)
+        return self.config
+
+    def _note(self, source: str, data: bytes) -> None:
+        self.config.sources.append(source)
+        self.config.texts[source] = data
+
     def _file(self, path: str, *, deprecated: bool) -> None:
         try:
             data = self.reader.read(path)
@@ -88,7 +118,7 @@ class Collector:
             self._problem("warning", path, f"{DEPRECATED} is an old place", "move it to /etc/kairos or /oem")
         settings = self._read(data, path)
         if settings is not None:
-            self.config.sources.append(path)
+            self._note(path, data)
             self._lay(settings, path)
 
     def _lay(self, settings: Setting, source: str) -> None:
@@ -122,7 +152,7 @@ class Collector:
             read = self._read(data, shown(url))
             if read is None:
                 return found
-            self.config.sources.append(f"{shown(url)} (config_url of {source})")
+            self._note(f"{shown(url)} (config_url of {source})", data)
             found.append(settings := read)
             source = shown(url)
 

@@ -54,17 +54,19 @@ def is_blank(node: str) -> bool:
         return not os.pread(fd, WIPED, 0).strip(b"\0")
 
 
-def make(host: Host, node: str, fstype: str, label: str) -> None:
-    """Make a file system on *node*. KairosError: the tool is missing or fails."""
+def make(host: Host, node: str, fstype: str, label: str, *, uuid: str = "", features: str = "") -> None:
+    """Make a file system on *node*; *uuid* is its identifier, *features* are those of ext. KairosError: the tool is missing or fails."""
     program = maker(fstype)
+    named = ["-L", label] if label else []
     if fstype in EXT:
-        argv = [program, "-q", *(["-L", label] if label else []), node]
+        argv = [program, "-q", *(["-O", features] if features else []), *(["-U", uuid, "-E", f"hash_seed={uuid}"] if uuid else []), *named, node]
     elif fstype in FAT:
-        argv = [program, *(["-F", fstype[3:]] if fstype in ("fat16", "fat32") else []), *(["-n", label] if label else []), node]
+        sized = ["-F", fstype[3:]] if fstype in ("fat16", "fat32") else []
+        argv = [program, *sized, *(["-i", uuid.replace("-", "")[:8]] if uuid else []), *(["-n", label] if label else []), node]
     elif fstype == "swap":
-        argv = [program, *(["-L", label] if label else []), node]
+        argv = [program, *(["-U", uuid] if uuid else []), *named, node]
     else:
-        argv = [program, *(["-L", label] if label else []), "-f", node]
+        argv = [program, *((["-m", f"uuid={uuid}"] if fstype == "xfs" else ["-U", uuid]) if uuid else []), *named, "-f", node]
     _run(host, node, argv)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ TOP = HERE.parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kairos-boot"
 EPOCH = 1735689600  # the one time stamp of everything that is built: 2025-01-01
 MIB = 1 << 20
+SECTOR = 512
 # What GRUB 2.06 reads; newer e2fsprogs would turn the excluded ones on.
 EXT4 = "^metadata_csum,^metadata_csum_seed,^orphan_file,^casefold,^encrypt,^verity"
 ENV = {
@@ -151,6 +153,12 @@ def debugfs(image: Path, *commands: str, offset: int = 0) -> str:
     if done.returncode or complaints:
         raise SystemExit("debugfs: " + "\n".join(complaints))
     return done.stdout
+
+
+def partition_start(disk: Path, name: str) -> int:
+    """Where the partition *name* of the disk begins, in bytes."""
+    table = json.loads(run("sfdisk", "--json", disk))["partitiontable"]
+    return next(int(part["start"]) * SECTOR for part in table["partitions"] if part["name"] == name)
 
 
 def write_tree(root: Path, files: Mapping[str, str | bytes], mode: int = 0o644) -> None:

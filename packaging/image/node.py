@@ -10,19 +10,20 @@ import shutil
 import sys
 from pathlib import Path
 
+import grub
 import initrd
 import rootfs
 from common import EPOCH, HERE, TOP, digest, need_root, phase, run
 
 OEM = HERE / "oem"
 SOURCES = [TOP / "kairos_boot", TOP / "units", TOP / "dracut", *(TOP / "packaging" / name for name in ("install", "entry", "generator", "catalog"))]
-CONFIGS = [HERE / "grub.cfg", HERE / "bootargs.cfg", *sorted(HERE.glob("*.preset")), *sorted(HERE.glob("*.tmpfiles"))]
+CONFIGS = [HERE / "grub.cfg", HERE / "grubmenu.cfg", HERE / "bootargs.cfg", *sorted(HERE.glob("*.preset")), *sorted(HERE.glob("*.tmpfiles"))]
 
 
 def key(system_oem: Path = OEM) -> str:
     """What the tree depends on."""
     present = [path for path in [*SOURCES, *CONFIGS, system_oem] if path.exists()]
-    return digest(rootfs.key(), initrd.key(), Path(__file__), *present)
+    return digest(rootfs.key(), initrd.key(), grub.key(), Path(__file__), *present)
 
 
 def build(draft: Path, system_oem: Path = OEM) -> None:
@@ -34,6 +35,8 @@ def build(draft: Path, system_oem: Path = OEM) -> None:
     run(TOP / "packaging/install", "--destdir", draft, "--compile")
     for name, mode in (("grub.cfg", 0o644), ("bootargs.cfg", 0o644)):
         place(HERE / name, draft / "etc/cos" / name, mode)
+    place(HERE / "grubmenu.cfg", draft / "etc/kairos/branding/grubmenu.cfg", 0o644)
+    grub.add(draft)
     for config in sorted(system_oem.glob("*.y*ml")):
         place(config, draft / "system/oem" / config.name, 0o644)
     for preset in HERE.glob("*.preset"):

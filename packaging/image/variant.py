@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import disk
-from common import CACHE, MIB, cached, hold, locked, make_ext4, run, write_tree
+from common import CACHE, MIB, SECTOR, cached, hold, locked, make_ext4, run, stable_uuid, write_tree
 from node import OEM
 
 SSH_KEY = CACHE / "ssh/id_ed25519"
-SECTOR = 512
 BLOCK = 4096
 ACCESS = """\
 name: "Access for tests"
@@ -74,17 +73,30 @@ class Overlay:
 
     def table(self, *, without: str = "", owner: str = "") -> None:
         """Write the partition table anew, without one of the partitions, or with another *owner*'s identifiers."""
-        size = self.raw.stat().st_size
+        size, ends = self.raw.stat().st_size, 34 * SECTOR
         with tempfile.TemporaryDirectory() as scratch:
-            blank = Path(scratch) / "table"
-            with blank.open("wb") as file:
+            table = Path(scratch) / "table"
+            with self.raw.open("rb") as whole, table.open("wb") as file:
                 file.truncate(size)
-            kept = [disk.Partition(p["name"], "", p["type"], p["start"] * SECTOR, p["size"] * SECTOR) for p in self.parts.values()]
-            disk.partition_table(blank, kept, without=without, owner=owner)
+                for offset in (0, size - ends):
+                    whole.seek(offset)
+                    file.seek(offset)
+                    file.write(whole.read(ends))
+            quiet = ["sfdisk", "--quiet", "--no-reread", "--no-tell-kernel"]
+            if owner:
+                run(*quiet, "--disk-id", table, stable_uuid(owner + "disk"))
+                for name in self.parts:
+                    run(*quiet, "--part-uuid", table, str(self.number(name)), stable_uuid(owner + name))
+            if without:
+                run(*quiet, "--delete", table, str(self.number(without)))
             for offset, length in ((SECTOR, 33 * SECTOR), (size - 33 * SECTOR, 33 * SECTOR)):
-                with blank.open("rb") as file:
+                with table.open("rb") as file:
                     file.seek(offset)
                     self.write_bytes(file.read(length), offset)
+
+    def number(self, partition: str) -> int:
+        """The number of a partition."""
+        return list(self.parts).index(partition) + 1
 
     def damage(self, partition: str, path: str, *, skip: int = 0, length: int = 65536) -> None:
         """Overwrite *length* bytes of a file of the disk with zeros, from its byte *skip* on."""

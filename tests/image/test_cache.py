@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import fcntl
-import itertools
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import common
-import disk
 import pytest
 
 HERE = Path(common.__file__).parent
@@ -77,14 +75,3 @@ def test_the_digest_tells_contents_names_modes_and_links_apart(tmp_path: Path) -
     (tree / "b").symlink_to("c")
     seen.add(common.digest(tree))
     assert len(seen) == 5
-
-
-def test_partitions_follow_each_other_and_have_room_for_a_third_image() -> None:
-    size = 500 * common.MIB
-    parts = disk.layout(size)
-    for before, after in itertools.pairwise(parts):
-        assert before.offset + before.size == after.offset
-    room = {part.name: part.size for part in parts}
-    assert room["state"] >= 3 * size
-    assert room["recovery"] >= 2 * size
-    assert [part.name for part in parts][-1] == "persistent"

@@ -9,7 +9,7 @@ from typing import Any
 import machine as qemu
 import testinfra
 import variant
-from common import run
+from common import SECTOR, run
 
 AT_ONCE = {"menu_timeout": "0"}
 """The boot menu's variables: nobody sits before it."""
@@ -74,7 +74,7 @@ def leads_with(node: Node) -> list[str]:
 def damage_inside(overlay: variant.Overlay, partition: str, image: str, path: str, scratch: Path) -> None:
     """Overwrite the first block of the file *path* that is inside an image: its file system is whole, its content is not."""
     copy = scratch / "image"
-    run("debugfs", "-R", f"dump {image} {copy}", f"{overlay.raw}?offset={overlay.parts[partition]['start'] * variant.SECTOR}")
+    run("debugfs", "-R", f"dump {image} {copy}", f"{overlay.raw}?offset={overlay.parts[partition]['start'] * SECTOR}")
     first = int(run("debugfs", "-R", f"blocks {path}", copy).split()[0])
     copy.unlink()
     overlay.damage(partition, image, skip=first * variant.BLOCK, length=variant.BLOCK)

@@ -1,0 +1,91 @@
+"""kairos-boot install [--plan [--json]] [--source SOURCE] [--reboot|--poweroff] [DEVICE]
+       kairos-boot install --disk-image FILE --source SOURCE [--config DOCUMENT] [--set KEY=VALUE…] [--size SIZE] [--firmware bios|efi|both] [--seed TEXT] [--plan]
+
+Makes a node of an empty disk: everything on it is lost. DEVICE is a path, auto (the largest disk that nothing uses) or script://PATH;
+without it, install.device of the configuration counts where install.auto allows it.
+
+      --source SOURCE    what the system is made of: dir:/PATH, file:/PATH, oci:IMAGE, …; default: the live medium's own root
+      --plan             say what would be done, and do nothing
+      --json             the plan for programs
+      --reboot           reboot when it is done          --poweroff   power off
+      --disk-image FILE  make the disk as a file, on a machine that builds images
+      --config DOCUMENT  (with --disk-image) the configuration of the new node: a path or an address
+      --set KEY=VALUE    (with --disk-image) a setting of the installation that the new node does not get: install.partitions.state.size=4096
+      --size SIZE        (with --disk-image) how large the disk is: 8G, 8192M; +1G: so much larger than it has to be, which is the default
+      --firmware NAME    (with --disk-image) what starts it: bios, efi or both (default)
+      --seed TEXT        (with --disk-image) identifiers of disk, partitions and file systems follow from this text; else they are random
+      --allow-insecure-registries  talk to a registry without TLS
+
+Exit code: 0 done, 1 done but a hook failed, or it failed half-way: then the disk is no node, 2 wrong usage, 3 refused: nothing was changed.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kairos_boot.cli import installer, wiring
+from kairos_boot.cli.arguments import UsageError, parse
+from kairos_boot.errors import KairosError
+from kairos_boot.lifecycle.installing import Asked, Installation
+from kairos_boot.node.config import DIRECTORIES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kairos_boot.cli.arguments import Arguments
+
+OFFLINE = ("config", "set", "size", "firmware", "seed")
+FLAGS = {**installer.FLAGS, "disk-image": True, "config": True, "set": True, "size": True, "firmware": True, "seed": True, "device": True}
+
+
+def run(words: list[str]) -> int:
+    """Install on a disk, or into a file."""
+    given = parse(words, FLAGS)
+    if "disk-image" in given:
+        return _image(given)
+    for name in OFFLINE:
+        if name in given:
+            raise UsageError(f"--{name} goes with --disk-image")
+    if len(given.words) > 1:
+        raise UsageError(f"one device: {given.words[1]}")
+    device = given.words[0] if given.words else given.value("device")
+    wired, config = installer.on_this_machine("", DIRECTORIES)
+    settings = config.settings.data.get("install")
+    if not device and not (isinstance(settings, dict) and settings.get("auto") is True):
+        raise KairosError("no device is named, and the configuration does not allow an installation by itself", "install.auto",
+                          "name the disk, whose content is lost: kairos-boot install /dev/…; or set install.auto: true")
+    return installer.run(given, wired, config, Asked(device, given.value("source"), insecure="allow-insecure-registries" in given))
+
+
+def _image(given: Arguments) -> int:
+    """Make a disk image."""
+    from contextlib import contextmanager
+
+    from kairos_boot.lifecycle import diskimage
+    from kairos_boot.lifecycle.layout import FIRMWARES, wishes
+    from kairos_boot.system.mounts import leave_namespace
+
+    if given.words or "device" in given:
+        raise UsageError("--disk-image is the target: no device")
+    if "source" not in given:
+        raise UsageError("--disk-image needs --source")
+    firmware = {"uefi": "efi"}.get(given.value("firmware", "both"), given.value("firmware", "both"))
+    if firmware not in FIRMWARES:
+        raise UsageError(f"--firmware is bios, efi or both: {firmware}")
+    wiring.need_root("/")
+    path = os.path.abspath(given.value("disk-image"))
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise UsageError(f"--disk-image is a file: {path}")
+    wired = installer.Builder(" ".join(given.values("set")))
+    document = given.value("config")
+    if document:
+        config = wired.collector().given(document if "://" in document else os.path.abspath(document), wired.cmdline)
+    else:
+        config = wired.collector().collect(wired.cmdline, ())
+    asked = Asked("", given.value("source"), image=True, firmware=firmware, seed=given.value("seed"), users=bool(document),
+                  insecure="allow-insecure-registries" in given)
+    this = Installation(wired, config, asked)
+    this.check()
+    size = diskimage.size_of(given.value("size", "+0"), lambda: diskimage.least(this.images(this.source()), wishes(this.settings, firmware, asked.seed)))
+    leave_namespace()
+    with contextmanager(diskimage.made)(path, size, keep="plan" not in given) as node:
+        return installer.run(given, wired, config, Asked(node, asked.source, image=True, firmware=firmware, seed=asked.seed, users=asked.users, insecure=asked.insecure))

@@ -1,0 +1,133 @@
+"""What the verbs `install` and `manual-install` share: they are wired, planned and run alike."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from kairos_boot.cli import wiring
+from kairos_boot.cli.actions import Wired
+from kairos_boot.cli.arguments import UsageError
+from kairos_boot.errors import KairosError
+from kairos_boot.lifecycle import installing
+from kairos_boot.node.config import Collector, Config
+from kairos_boot.shown import shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kairos_boot.cli.arguments import Arguments
+
+WORK = "/run/kairos-boot/install"
+"""Where documents from elsewhere lie while their steps may run."""
+FLAGS = {"source": True, "plan": False, "json": False, "reboot": False, "poweroff": False, "allow-insecure-registries": False}
+
+
+class Installer(Wired):
+    """The machine that installs: its stages run with the documents of *config*, too."""
+
+    def __init__(self, cmdline: str) -> None:
+        super().__init__("install")
+        self.cmdline = cmdline
+
+    def read(self, path: str) -> bytes:
+        """A file or an address."""
+        from kairos_boot.system.reader import HostReader
+
+        reader = HostReader(self.host)
+        return reader.fetch(path) if "://" in path else reader.read(path)
+
+    def collector(self) -> Collector:
+        """What reads the configuration."""
+        from kairos_boot.system.facts import gather
+        from kairos_boot.system.reader import HostReader
+
+        return Collector(HostReader(self.host), lambda: gather(self.host))
+
+    def emit(self, stage: str, root: str) -> str:
+        """Run *stage*; Kairos' words for it are what scripts wait for."""
+        self.log(5, f"Running {stage} hook", kind="hook", stage=stage)
+        return super().emit(stage, root)
+
+    def take(self, config: Config) -> None:
+        """Let the documents that are in no directory of the stages be sources of theirs (each runs once)."""
+        from kairos_boot.loading.documents import DIRECTORIES as STAGED
+        from kairos_boot.system.private import private_directory
+
+        extra = []
+        for at, (source, text) in enumerate(config.texts.items()):
+            if source.startswith(tuple(f"{directory}/" for directory in STAGED)):
+                continue
+            if os.path.isabs(source) and os.path.isfile(source):
+                extra.append(source)
+                continue
+            private_directory(os.path.dirname(WORK))
+            private_directory(WORK)
+            path = f"{WORK}/{at}.yaml"
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+                file.write(text)
+            extra.append(path)
+        self.extra = tuple(extra)
+
+
+class Builder(Installer):
+    """A machine that builds images: no stage runs on it, only in the image, and nothing of it is the node's."""
+
+    def __init__(self, settings: str) -> None:
+        import tempfile
+
+        from kairos_boot.stages.ledger import Ledger
+
+        super().__init__(settings)
+        self._scratch = tempfile.TemporaryDirectory()
+        self.ledger = Ledger(self._scratch.name, "build")
+
+    def lock(self) -> Callable[[], None]:
+        """Two images may be built at once."""
+        return lambda: None
+
+
+def run(given: Arguments, wired: Installer, config: Config, asked: installing.Asked) -> int:
+    """Install, or print what it would do."""
+    from kairos_boot.lifecycle.phases import Broken
+
+    if "reboot" in given and "poweroff" in given:
+        raise UsageError("--reboot or --poweroff, not both")
+    if "json" in given and "plan" not in given:
+        raise UsageError("--json goes with --plan")
+    for problem in config.problems:
+        wired.log(4, str(problem), kind="problem", stage="install")
+    if "plan" in given:
+        from kairos_boot.cli.reset import print_plan
+
+        return print_plan(installing.plan_of(wired, config, asked), as_json="json" in given)
+    wired.take(config)
+    try:
+        outcome = installing.install(wired, config, asked)
+    except Broken as error:
+        if asked.image:
+            raise  # there will be no file
+        sys.stderr.write(f"kairos-boot install: {error}\n")
+        return 1
+    then = "reboot" if "reboot" in given else "poweroff" if "poweroff" in given else outcome.then
+    if then and not asked.image:
+        wired.leave(then)
+    return 1 if outcome.failures else 0
+
+
+def on_this_machine(document: str, directories: tuple[str, ...]) -> tuple[Installer, Config]:
+    """The running system, and the configuration: of *document* where one is named, and of *directories*."""
+    from kairos_boot.system.host import Host
+
+    wiring.need_root("/")
+    wired = Installer(wiring.cmdline_of(Host("/")))
+    if not document:
+        return wired, wired.collector().collect(wired.cmdline, directories)
+    try:
+        return wired, wired.collector().given(document if "://" in document else os.path.abspath(document), wired.cmdline, directories)
+    except KairosError as error:
+        missing = "configuration file not found in remote address: " if "://" in document and "404" in error.message else ""
+        raise KairosError(missing + error.message, error.where or shown(document), error.hint) from error
+
+

@@ -1,0 +1,172 @@
+"""Install: an empty disk becomes a node.
+
+The whole layout is computed and checked before the source is fetched. The boot loader comes last: until then the disk is one that no firmware
+starts, and whoever is cut off begins again; from then on everything that a node has is there and durable.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kairos_boot.actions.filesystem import Unmount
+from kairos_boot.actions.image_file import BuildImage, CopyImage
+from kairos_boot.actions.mounts import Mount
+from kairos_boot.actions.partitioning import PartitionDisk
+from kairos_boot.errors import KairosError
+from kairos_boot.lifecycle.bootcode import InstallBootCode
+from kairos_boot.lifecycle.bootloader import InstallMenu
+from kairos_boot.lifecycle.configuration import PutFiles
+from kairos_boot.lifecycle.hooks import Hook, HookInImage, RunExecutable
+from kairos_boot.lifecycle.layout import programs
+from kairos_boot.lifecycle.phases import Phase
+from kairos_boot.node import grubenv
+from kairos_boot.records import record
+from kairos_boot.system import filesystems
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kairos_boot.actions.base import Action
+    from kairos_boot.lifecycle.hooks import Emit, Steps
+    from kairos_boot.lifecycle.layout import Images, Layout
+    from kairos_boot.lifecycle.reset import Source
+    from kairos_boot.lifecycle.target import Target
+    from kairos_boot.system.copying import Progress
+    from kairos_boot.system.host import Host
+
+ACTION = "install"
+STATE, OEM, RECOVERY, PERSISTENT = "/run/cos/state", "/run/cos/oem", "/run/cos/recovery", "/run/cos/persistent"
+PLACES = {"oem": OEM, "persistent": PERSISTENT, "recovery": RECOVERY, "state": STATE}
+FORBIDDEN = "/run/cos/fail_installation"
+"""A file by which a step of `before-install` ends the installation; what is in it is the reason."""
+EXECUTABLES = {when: f"/usr/bin/kairos-agent.install.{when}.hook" for when in ("pre", "after")}
+BINDS = ((OEM, "/oem"), (PERSISTENT, "/usr/local"))
+"""What a hook in the image sees of the new node."""
+AGAIN = "the installation begins again: nothing is kept of one that was cut off"
+
+
+@record
+class Options:
+    """What of an installation can be chosen, besides its disk and its source."""
+
+    files: tuple[tuple[str, bytes, int], ...] = ()
+    """What comes onto COS_OEM: name, content, mode."""
+    strict: bool = False
+    entry_name: str = ""
+    directories: tuple[str, ...] = ()
+    """Directories that the images have besides those of the source."""
+    offline: bool = False
+    """The disk is a file on a machine that builds images: nothing of that machine is a node's, so no hook runs on it."""
+    eject: bool = False
+    seeded: bool = False
+
+
+@record
+class Surroundings:
+    """What an installation is given by whoever wires it."""
+
+    emit: Emit
+    steps: Steps
+    progress: Callable[[str], Progress]
+    finish: tuple[Action, ...] = ()
+
+
+@record
+class MayGoOn:
+    """No step forbade the installation."""
+
+    path: str = FORBIDDEN
+
+    def describe(self) -> str:
+        """The file that would."""
+        return f"stop if a step left {self.path}"
+
+    def would_change(self, host: Host) -> bool | None:  # noqa: ARG002
+        """It changes nothing."""
+        return False
+
+    def apply(self, host: Host) -> bool:
+        """KairosError: one did; what it wrote is the reason."""
+        told = host.read(self.path)
+        if told is not None:
+            raise KairosError(f"Installation failed: {told.decode('utf-8', 'replace').strip()}", self.path, "a step of the configuration wrote this file")
+        return False
+
+
+@record
+class MakeDurable:
+    """Everything below the mount points *places* is on the disk, and readable for who replays no journal (G2)."""
+
+    places: tuple[str, ...]
+
+    def describe(self) -> str:
+        """The places."""
+        return f"write out {', '.join(self.places)}"
+
+    def would_change(self, host: Host) -> bool | None:  # noqa: ARG002
+        """It cannot be known."""
+        return None
+
+    def apply(self, host: Host) -> bool:
+        """Write it. KairosError: the disk fails."""
+        from kairos_boot.errors import reason
+        from kairos_boot.system.checkpoint import checkpoint
+
+        for place in self.places:
+            try:
+                checkpoint(host.path(place))
+            except OSError as error:
+                raise KairosError(f"the disk fails: {reason(error)}", place, "see dmesg") from error
+        return True
+
+
+def before(options: Options, around: Surroundings) -> list[Phase]:
+    """What comes before any decision on the disk: the user's steps, which may prepare it."""
+    if options.offline:
+        return []
+    hooks = (Hook("kairos-install.pre", around.emit), RunExecutable(EXECUTABLES["pre"]))
+    return [Phase("pre", "stage kairos-install.pre", hooks, again=AGAIN, extra=True)]
+
+
+def phases(target: Target, source: Source, images: Images, layout: Layout | None, options: Options, around: Surroundings, sector: int = 512) -> list[Phase]:
+    """The phases that make *target* a node. Without *layout* its partitions are there already (`no-format`), and are not formatted."""
+    active, passive, recovery = f"{STATE}/cOS/active.img", f"{STATE}/cOS/passive.img", f"{RECOVERY}/cOS/recovery.img"
+    mounted = tuple(Mount(target.nodes[name], place, target.kinds[name]) for name, place in PLACES.items())
+    found = []
+    if layout is not None:
+        found.append(Phase("partition", "make the partitions", (PartitionDisk(target.disk, layout.places, layout.guid, sector),), again=AGAIN, notes=layout.notes,
+                           checks=(lambda host: filesystems.need(host, programs(layout.places)),)))
+    found.append(Phase("mount", "mount the partitions", again=AGAIN, standing=mounted,
+                       notes=() if layout is not None else ("partitions that are there are used, and not formatted (no-format)",)))
+    if not options.offline:
+        found += [Phase("before-install", "stage before-install", (Hook("before-install", around.emit),), again=AGAIN, extra=not options.strict),
+                  Phase("permission", "ask whether a step forbids it", (MayGoOn(),), again=AGAIN)]
+    environment = grubenv.changed(b"", {"default_menu_entry": options.entry_name} if options.entry_name else {})
+    named = (("grub_oem_env", environment, 0o644),) if options.entry_name else ()
+    found += [
+        Phase("active", "write the active system", (_image(source, active, images.active, options, around),), again=AGAIN),
+        Phase("configuration", "write the configuration", (PutFiles(OEM, options.files),), again=AGAIN),
+        Phase("menu", "write the boot menu", (InstallMenu(active, STATE), PutFiles(STATE, (("grubenv", environment, 0o644), *named))), again=AGAIN),
+        Phase("after-install-chroot", "stage after-install-chroot", (HookInImage("after-install-chroot", active, (), around.emit, around.steps, BINDS),),
+              again=AGAIN, extra=not options.strict),
+        Phase("recovery", "write the recovery system", (CopyImage(active, recovery, "COS_SYSTEM", around.progress("write recovery.img")),), again=AGAIN),
+        Phase("passive", "write the passive system", (CopyImage(active, passive, "COS_PASSIVE", around.progress("write passive.img")),), again=AGAIN),
+    ]
+    if not options.offline:
+        found.append(Phase("after-install", "stage after-install", (Hook("after-install", around.emit),), again=AGAIN, extra=not options.strict))
+    found += [
+        Phase("record", "note the installation", around.finish, again=AGAIN, extra=True),
+        Phase("boot-loader", "make the disk bootable", (MakeDurable(tuple(PLACES.values())), InstallBootCode(active, target.disk, must=True)), again=AGAIN),
+        Phase("unmount", "unmount the partitions", tuple(Unmount(place) for place in PLACES.values()), again="nothing is left to do"),
+    ]
+    if not options.offline:
+        end = (Hook("kairos-install.after", around.emit), RunExecutable(EXECUTABLES["after"]))
+        found.append(Phase("after", "stage kairos-install.after", end, again="nothing is left to do", extra=True))
+    return found
+
+
+def _image(source: Source, target: str, size: int, options: Options, around: Surroundings) -> Action:
+    if source.is_tree:
+        return BuildImage(source.path, target, "COS_ACTIVE", size, places=options.directories)
+    return CopyImage(source.path, target, "COS_ACTIVE", around.progress(f"write {os.path.basename(target)}"))

@@ -1,0 +1,277 @@
+"""An installation from its beginning to its end: what is asked for, the checks, the phases, and what is left tidy when one fails."""
+
+from __future__ import annotations
+
+import os
+
+from kairos_boot.actions.filesystem import Unmount
+from kairos_boot.actions.partitioning import MIB
+from kairos_boot.errors import KairosError
+from kairos_boot.lifecycle import bootcode, survey, target
+from kairos_boot.lifecycle.configuration import documents
+from kairos_boot.lifecycle.finish import RECORD, KeepRecord, NoteEvent
+from kairos_boot.lifecycle.install import ACTION, PERSISTENT, PLACES, Options, Surroundings, before, phases
+from kairos_boot.lifecycle.layout import Images, Layout, compute, wishes
+from kairos_boot.lifecycle.phases import Broken, Engine, Phase, plan
+from kairos_boot.lifecycle.reset import Source, find_source
+from kairos_boot.lifecycle.resetting import Outcome
+from kairos_boot.node.state import release
+from kairos_boot.records import record
+from kairos_boot.system.host import Host
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any, Protocol
+
+    from kairos_boot.lifecycle.progress import Progress
+    from kairos_boot.lifecycle.target import Target
+    from kairos_boot.node.config import Config
+    from kairos_boot.stages.ledger import Ledger
+    from kairos_boot.stages.runner import Log
+
+    class Wired(Protocol):
+        """The machine, its record and its log, as the verb wires them."""
+
+        host: Host
+        log: Log
+        ledger: Ledger
+        progress: Callable[[str], Progress]
+        cmdline: str
+
+        def read(self, path: str) -> bytes:
+            """A file or an address."""
+
+        def lock(self) -> Callable[[], None]:
+            """Hold the lock of actions; what frees it. KairosError: another one runs."""
+
+        def emit(self, stage: str, root: str) -> str:
+            """Run a stage in a root directory; what failed, or nothing."""
+
+        def steps(self, stage: str, root: str) -> int:
+            """How many steps the documents of a root directory have for a stage."""
+
+NO_USERS = "/etc/kairos/.nousers"
+NEEDED = ("/boot/vmlinuz", "/boot/initrd", "/etc/os-release", "/etc/cos/grub.cfg", "/etc/cos/bootargs.cfg")
+INITS = ("/sbin/init", "/usr/lib/systemd/systemd", "/lib/systemd/systemd")
+UNKNOWN = {"encrypted_partitions": "encrypted partitions are not in this version", "iso": "an ISO file is no source in this version"}
+LIVE = "dir:/run/rootfsbase"
+FIRMWARE = "/sys/firmware/efi"
+
+
+@record
+class Asked:
+    """What the call says, beside the configuration: the device, the source, the disk image that is made instead."""
+
+    device: str = ""
+    source: str = ""
+    image: bool = False
+    firmware: str = ""
+    seed: str = ""
+    default: str = ""
+    """The device where neither the call nor the configuration names one."""
+    insecure: bool = False
+    """A registry without TLS will do."""
+    users: bool = True
+    """Whether somebody must be able to log in."""
+
+
+class Memory:
+    """The marker of an action that nobody goes on with: it begins again."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.started = ""
+
+    def begin(self, phase: str) -> None:
+        """A phase starts; nobody has to know."""
+
+    def end(self, phase: str) -> None:
+        """A phase is done."""
+        self.done.append(phase)
+
+
+class Installation:
+    """One installation: *config* is what the new node gets, *asked* what the call says."""
+
+    def __init__(self, wired: Wired, config: Config, asked: Asked) -> None:
+        self.wired, self.host, self.config, self.asked = wired, wired.host, config, asked
+        data = config.settings.data
+        self.settings: dict[str, Any] = data["install"] if isinstance(data.get("install"), dict) else {}
+        self.strict = data.get("strict") is True
+        self.eject = data.get("eject-cd") is True and "cdroot" in wired.cmdline.split()
+
+    # -- what is asked for
+
+    def check(self) -> None:
+        """KairosError: the configuration cannot be what somebody wants."""
+        survey.must_be_of_one_mind(self.config)
+        for key, why in UNKNOWN.items():
+            if self.settings.get(key):
+                raise KairosError(why, f"install.{key}", "leave it out")
+        if self.settings.get("reboot") is True and self.settings.get("poweroff") is True:
+            raise KairosError("reboot or poweroff, not both", "install.reboot", "leave one of them out")
+        if self.asked.users and not (survey.admins(self.config) or self.settings.get("nousers") is True or self.host.exists(NO_USERS)):
+            raise KairosError("No users found in any stage that are part of the 'admin' group: nobody could log in to the new node", "users",
+                              "add a user with `groups: [admin]`, or write install.nousers: true")
+
+    def source(self) -> Source:
+        """What the images are made of. KairosError: nothing is named, or it is not there."""
+        system = _map(self.settings.get("system"))
+        named = self.asked.source or self.settings.get("source") or system.get("source") or system.get("uri") or ""
+        if not named and not self.host.is_directory(LIVE.removeprefix("dir:")):
+            raise KairosError("undefined system source to install", "install.source", "name one: --source dir:/PATH, file:/PATH or oci:IMAGE")
+        return find_source(self.host, str(named or LIVE))
+
+    def images(self, source: Source) -> Images:
+        """How large the images are."""
+        sizes = [_map(self.settings.get(key)).get("size") for key in ("system", "passive", "recovery-system")]
+        asked = [size * MIB if isinstance(size, int) and size > 0 and source.is_tree else source.size for size in sizes]
+        if asked[0] < source.size - (64 << 20) and source.is_tree:
+            raise KairosError(f"the system does not fit into an image of {asked[0] // MIB} MiB: about {source.size // MIB} are needed", "install.system.size")
+        return Images(asked[0], asked[0], asked[0])
+
+    def options(self, source: Source) -> Options:
+        """The choices of the configuration. KairosError: a document cannot be had, or contradicts another."""
+        name = self.settings.get("grub-entry-name") or (release(Host(self.host.path(source.path))).get("grub_entry_name", "") if source.is_tree else "")
+        extra = tuple(str(path) for path in _list(self.settings.get("extra-dirs-rootfs")))
+        for path in extra:
+            if not path.startswith("/") or ".." in path.split("/"):
+                raise KairosError(f"not an absolute path: {path!r}", "install.extra-dirs-rootfs")
+        return Options(tuple(documents(self.config, self.wired.cmdline, self.wired.read)), self.strict, str(name), extra, offline=self.asked.image,
+                       eject=self.eject, seeded=bool(self.asked.seed))
+
+    def firmware(self) -> str:
+        """What starts the new node, where the configuration does not say."""
+        return self.asked.firmware or ("efi" if self.host.is_directory(FIRMWARE) else "bios")
+
+    def device(self) -> str:
+        """The disk that the call or the configuration names; nothing where none is."""
+        return self.asked.device or str(self.settings.get("device") or "") or (target.AUTO if self.settings.get("auto") is True else self.asked.default)
+
+    # -- the phases
+
+    def first(self, options: Options, around: Surroundings) -> list[Phase]:
+        """The phases before the disk is decided on."""
+        return before(options, around)
+
+    def todo(self, source: Source, options: Options, around: Surroundings) -> list[Phase]:
+        """The phases on the disk, as it is now. KairosError: there is none, or it does not fit."""
+        images = self.images(source)
+        if self.settings.get("no-format", self.settings.get("no_format")) is True:
+            found = target.prepared(self.host, "" if self.device() == target.AUTO else self.device())
+            self._room(found, images)
+            return phases(found, source, images, None, options, around)
+        from kairos_boot.system.partitions import blank
+
+        disk = self.device() if self.asked.image else target.choose(self.host, self.device())
+        table = blank(disk)
+        layout = self._layout(disk, table.usable_end * table.sector, images)
+        return phases(target.planned(disk, layout.places), source, images, layout, options, around, table.sector)
+
+    def _layout(self, disk: str, usable: int, images: Images) -> Layout:
+        return compute(disk, usable, images, wishes(self.settings, self.firmware(), self.asked.seed))
+
+    def _room(self, found: Target, images: Images) -> None:
+        """KairosError: a prepared partition is too small, or a node lives there."""
+        from contextlib import contextmanager
+
+        from kairos_boot.system.udev import Partition
+
+        needed = {"state": images.active + images.passive, "recovery": images.recovery}
+        for name, size in needed.items():
+            with contextmanager(survey.looked_at)(Partition(found.nodes[name], fstype=found.kinds[name]), name) as place:
+                room = survey.room(place) + sum(survey.blocks(f"{place}/cOS/{image}.img") for image in ("active", "passive", "recovery"))
+                if survey.blocks(f"{place}/cOS/{'active' if name == 'state' else 'recovery'}.img") and self.settings.get("force") is not True:
+                    raise KairosError("use `force` flag to run an installation over the current running deployment: a node is on this disk", found.disk,
+                                      "install.force: true writes over its images")
+            if room < size:
+                raise KairosError(f"the {name} partition does not fit its images: {size // MIB} MiB are needed, {room // MIB} can be had", found.nodes[name])
+
+    def around(self, source: Source) -> Surroundings:
+        """What the phases are given."""
+        origin = f"{'dir' if source.is_tree else 'file'}://{source.path}"
+        finish = (NoteEvent(PERSISTENT, "first-install", origin), *(() if self.asked.image else (KeepRecord(self.wired.ledger, f"{PERSISTENT}/{RECORD}"),)))
+        return Surroundings(self.wired.emit, self.wired.steps, self.wired.progress, finish)
+
+
+def install(wired: Wired, config: Config, asked: Asked) -> Outcome:
+    """Install. Refused: nothing was changed. Broken: the disk is no node, and the installation can begin again."""
+    this = Installation(wired, config, asked)
+    free = wired.lock()
+    try:
+        this.check()
+        _environment(config.settings.data, this.settings)
+        source = this.source()
+        options, around = this.options(source), this.around(source)
+        _is_system(wired.host, source, this)
+        prepared = this.settings.get("no-format", this.settings.get("no_format")) is True
+        engine = Engine(ACTION, wired.host, wired.ledger, wired.log)
+        first = this.first(options, around)
+        later = [] if prepared else this.todo(source, options, around)
+        engine.check([*first, *later])
+        wired.log(5, "the installation begins", kind="action", stage=ACTION)
+        mark = Memory()
+        failures = engine.run(first, mark, more=len(later))
+        later = this.todo(source, options, around)  # a step may have prepared or changed the disk
+        engine.check(later)
+        try:
+            failures += engine.run(later, mark, before=len(first))
+        except Broken as error:
+            _tidy(wired)
+            raise Broken(error.phase, KairosError(error.message, error.where, error.hint or "mend the cause and install again: until then the disk is no node")) from error
+        except BaseException:
+            _tidy(wired)
+            raise
+    finally:
+        free()
+    settings = this.settings
+    wired.log(5, "the installation is done", kind="action", stage=ACTION)
+    return Outcome(tuple(failures), "reboot" if settings.get("reboot") is True else "poweroff" if settings.get("poweroff") is True else "")
+
+
+def plan_of(wired: Wired, config: Config, asked: Asked) -> list[dict[str, Any]]:
+    """What an installation would do. KairosError: it cannot be known, or would be refused."""
+    this = Installation(wired, config, asked)
+    this.check()
+    source = this.source()
+    options, around = this.options(source), this.around(source)
+    return plan(ACTION, [*this.first(options, around), *this.todo(source, options, around)])
+
+
+def _is_system(host: Host, source: Source, this: Installation) -> None:
+    """KairosError: the tree is no system that a node can be made of, or has no boot loader (G1)."""
+    if not source.is_tree:
+        return
+    tree = Host(host.path(source.path))
+    missing = [path for path in NEEDED if not tree.exists(path)] + ([] if any(tree.exists(path) for path in INITS) else ["/sbin/init"])
+    if missing:
+        raise KairosError(f"what is to become the system lacks {', '.join(missing)}", source.path, "name the root directory of a node's system")
+    if this.settings.get("no-format", this.settings.get("no_format")) is not True:
+        bootcode.find(host, tree, wishes(this.settings, this.firmware()).firmware)
+
+
+def _tidy(wired: Wired) -> None:
+    """Nothing of ours stays mounted."""
+    for place in PLACES.values():
+        try:
+            Unmount(place).apply(wired.host)
+        except (KairosError, OSError) as error:
+            wired.log(4, f"{place} stays mounted: {error}", kind="warning", stage=ACTION)
+
+
+def _environment(*settings: Mapping[str, Any]) -> None:
+    """Variables that the configuration gives to what the installation runs."""
+    for section in settings:
+        for item in _list(section.get("env")):
+            name, equals, value = str(item).partition("=")
+            if equals and name:
+                os.environ[name] = value
+
+
+def _map(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> Sequence[Any]:
+    return value if isinstance(value, list) else []

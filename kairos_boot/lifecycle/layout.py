@@ -1,0 +1,181 @@
+"""The partitions of a node's disk, computed as a whole before anything is fetched or written (G7): Kairos' order, names, labels and sizes."""
+
+from __future__ import annotations
+
+from kairos_boot.actions.layout import BASIC, BIOS_BOOT, ESP, LINUX, SWAP
+from kairos_boot.actions.partitioning import MIB, Place
+from kairos_boot.errors import KairosError
+from kairos_boot.node.partitions import LABELS
+from kairos_boot.records import NOTHING, record
+from kairos_boot.system import filesystems
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+FIRMWARES = ("efi", "bios", "both")
+BIOS_MIB, EFI_MIB, OEM_MIB = 1, 64, 64
+STATE_SPARE, RECOVERY_SPARE, SPARE = 1000, 200, 64
+"""MiB that the state and the recovery partition have besides their images; less than *SPARE* is never enough."""
+REST_MIB = 64
+"""MiB that the partition which takes the rest must have at least."""
+BOOT = ("bios", "efi")
+
+
+@record
+class Images:
+    """How large the images are, in bytes."""
+
+    active: int
+    passive: int
+    recovery: int
+
+
+@record
+class Part:
+    """A partition that is wanted; *size* in MiB, 0 for the rest of the disk."""
+
+    name: str
+    label: str
+    fstype: str
+    size: int
+    type: str = LINUX
+
+
+@record
+class Layout:
+    """The partitions in their order, what is said of them, and the identifier of the disk."""
+
+    places: tuple[Place, ...]
+    notes: tuple[str, ...] = ()
+    guid: str = ""
+
+    def number(self, name: str) -> int:
+        """The number of the partition *name*; 0: there is none."""
+        return next((place.number for place in self.places if place.name == name), 0)
+
+
+@record
+class Wishes:
+    """What the configuration says of the disk: sizes in MiB by the partition's name, extra partitions, the firmware."""
+
+    sizes: Mapping[str, int] = NOTHING
+    extra: tuple[Part, ...] = ()
+    firmware: str = "efi"
+    seed: str = ""
+
+
+def wishes(settings: Mapping[str, Any], firmware: str, seed: str = "") -> Wishes:
+    """What the section `install` says. KairosError: it cannot be meant."""
+    sizes = {}
+    for name, value in _map(settings.get("partitions")).items():
+        size = _map(value).get("size")
+        if name not in (*LABELS, "bios"):
+            raise KairosError(f"no such partition: {name!r}", "install.partitions", f"there are {', '.join(LABELS)}; others are extra-partitions")
+        if size is not None:
+            sizes[name] = _size(size, f"install.partitions.{name}.size")
+    wanted = str(settings.get("firmware") or firmware)
+    if wanted not in FIRMWARES:
+        raise KairosError(f"not a firmware: {wanted!r}", "install.firmware", f"write {', '.join(FIRMWARES)}")
+    table = settings.get("part-table")
+    if table not in (None, "gpt"):
+        raise KairosError(f"only GPT partition tables are made, not {table!r}", "install.part-table", "leave it out")
+    extra = tuple(_extra(item, f"install.extra-partitions[{at}]") for at, item in enumerate(_list(settings.get("extra-partitions"))))
+    names = [part.name for part in extra]
+    twice = next((name for name in names if names.count(name) > 1 or name in (*LABELS, "bios")), "")
+    if twice:
+        raise KairosError(f"two partitions have the name {twice!r}", "install.extra-partitions", "give each its own")
+    return Wishes(sizes, extra, wanted, seed)
+
+
+def compute(disk: str, usable: int, images: Images, wanted: Wishes, grain: int = MIB) -> Layout:
+    """The layout of *disk*, of which the bytes up to *usable* can be used. KairosError: it does not fit, or is contradictory."""
+    parts, notes = _wanted(images, wanted)
+    rest = [part for part in parts if part.size == 0]
+    if len(rest) > 1:
+        raise KairosError(f"at most one partition takes the rest of the disk, and these would: {', '.join(part.name for part in rest)}", "install.partitions",
+                          "give all but one a size in MiB")
+    parts = [part for part in parts if part.size] + rest
+    total = sum(part.size or REST_MIB for part in parts) + 1
+    if total * MIB > usable:
+        sizes = ", ".join(f"{part.name} {part.size or f'at least {REST_MIB}'}" for part in parts)
+        raise KairosError(f"the layout does not fit in the target disk: {total} MiB are wanted, {usable // MIB} MiB are there; nothing was fetched or written",
+                          disk, f"in MiB: {sizes}; make partitions smaller (install.partitions, install.system.size) or take a larger disk")
+    places, start = [], grain
+    for number, part in enumerate(parts, 1):
+        size = part.size * MIB or (usable - start) // MIB * MIB
+        places.append(Place(number, part.name, part.label, part.fstype, part.type, start, size, _identifier(wanted.seed, f"partition {part.name}"),
+                            _identifier(wanted.seed, f"file system {part.name}") if wanted.seed else ""))
+        start += size
+    return Layout(tuple(places), tuple(notes), _identifier(wanted.seed, "disk"))
+
+
+def _wanted(images: Images, wanted: Wishes) -> tuple[list[Part], list[str]]:
+    """The partitions in their order, and what has to be said of them."""
+    mib = {name: -(-getattr(images, name) // MIB) for name in ("active", "passive", "recovery")}
+    state, recovery = 2 * mib["active"] + mib["passive"], 2 * mib["recovery"]
+    least = {"state": state * 21 // 20 + SPARE, "recovery": recovery * 21 // 20 + SPARE, "oem": 8, "efi": 8, "bios": BIOS_MIB}
+    usual = {"efi": EFI_MIB, "bios": BIOS_MIB, "oem": OEM_MIB, "recovery": recovery + RECOVERY_SPARE, "state": state + STATE_SPARE, "persistent": 0}
+    sizes, notes = {**usual, **wanted.sizes}, []
+    for name, needed in least.items():
+        if 0 < sizes[name] < needed:
+            if name in wanted.sizes:
+                notes.append(f"the {name} partition gets {needed} MiB instead of {sizes[name]}, which would not hold what lies on it")
+            sizes[name] = needed
+    if wanted.sizes.get("persistent") is None and any(part.size == 0 for part in wanted.extra):
+        raise KairosError("an extra partition takes the rest of the disk, and so does persistent", "install.extra-partitions",
+                          "give one of them a size in MiB: install.partitions.persistent.size")
+    boot = {"efi": ["efi"], "bios": ["bios"], "both": ["bios", "efi"]}[wanted.firmware]
+    kinds = {"bios": ("", "none", BIOS_BOOT), "efi": (LABELS["efi"], "vfat", ESP)}
+    parts = []
+    for name in (*boot, "oem", "recovery", "state", "persistent"):
+        label, fstype, kind = kinds.get(name, (LABELS.get(name, ""), "ext4", LINUX))
+        parts.append(Part(name, label, fstype, sizes[name], kind))
+    return [*parts, *wanted.extra], notes
+
+
+def _extra(item: object, where: str) -> Part:
+    values = _map(item)
+    name, label, fstype = (str(values.get(key) or "") for key in ("name", "label", "fs"))
+    fstype = fstype or "ext2"
+    if not name:
+        raise KairosError("an extra partition needs a name", where, "add `name: data`")
+    if fstype not in (*filesystems.LABEL_LIMITS, *filesystems.UNFORMATTED):
+        raise KairosError(f"no such file system: {fstype!r}", f"{where}.fs", f"there are {', '.join(sorted(filesystems.LABEL_LIMITS))}, and none")
+    if label in LABELS.values():
+        raise KairosError(f"the label {label} is one of the node's own", f"{where}.label", "take another one")
+    if len(label.encode()) > filesystems.LABEL_LIMITS.get(fstype, 255):
+        raise KairosError(f"a label of {fstype} has at most {filesystems.LABEL_LIMITS[fstype]} bytes: {label!r}", f"{where}.label")
+    if '"' in name or len(name.encode("utf-16-le")) > 72:
+        raise KairosError(f"not a partition's name: {name!r}", f"{where}.name", "at most 36 letters, no quotes")
+    kind = SWAP if fstype == "swap" else BASIC if fstype in filesystems.FAT else LINUX
+    return Part(name, label, fstype, _size(values.get("size", 0), f"{where}.size"), kind)
+
+
+def _size(value: object, where: str) -> int:
+    if isinstance(value, str) and value.isdecimal():  # of the kernel command line
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise KairosError(f"not a size: {value!r}", where, "a whole number of MiB; 0 is the rest of the disk")
+    return value
+
+
+def _identifier(seed: str, what: str) -> str:
+    """Random; the same for the same seed (D9)."""
+    import uuid
+
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"kairos-boot/{seed}/{what}") if seed else uuid.uuid4())
+
+
+def programs(places: Iterable[Place]) -> list[str]:
+    """The programs that make these partitions."""
+    return ["sfdisk", *dict.fromkeys(filesystems.maker(place.fstype) for place in places)]
+
+
+def _map(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> Sequence[object]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,76 @@
+"""GRUB's files: made by grub-mkimage with the few lines that find the menu on the disk that the firmware started, and written as boot code.
+
+No program of GRUB looks at the disks: where its core lies is three numbers, and which disk is meant the firmware knows.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+
+from kairos_boot.errors import KairosError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kairos_boot.system.host import Host
+
+EARLY = """\
+serial --unit=0 --speed=115200
+terminal_output console serial
+regexp --set=1:disk "^(hd[0-9]+)" "$root"
+search --no-floppy --set=root --label COS_STATE --hint "$disk,"
+echo "GRUB: menu is on $root"
+export disk
+configfile ($root)/grub2/grub.cfg
+configfile ($root)/grub2/grub.cfg.old
+"""
+"""What GRUB runs first, read by its rescue parser: no comments, no `if`. Of two partitions of that label it takes the one of its own disk."""
+MODULES = ("part_gpt", "ext2", "fat", "loopback", "linux", "normal", "configfile", "loadenv", "search", "search_label", "search_fs_file", "test", "echo", "probe",
+           "regexp", "serial", "terminal", "minicmd", "reboot", "halt", "sleep", "ls", "cat", "true", "eval")
+FOLDERS = ("/usr/lib/grub", "/usr/share/grub2", "/usr/lib/grub2")
+"""Where distributions have GRUB's modules."""
+MAKERS = ("grub-mkimage", "grub2-mkimage")
+BOOT_CODE = 440
+"""Bytes of the first sector before the disk's signature and its partition table."""
+SECTOR = 512
+_CORE_SECTOR, _JUMP, _BLOCKS = 0x5C, 0x66, 0x1F4
+
+
+def modules(tree: Host, platform: str) -> str:
+    """The directory of GRUB's modules for *platform* in a tree, or nothing."""
+    return next((f"{folder}/{platform}" for folder in FOLDERS if tree.exists(f"{folder}/{platform}/kernel.img")), "")
+
+
+def make(host: Host, directory: str, platform: str, more: tuple[str, ...] = ()) -> bytes:
+    """GRUB for *platform* as one file, of the modules in *directory*. KairosError: the program is missing or fails."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, content in (("early.cfg", EARLY.encode()), ("grub", b"")):
+            with open(f"{scratch}/{name}", "wb") as file:
+                file.write(content)
+        prefix = "/grub2" if platform == "i386-pc" else "/EFI/BOOT"
+        words = ("-d", directory, "-O", platform, "-o", f"{scratch}/grub", "-p", prefix, "-c", f"{scratch}/early.cfg", *MODULES, *more)
+        for program in MAKERS:
+            if any(os.access(f"{place}/{program}", os.X_OK) for place in ("/usr/bin", "/usr/sbin", "/usr/local/bin")):
+                result = host.processes.run((program, *words), timeout=120, env={"LC_ALL": "C"})
+                if result.code or result.timed_out:
+                    raise KairosError(f"{program}: {result.explain(120)}: {result.output.strip()[-400:]}", directory)
+                with open(f"{scratch}/grub", "rb") as file:
+                    return file.read()
+    raise KairosError("grub-mkimage is missing", directory, "install GRUB's tools (Debian: grub-common), or build the image with its boot loader made")
+
+
+def core_at(sector: bytes, core: bytes, at: int) -> tuple[bytes, bytes]:
+    """The boot code *sector* and the core *core*, knowing that the core lies at the byte *at* of the disk: what grub-bios-setup writes."""
+    boot, rest = bytearray(sector[:BOOT_CODE].ljust(BOOT_CODE, b"\0")), bytearray(core)
+    struct.pack_into("<Q", boot, _CORE_SECTOR, at // SECTOR)
+    boot[_JUMP:_JUMP + 2] = b"\x90\x90"  # do not insist on the first hard disk
+    struct.pack_into("<QHH", rest, _BLOCKS, at // SECTOR + 1, -(-len(core) // SECTOR) - 1, 0x820)
+    return bytes(boot), bytes(rest)
+
+
+def core_of(sector: bytes) -> int:
+    """Where the boot code *sector* says that its core lies, in bytes."""
+    found: int = struct.unpack_from("<Q", sector, _CORE_SECTOR)[0]
+    return found * SECTOR
