@@ -1,21 +1,23 @@
 # Completion of kairos-boot for bash; installed as bash-completion's kairos-boot, kairos-agent and kairos.
 _kairos_boot() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb= stage= i
-    local verbs='run-stage plan validate schema config state reset bootentry rollback grubedit status analyze logs'
+    local verbs='run-stage plan validate schema config state install manual-install reset bootentry rollback grubedit status analyze logs'
     local stages='rootfs initramfs fs boot network reconcile'
     local sources='--dotnotation --cloud-init-paths --override-cloud-init-paths --root'
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        --root | --cmdline | --jobs | --cloud-init-paths | --override-cloud-init-paths | --boot | --svg | --format | --output) ((i++)) ;;
+        --root | --cmdline | --jobs | --cloud-init-paths | --override-cloud-init-paths | --boot | --svg | --format | --output | \
+            --source | --disk-image | --config | --set | --size | --firmware | --seed | --device) ((i++)) ;;
         -*) ;;
         *) if [ -z "$verb" ]; then verb=${COMP_WORDS[i]}; elif [ -z "$stage" ]; then stage=${COMP_WORDS[i]}; fi ;;
         esac
     done
     case $prev in
     --root) COMPREPLY=($(compgen -d -- "$cur")); return ;;
-    --cloud-init-paths | --override-cloud-init-paths | --svg | --output) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    --cloud-init-paths | --override-cloud-init-paths | --svg | --output | --disk-image | --config | --device) COMPREPLY=($(compgen -f -- "$cur")); return ;;
     --format) COMPREPLY=($(compgen -W json -- "$cur")); return ;;
-    --jobs | --cmdline | --boot) return ;;
+    --firmware) COMPREPLY=($(compgen -W 'bios efi both' -- "$cur")); return ;;
+    --jobs | --cmdline | --boot | --source | --set | --size | --seed) return ;;
     esac
     local words=
     case $verb in
@@ -26,6 +28,8 @@ _kairos_boot() {
     schema) words='--format' ;;
     config) words='--json --root --origin'; [ -n "$stage" ] || words="get origin $words" ;;
     state) words='--json --root'; [ -n "$stage" ] || words="get $words" ;;
+    install) words='--plan --json --source --reboot --poweroff --disk-image --config --set --size --firmware --seed --device --allow-insecure-registries auto' ;;
+    manual-install) words='--plan --json --source --device --use-default-dirs --reboot --poweroff --allow-insecure-registries' ;;
     reset) words='--plan --json --unattended --reboot --poweroff --reset-oem --keep-persistent --next-boot --host-root --state-only --failed' ;;
     bootentry) words='--select --host-root' ;;
     rollback) words='--host-root' ;;
@@ -37,7 +41,7 @@ _kairos_boot() {
     COMPREPLY=($(compgen -W "$words" -- "$cur"))
     case $cur in -*) return ;; esac
     case $verb in
-    validate) COMPREPLY+=($(compgen -f -- "$cur")) ;;
+    validate | install | manual-install) COMPREPLY+=($(compgen -f -- "$cur")) ;;
     run-stage | plan) [ -z "$stage" ] || COMPREPLY+=($(compgen -f -- "$cur")) ;;
     esac
 }
