@@ -60,8 +60,12 @@ class Isolated:
         # Whoever runs the tests may ignore signals, as nohup and background jobs of a shell do; a program in the machine starts as from a login.
         enter = ["env", "--default-signal=HUP,INT,QUIT,TERM", "nsenter", f"--target={self.pid}", "--mount", "--uts", "--pid", "--net", "--ipc", "--root", "--wd", "--", "sh", "-c", 'cd /run/code && exec "$@"', "sh"]
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": "/run/code", "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/root"}
-        return subprocess.Popen([*enter, *argv], text=True, env=environment, stdin=subprocess.DEVNULL,  # type: ignore[call-overload,no-any-return]
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **more)
+        given: dict[str, object] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, **more}
+        return subprocess.Popen([*enter, *argv], text=True, env=environment, stdin=subprocess.DEVNULL, **given)  # type: ignore[call-overload,no-any-return]
+
+    def serve(self, *argv: str) -> subprocess.Popen[str]:
+        """Start a program that goes on beside the test. Nobody reads what it says, so it is thrown away: a full pipe would stop it."""
+        return self.start(*argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def run(self, *argv: str) -> tuple[int, str]:
         """Run a program in the machine; its exit code, and everything it said."""

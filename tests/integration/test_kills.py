@@ -90,7 +90,7 @@ class Node:
         self.images = [image(noise) for _ in range(2)]
         self.bodies = [noise.randbytes(700_000) for _ in range(2)]
         machine.put("/srv/www/file", "")
-        self.web = machine.start("/usr/bin/python3", "-m", "http.server", "--directory", "/srv/www", "--bind", "127.0.0.1", "8000")
+        self.web = machine.serve("/usr/bin/python3", "-m", "http.server", "--directory", "/srv/www", "--bind", "127.0.0.1", "8000")
         self.states: list[Snapshot] = []
 
     def git(self, *words: str) -> str:

@@ -124,7 +124,7 @@ class Watch(threading.Thread):
 def web(machine: Isolated) -> Iterator[None]:
     """A server that has nothing but a document, so that what is asked for fails at once and not after three tries."""
     machine.put("/srv/web/x.yaml", "name: served\nstages: {s: [{name: a, commands: ['exit 3']}, {nmae: b}]}\n")
-    server = machine.start("sh", "-c", "exec python3 -m http.server -d /srv/web 8000 >/dev/null 2>&1")
+    server = machine.serve("python3", "-m", "http.server", "-d", "/srv/web", "8000")
     assert machine.run("sh", "-c", "for i in $(seq 200); do python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", 8000))' 2>/dev/null && exit; done; exit 1") == (0, "")
     yield
     server.kill()
