@@ -21,7 +21,7 @@ root=$1/root
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 mount --rbind -o ro /sys "$root/sys"
-for dir in run tmp oem system/oem srv home usr/local/cloud-config var/log; do
+for dir in run tmp oem system/oem srv home usr/local/cloud-config var/log var/tmp; do
     mkdir -p "$root/$dir" && mount -t tmpfs -o mode=0755 none "$root/$dir"
 done
 mkdir -p "$root/run/code" "$root/run/lock" && mount --bind "$1/code" "$root/run/code"

@@ -129,8 +129,6 @@ def web(machine: Isolated) -> Iterator[None]:
     yield
     server.kill()
     server.wait()
-    assert server.stdout
-    server.stdout.close()
 
 
 def marks(text: str) -> list[str]:
