@@ -43,6 +43,9 @@ install() {
     # The shell's own `[`, and any one awk; what arranges and grows partitions.
     inst_multiple -o awk bash e2label hostname losetup mke2fs mkfs.ext4 resize2fs sfdisk
 
+    # By which root=LABEL=… leads to the image that the boot loader named.
+    inst_rules 61-kairos-boot.rules
+
     local unit
     for unit in kairos-boot-image.service kairos-boot-initrd.service; do
         inst_simple "$moddir/$unit" "$systemdsystemunitdir/$unit"

@@ -86,7 +86,7 @@ def attach(cmdline: Cmdline, state: BootState, kernel: Kernel, report: Report, s
 
     report.part(f"Mounted {part.node} at {STATE_DIRECTORY}", mount, what=part.node, where=STATE_DIRECTORY, fstype=part.fstype, options=(mode,))
     path = f"{directory}/{cmdline.image.lstrip('/')}"
-    report.part(f"Checked {cmdline.image}", lambda: check_image(path, state, cmdline.fsck, kernel.processes))
+    report.part(f"Checked {cmdline.image}", lambda: check_image(path, cmdline.fsck, kernel.processes))
     loops: list[str] = []
 
     def loop() -> None:
@@ -120,12 +120,13 @@ def _find(cmdline: Cmdline, state: BootState, kernel: Kernel, seconds: float) ->
     return part
 
 
-def check_image(path: str, state: BootState, fsck: Sequence[str], processes: ProcessRunner) -> None:
+def check_image(path: str, fsck: Sequence[str], processes: ProcessRunner) -> None:
     """FatalError: the image is missing or damaged. The superblock is read, and e2fsck looks at the structure without changing anything;
-    it goes through every inode only with fsck.mode=force, which takes seconds per GiB.
+    it goes through every inode only with fsck.mode=force, which takes seconds per GiB. Its label is not looked at: the boot loader named
+    the file, and the passive image may be the one that was active before an upgrade (G9).
     """
     try:
-        label = ext4.check(path)
+        ext4.check(path)
     except FileNotFoundError as error:
         folder = os.path.dirname(path)
         names = sorted(name for name in os.listdir(folder) if not name.endswith(ext4.DIGEST)) if os.path.isdir(folder) else ["no such directory"]
@@ -135,9 +136,6 @@ def check_image(path: str, state: BootState, fsck: Sequence[str], processes: Pro
         raise FatalError(f"the state image cannot be read: {reason(error)}", path, RECOVER) from error
     except KairosError as error:
         raise FatalError(f"the state image is damaged: {error.message}", path, RECOVER) from error
-    if state.image_label and label != state.image_label:
-        raise FatalError(f"the state image is labelled {label!r}, and this entry boots {state.image_label}", path,
-                    f"relabel it: e2label {path} {state.image_label}")
     if fsck:
         try:
             result = processes.run(("e2fsck", "-n", *(flag for flag in fsck if flag == "-f"), path), timeout=FSCK_SECONDS)

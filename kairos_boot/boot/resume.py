@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 ENTRY = "statereset"
 MARKER = "cOS/action.json"
+UPGRADE = "upgrade"
 FACTORY_RESET = "systemd.factory_reset"
 SENT = "reset_asked"
 """Counts in the boot loader's environment how often a boot handed on to the reset; the reset itself takes it away."""
@@ -30,7 +31,7 @@ def asked_for(state: BootState, cmdline: Cmdline, images: str) -> str:
 
 
 def _begun(path: str) -> bool:
-    """Whether the marker is one of a reset that is still to be ended."""
+    """Whether the marker is one of a reset that is still to be ended. That of an upgrade is for the node itself to look at, once it is up."""
     if not os.path.exists(path):
         return False
     import json
@@ -40,7 +41,7 @@ def _begun(path: str) -> bool:
             found = json.load(file)
     except (OSError, ValueError):
         return True  # begun, and cut as it was noted
-    return not (isinstance(found, dict) and found.get("failed"))
+    return not (isinstance(found, dict) and (found.get("failed") or found.get("action") == UPGRADE))
 
 
 def hand_on(environment: Environment, block: str) -> bool:

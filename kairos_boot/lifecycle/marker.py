@@ -39,7 +39,7 @@ class Begun:
 
 
 class Marker:
-    """The marker below *state*, the directory where COS_STATE is mounted writable; *entry* is what GRUB starts to go on."""
+    """The marker below *state*, the directory where COS_STATE is mounted writable; *entry* is what GRUB starts to go on, or nothing."""
 
     def __init__(self, state: str, entry: str, begun: Begun) -> None:
         self.state, self.entry, self.begun = state, entry, begun
@@ -58,7 +58,8 @@ class Marker:
     def arm(self) -> None:
         """Write the marker, and tell GRUB. KairosError: no room, or the disk fails."""
         self._write(self.begun)
-        grubenv.save(f"{self.state}/{ENVIRONMENT}", {RESUME: self.entry})
+        if self.entry:
+            grubenv.save(f"{self.state}/{ENVIRONMENT}", {RESUME: self.entry})
 
     def begin(self, phase: str) -> None:
         """A phase starts."""
