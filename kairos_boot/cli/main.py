@@ -24,6 +24,7 @@ VERBS = {
     "install": "make a node of an empty disk, or of a file",
     "manual-install": "the same, with a configuration that is named",
     "reset": "write the node's images anew and erase its persistent data, now or at the next boot",
+    "upgrade": "write a new system beside the running one, which the next boot takes",
     "bootentry": "list the entries of the boot menu, choose one for the next boot",
     "rollback": "make the other system the default for good",
     "grubedit": "list or set the boot loader's variables",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from kairos_boot.actions.image_file import CopyImage, put
-from kairos_boot.errors import KairosError
+from kairos_boot.actions.remove import Remove
+from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
 
 TYPE_CHECKING = False
@@ -79,7 +80,9 @@ class RunExecutable:
 class HookInImage:
     """The stage *stage* in a root made of the image *image*. What it writes there is in the image, and in the copies *copies* (file, label).
 
-    It runs in a copy that takes the image's name when it is whole; an image is never changed where it may be booted (G2).
+    It runs in a copy that takes the image's name when it is whole; an image is never changed where it may be booted (G2). With *unborn* no entry
+    of the menu leads to the image yet, so that no copy is needed. *directories* are made in it, *removed* is taken out of it. *hint* is what helps when a
+    step fails.
     """
 
     stage: str
@@ -88,10 +91,15 @@ class HookInImage:
     emit: Emit
     steps: Steps
     binds: tuple[tuple[str, str], ...] = BINDS
+    unborn: bool = False
+    directories: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    hint: str = ""
 
     def describe(self) -> str:
         """The stage and its place."""
-        return f"run stage {self.stage} in {self.image}, where a step asks for it"
+        made = [f"{verb} {', '.join(paths)} in {self.image}; " for verb, paths in (("remove", self.removed), ("make", self.directories)) if paths]
+        return f"{''.join(made)}run stage {self.stage} in {self.image}, where a step asks for it"
 
     def would_change(self, host: Host) -> bool | None:  # noqa: ARG002
         """Only doing it tells."""
@@ -109,30 +117,49 @@ class HookInImage:
         path = host.path(self.image)
         failed = ""
         with mount(path, read_only=True) as place, bound(place, self.binds):
-            if not self.steps(self.stage, place):
+            if not self.steps(self.stage, place) and not self.directories and not self.removed:
                 return False
 
         def write(new: str) -> str:
             nonlocal failed
             from kairos_boot.system.copying import copy_file, digest
+            from kairos_boot.system.host import Host
 
-            source, target = os.open(path, os.O_RDONLY | os.O_CLOEXEC), os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            if self.unborn:
+                os.rename(path, new)
+                target = os.open(new, os.O_RDWR | os.O_CLOEXEC)
+            else:
+                target = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             try:
-                copy_file(source, target)
-                with mount(new) as place, bound(place, self.binds):
-                    failed = self.emit(self.stage, place)
+                if not self.unborn:
+                    with open(path, "rb") as source:
+                        copy_file(source.fileno(), target)
+                with mount(new) as place:
+                    for gone in self.removed:
+                        Remove(gone).apply(Host(place))
+                    for directory in self.directories:
+                        _make(Host(place), directory)
+                    with bound(place, self.binds):
+                        failed = self.emit(self.stage, place)
                 os.fsync(target)
                 return digest(target)
             finally:
-                os.close(source)
                 os.close(target)
 
         put(host, self.image, path, write)
         for copy, label in self.copies:
             CopyImage(self.image, copy, label).apply(host)
         if failed:
-            raise KairosError(f"stage {self.stage} failed: {failed}")
+            raise KairosError(f"stage {self.stage} failed: {failed}", hint=self.hint)
         return True
+
+
+def _make(host: Host, path: str) -> None:
+    try:
+        with host.place(path) as place:
+            place.make_directory(0o755, 0, 0)
+    except OSError as error:
+        raise KairosError(f"the directory cannot be made in the image: {reason(error)}", path) from error
 
 
 class bound:  # noqa: N801

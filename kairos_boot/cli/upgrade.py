@@ -1,0 +1,85 @@
+"""kairos-boot upgrade [--source SOURCE | --image IMAGE] [--recovery] [--plan [--json]]
+
+Writes a new system beside the running one and lets it be the active system from the next boot on; what runs now becomes the passive one, once it has proved
+itself. The new system is on trial then: if it does not come up, or is not healthy, the node goes back by itself.
+
+      --source SOURCE    oci:IMAGE (a registry), ocifile:FILE, file:FILE (an image), dir:DIRECTORY (a tree); else upgrade.system.source of the documents
+      --image IMAGE      the same as --source oci:IMAGE
+      --recovery         upgrade the recovery system instead
+      --boot-entry NAME  active or recovery
+      --exclude-path P   leave the path P of the source out; may be given several times
+      --allow-insecure-registries   accept registries without TLS, or with a certificate that nobody vouches for
+      --plan             say what would be done, and do nothing
+      --json             the plan for programs
+      --reboot           reboot when it is done          --poweroff   power off
+      --strict=no        a hook that fails stops nothing
+
+Exit code: 0 done, or nothing to do, 1 done but a hook failed, or it failed and the node is as it was, 2 wrong usage, 3 refused: nothing was changed.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from kairos_boot.cli import wiring
+from kairos_boot.cli.arguments import UsageError, parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kairos_boot.cli.arguments import Arguments
+
+FLAGS = {"source": True, "image": True, "recovery": False, "boot-entry": True, "exclude-path": True, "allow-insecure-registries": False, "plan": False,
+         "json": False, "reboot": False, "poweroff": False, "strict": True, "settle": False}
+STRICT = {"yes": True, "true": True, "no": False, "false": False}
+
+
+def run(words: list[str]) -> int:
+    """Upgrade, or say what an upgrade would do."""
+    given = parse(words, FLAGS)
+    if len(given.words) > 1:
+        raise UsageError(f"it takes one source: {given.words[1]}")
+    if "reboot" in given and "poweroff" in given:
+        raise UsageError("--reboot or --poweroff, not both")
+    wiring.need_root("/")
+    from kairos_boot.cli.actions import Wired
+    from kairos_boot.lifecycle import upgrading
+
+    wired = Wired("upgrade")
+    if "settle" in given:
+        upgrading.settle(wired)
+        return 0
+    asked = _asked(given)
+    if "plan" in given:
+        from kairos_boot.cli.reset import print_plan
+
+        return print_plan(upgrading.plan_of(wired, asked), as_json="json" in given)
+    from kairos_boot.lifecycle.phases import Broken
+
+    try:
+        outcome = upgrading.upgrade(wired, asked)
+    except Broken as error:
+        sys.stderr.write(f"kairos-boot upgrade: {error}\n")
+        return 1
+    if outcome.then:
+        wired.leave(outcome.then)
+    return 1 if outcome.failures else 0
+
+
+def _asked(given: Arguments) -> dict[str, Any]:
+    """What the flags ask for; what they do not mention is the configuration's to say."""
+    asked: dict[str, Any] = {flag: True for flag in ("recovery", "reboot", "poweroff", "allow-insecure-registries") if flag in given}
+    if "boot-entry" in given:
+        asked["entry"] = given.value("boot-entry")
+    if "exclude-path" in given:
+        asked["excluded-paths"] = given.values("exclude-path")
+    if "strict" in given:
+        if given.value("strict") not in STRICT:
+            raise UsageError("--strict=yes or --strict=no")
+        asked["strict"] = STRICT[given.value("strict")]
+    if given.words:
+        sys.stderr.write(f"kairos-boot upgrade: a source without a flag is deprecated; write --source {given.words[0]}\n")
+    image = given.value("image")
+    source = f"oci:{image}" if image else given.value("source") or (given.words[0] if given.words else "")
+    return {**asked, **({"source": source} if source else {})}

@@ -1,0 +1,238 @@
+"""An upgrade from its beginning to its end: what is asked, checks, marker, phases, what a failure leaves, and what the boot after a cut does."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+
+from kairos_boot.actions.remove import Remove
+from kairos_boot.boot.failures import LIST
+from kairos_boot.boot.resume import MARKER
+from kairos_boot.errors import KairosError
+from kairos_boot.lifecycle import marker, standing, survey
+from kairos_boot.lifecycle.assessment import TRIAL
+from kairos_boot.lifecycle.bootloader import SetVariables
+from kairos_boot.lifecycle.finish import RECORD, ClearMarker, KeepRecord, NoteEvent
+from kairos_boot.lifecycle.phases import Broken, Engine, plan
+from kairos_boot.lifecycle.reset import Surroundings, find_source
+from kairos_boot.lifecycle.resetting import CUTS, Outcome
+from kairos_boot.lifecycle.switching import origin_of
+from kairos_boot.lifecycle.upgrade import ACTION, EVENTS, TRANSITION, End, Options, Place, closing, phases, temporaries
+from kairos_boot.node.state import boot_word
+from kairos_boot.records import replace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from kairos_boot.actions.base import Action
+    from kairos_boot.lifecycle.reset import Source
+    from kairos_boot.lifecycle.resetting import Wired
+    from kairos_boot.lifecycle.standing import Open
+    from kairos_boot.node.config import Config
+    from kairos_boot.system.host import Host
+
+OEM = "/oem"
+opened = contextmanager(standing.opened)
+
+
+def upgrade(wired: Wired, asked: Mapping[str, Any]) -> Outcome:
+    """Upgrade the node. Refused: nothing was changed. Broken: it failed; the node is as it was, or the error says that the next boot ends it."""
+    _must_be_a_node(wired.host)
+    free = wired.lock()
+    try:
+        config = wired.config()
+        survey.must_be_of_one_mind(config)
+        settings = section(config, asked)
+        options = options_of(settings)
+        with opened(wired.host, wired.disk(), options.entry, lambda text: wired.log(5, text, kind="action", stage=ACTION)) as place:
+            return _run(wired, config, options, settings, place)
+    finally:
+        free()
+
+
+def _run(wired: Wired, config: Config, options: Options, settings: Mapping[str, Any], place: Open) -> Outcome:
+    host = wired.host
+    _end_what_was_begun(wired, place)
+    source = find_source(host, _source(options))
+    known = standing.place_of(host, options.entry, place.state, place.images)
+    origin = origin_name(source)
+    if _is_there(f"{place.images}/cOS/{options.entry}.img", origin):
+        wired.log(5, f"the {options.entry} system is made of {origin} already: there is nothing to do", kind="action", stage=ACTION)
+        return Outcome()
+    todo = phases(known, source, options, _around(wired), _end(wired, place, options.entry, known.passive, origin, options.entry_name))
+    engine = Engine(ACTION, host, wired.ledger, wired.log)
+    engine.check(todo)
+    if not survey.admins(config):
+        wired.log(4, "no user of the configuration is in the group admin: nobody may be able to log in after the upgrade", kind="warning", stage=ACTION)
+    about = {"entry": options.entry, "origin": origin, "passive": known.passive, "why": known.why, "entry_name": options.entry_name}
+    mark = marker.Marker(place.state, "", marker.Begun(ACTION, about))
+    wired.log(5, f"the upgrade of the {options.entry} system begins, from {origin}", kind="action", stage=ACTION)
+    try:
+        failures = engine.run(todo, mark)
+    except BaseException as error:
+        _failed(wired, place, options.entry, mark, error)
+        raise
+    wired.log(5, f"Upgrade completed: the next boot of the {options.entry} system is the new one ({origin})", kind="action", stage=ACTION)
+    if options.entry == "active":
+        wired.log(5, "the recovery system is another matter: upgrade --recovery", kind="action", stage=ACTION)
+    return Outcome(tuple(failures), "reboot" if settings.get("reboot") is True else "poweroff" if settings.get("poweroff") is True else "")
+
+
+def plan_of(wired: Wired, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What an upgrade of this node would do. KairosError: it cannot be known."""
+    look = contextmanager(survey.looked_at)
+    host = wired.host
+    _must_be_a_node(host)
+    config = wired.config()
+    survey.must_be_of_one_mind(config)
+    options = options_of(section(config, asked))
+    disk = wired.disk()
+    source = find_source(host, _source(options))
+    with look(disk.need("state"), "state") as state, look(disk.need(_partition(options.entry)), "images") as images:
+        known = standing.place_of(host, options.entry, state, images)
+        place = standing.Open(state, images)
+        origin = origin_name(source)
+        return plan(ACTION, phases(known, source, options, _around(wired), _end(wired, place, options.entry, known.passive, origin, options.entry_name)))
+
+
+def settle(wired: Wired) -> str:
+    """End or undo an upgrade that a cut ended, in the boot after it; what was done, or nothing where there was none."""
+    begun = marker.load(wired.host.path(standing.STATE_MOUNT))
+    if begun is None or begun.action != ACTION:
+        return ""
+    free = wired.lock()
+    try:
+        entry = str(begun.options.get("entry") or "active")
+        with opened(wired.host, wired.disk(), entry, lambda text: wired.log(5, text, kind="action", stage=ACTION)) as place:
+            return _end_what_was_begun(wired, place)
+    finally:
+        free()
+
+
+def _end_what_was_begun(wired: Wired, place: Open) -> str:
+    """Before the rename: its files go. After it: what is left to do is done. KairosError: a reset is to be ended first, or the disk fails."""
+    host = wired.host
+    begun = marker.load(place.state)
+    if begun is None or begun.failed:
+        return ""
+    if begun.action != ACTION:
+        raise KairosError("a reset of this node was begun and is to be ended first", f"{place.state}/{MARKER}", "choose the entry statereset in the boot menu")
+    entry = "recovery" if begun.options.get("entry") == "recovery" else "active"
+    images = f"{place.images}/cOS"
+    if not ("switch" in begun.done or (begun.started == "switch" and not os.path.exists(f"{images}/{TRANSITION}"))):
+        for path in temporaries(place.images):
+            Remove(path).apply(host)
+        marker.clear(place.state)
+        said = "an upgrade was cut short before the new system was in place: what it left was removed, and the systems are as they were"
+        _tell(wired, said, "upgrade again")
+        return said
+    mark = marker.Marker(place.state, "", replace(begun, cuts=begun.cuts + bool(begun.started)))
+    if mark.begun.cuts >= CUTS:  # a hook that ends each boot
+        mark.begun = replace(mark.begun, done=(*begun.done, begun.started))
+    known = Place(place.images, 0, str(begun.options.get("passive") or "keep"), str(begun.options.get("why") or ""))
+    end = _end(wired, place, entry, known.passive, str(begun.options.get("origin") or ""), str(begun.options.get("entry_name") or ""), resumed=True)
+    failures = Engine(ACTION, host, wired.ledger, wired.log).run(closing(known, entry, wired.emit, end), mark)
+    said = f"an upgrade was cut short behind its switch: the {entry} system is the new one, and the rest was done now"
+    _tell(wired, said + "".join(f"; {failure}" for failure in failures), "")
+    return said
+
+
+def _tell(wired: Wired, said: str, hint: str) -> None:
+    wired.ledger.write("problem", stage=ACTION, severity="warning", where="", message=said, hint=hint)
+    wired.log(4, said, kind="warning", stage=ACTION)
+
+
+def _failed(wired: Wired, place: Open, entry: str, mark: marker.Marker, error: BaseException) -> None:
+    """Before the switch nothing is left of it; behind it the next boot ends it."""
+    if "switch" in mark.done or (mark.begun.started == "switch" and not os.path.exists(f"{place.images}/cOS/{TRANSITION}")):
+        wired.log(4, f"the {entry} system is the new one already; the next boot ends the upgrade", kind="warning", stage=ACTION)
+        return
+    for path in temporaries(place.images):
+        try:
+            Remove(path).apply(wired.host)
+        except KairosError as fault:
+            wired.log(4, str(fault), kind="warning", stage=ACTION)
+    marker.clear(place.state)
+    if isinstance(error, Broken):
+        wired.log(3, f"the upgrade failed, and the systems are as they were: {error}", kind="failure", stage=ACTION)
+
+
+def _end(wired: Wired, place: Open, entry: str, passive: str, origin: str, name: str, *, resumed: bool = False) -> End:
+    """What follows the switch. Of a boot of the new system itself the count of its starts stays."""
+    host = wired.host
+    actions: list[Action] = []
+    if entry == "active":
+        counts: dict[str, str | None] = {} if resumed and boot_word(host) == "active_boot" else {"boot_tries": None}
+        if passive != "keep":
+            counts["fallback_tries"] = None
+        chosen: dict[str, str | None] = {"next_entry": None, "saved_entry": None, LIST: None}
+        titled: dict[str, str | None] = {"default_menu_entry": name} if name else {}
+        on_oem = host.exists(f"{OEM}/grubenv")  # the boot loader reads COS_STATE's first, then this one
+        actions.append(SetVariables(f"{place.state}/grubenv", {**counts, **chosen, **({} if on_oem else titled), TRIAL: ACTION}))
+        if on_oem:
+            actions.append(SetVariables(f"{OEM}/grubenv", {**chosen, **titled}))
+    if host.is_directory(standing.PERSISTENT) and os.path.ismount(host.path(standing.PERSISTENT)):
+        actions.append(NoteEvent(standing.PERSISTENT, EVENTS[entry], origin))
+        record = f"{standing.PERSISTENT}/{RECORD}" if boot_word(host) in standing.RECOVERY else ""
+        if record:
+            actions.append(KeepRecord(wired.ledger, record))
+    return End(origin, tuple(actions), (ClearMarker(place.state),))
+
+
+def _around(wired: Wired) -> Surroundings:
+    return Surroundings(wired.emit, wired.steps, wired.progress)
+
+
+def _must_be_a_node(host: Host) -> None:
+    word = boot_word(host)
+    if word not in standing.SYSTEMS:
+        raise KairosError(f"cannot upgrade from live media/unknown boot state ({word})", hint="boot the active, the passive or the recovery system")
+
+
+def _partition(entry: str) -> str:
+    return "recovery" if entry == "recovery" else "state"
+
+
+def origin_name(source: Source) -> str:
+    """What is noted of a source, with its digest where it has one."""
+    return f"{'dir' if source.is_tree else 'file'}://{source.path}"
+
+
+def _is_there(image: str, origin: str) -> bool:
+    """Whether *image* was made of *origin*, which names its content by a digest."""
+    wanted, had = origin.partition("@sha256:")[2], origin_of(image).partition("@sha256:")[2]
+    return bool(wanted) and wanted == had and os.path.exists(image)
+
+
+def section(config: Config, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The section `upgrade` of the configuration, with what was asked for on top."""
+    data = config.settings.data
+    own = data.get("upgrade")
+    return {"strict": data.get("strict"), **(own if isinstance(own, dict) else {}), **asked}
+
+
+def options_of(settings: Mapping[str, Any]) -> Options:
+    """The options in *settings*: keys of the document's section `upgrade`. KairosError: nothing says what to upgrade to, or to which entry."""
+    entry = settings.get("entry") or ("recovery" if settings.get("recovery") is True else "active")
+    entry = {"cos": "active"}.get(str(entry), str(entry))
+    if entry not in EVENTS:
+        raise KairosError(f"not a system that can be upgraded: {entry!r}", "upgrade.entry", "active or recovery")
+    system = settings.get("recovery-system" if entry == "recovery" else "system")
+    system = system if isinstance(system, dict) else {}
+    size = system.get("size")
+    return Options(entry, str(settings.get("source") or system.get("source") or system.get("uri") or ""), size << 20 if isinstance(size, int) else 0,
+                   settings.get("strict") is not False, _paths(settings.get("extra-dirs-rootfs")), _paths(settings.get("excluded-paths")),
+                   str(settings.get("grub-entry-name") or ""), settings.get("allow-insecure-registries") is True)
+
+
+def _source(options: Options) -> str:
+    if options.source:
+        return options.source
+    key = "upgrade.recovery-system.source" if options.entry == "recovery" else "upgrade.system.source"
+    raise KairosError("nothing says what to upgrade to", key, "name it: kairos-boot upgrade --source oci:REGISTRY/IMAGE:TAG, or in a document")
+
+
+def _paths(value: object) -> tuple[str, ...]:
+    return tuple("/" + path.strip("/") for path in value if isinstance(path, str) and path.strip("/")) if isinstance(value, list) else ()
