@@ -3,8 +3,8 @@
     python3 -ISB closure.py INITDIR
 
 Imports the program and everything that its modules import anywhere, as a run in the initrd would; writes byte code that is never
-checked against a source (there is none in an initrd, and builders rewrite time stamps) and has no docstrings to INITDIR; prints the shared libraries,
-which are for dracut to copy with what they need in turn.
+checked against a source (there is none in an initrd, and builders rewrite time stamps) and has no docstrings to INITDIR, that of the
+program in one file; prints the shared libraries, which are for dracut to copy with what they need in turn.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ PROGRAM = "/usr/lib/kairos-boot"
 NOT_HERE = frozenset(("pyroute2", "pystemd", "systemd", "asyncio", "ssl", "_ssl", "_hashlib", "sqlite3", "lxml", "tarfile", "bz2", "lzma"))
 """Left out: they bring tens of megabytes, and nothing in an initrd needs them (hashlib has its own implementations, and archives
 are unpacked in the node or in its own root)."""
+FIRST = ("__init__", "bytecode")
+"""What finds the one file with the program's byte code, and so cannot be in it alone."""
 VERBS = frozenset(("initrd", "main", "wiring", "arguments", "run_stage", "output", "status", "logs"))
 """Nodes fail in the initrd, too: what happened can be told and packed there."""
 REPORTS = frozenset(("__init__", "history", "status", "text", "collect"))
@@ -96,7 +98,7 @@ def main(initdir: str) -> None:
     pyudev = sys.modules.get("pyudev")
     if pyudev:
         pyudev.Context()  # its library is opened only now
-    files = set(mine)
+    files = {f"{PROGRAM}/kairos_boot/{name}.py" for name in FIRST}
     for name, module in list(sys.modules.items()):
         path = getattr(getattr(module, "__spec__", None), "origin", None)
         if name not in before and path and path.startswith("/"):
@@ -111,6 +113,9 @@ def main(initdir: str) -> None:
             target = f"{initdir}{path}c"
             os.makedirs(os.path.dirname(target), exist_ok=True)
             py_compile.compile(path, target, path, doraise=True, optimize=2, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    from kairos_boot import bytecode
+
+    bytecode.write(f"{initdir}{PROGRAM}", mine, PROGRAM, PROGRAM, optimize=2)
     landmark(os.__file__, initdir)
     for library in sorted(libraries | {path for path in files if ".so" in path}):
         print(library)

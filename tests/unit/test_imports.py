@@ -30,6 +30,7 @@ BELOW = {
     "records": set(),
     "shown": set(),
     "__main__": {"cli"},
+    "bytecode": set(),
     "__init__": set(),
 }
 """Part of the house -> the parts it may import besides itself and those that `ALWAYS` names. Only modules and cloudconfig, who never reach for the OS, lack `system`."""
