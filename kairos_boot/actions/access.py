@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kairos_boot.actions.base import never
 from kairos_boot.actions.edit import EditFile
 from kairos_boot.actions.files import Owner, WriteFile
 from kairos_boot.actions.units import BOOTED, ask
@@ -122,9 +123,7 @@ class ReloadServer:
         """The command, and when."""
         return "let a running ssh server read its setting"
 
-    def would_change(self, host: Host) -> bool | None:  # noqa: ARG002
-        """It changes nothing by itself."""
-        return False
+    would_change = never
 
     def apply(self, host: Host) -> bool:
         """Ask systemd for it."""

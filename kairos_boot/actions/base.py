@@ -24,6 +24,21 @@ if TYPE_CHECKING:
             """Make the node so; True if something changed. KairosError: it could not be done, the node is as it was."""
 
 
+def untold(_action: object, _host: Host) -> bool | None:
+    """Only doing it tells: `would_change = untold` of an action."""
+    return None
+
+
+def always(_action: object, _host: Host) -> bool | None:
+    """It is done each time."""
+    return True
+
+
+def never(_action: object, _host: Host) -> bool | None:
+    """It changes nothing by itself."""
+    return False
+
+
 @record
 class Told:
     """What an action has to tell its plan besides whether something *changed*, which it counts as; *note* is for the record, without secrets."""
@@ -52,9 +67,7 @@ class Invalid:
         """The error's line."""
         return str(self._error())
 
-    def would_change(self, host: Host) -> bool | None:  # noqa: ARG002
-        """Nothing can be said of it."""
-        return None
+    would_change = untold
 
     def apply(self, host: Host) -> bool:  # noqa: ARG002
         """Fail."""
@@ -77,9 +90,7 @@ class Note:
         """Its line."""
         return str(KairosError(self.message, self.where, self.hint))
 
-    def would_change(self, host: Host) -> bool | None:  # noqa: ARG002
-        """It changes nothing."""
-        return False
+    would_change = never
 
     def apply(self, host: Host) -> bool:  # noqa: ARG002
         """Do nothing; the runner records it."""

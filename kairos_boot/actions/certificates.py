@@ -6,10 +6,7 @@ from kairos_boot.actions.files import Owner, WriteFile
 from kairos_boot.actions.run import Run
 from kairos_boot.errors import KairosError
 from kairos_boot.records import record
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kairos_boot.system.host import Host
+from kairos_boot.system.host import Host
 
 STORES = (
     ("/etc/pki/ca-trust/source/anchors", "/usr/bin/update-ca-trust", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from kairos_boot.actions.base import Told
+from kairos_boot.actions.base import Told, never, untold
 from kairos_boot.actions.datasource_found import BUDGET, LIMIT, REQUEST_LIMIT, AbsentError, Deadline, Found, Session
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
@@ -69,9 +69,7 @@ class FindUserData:
         """Who is asked."""
         return f"look for user data: {', '.join(self.providers)}"
 
-    def would_change(self, host: Host) -> bool | None:  # noqa: ARG002
-        """Only asking tells."""
-        return None
+    would_change = untold
 
     def apply(self, host: Host) -> Answer:
         """Ask; the node stays as it is. That nobody has anything is no failure, one who answers wrongly is (B14)."""
@@ -178,9 +176,7 @@ class ReportReady:
         """Whom."""
         return f"tell {self.provider} that the node is set up"
 
-    def would_change(self, host: Host) -> bool | None:  # noqa: ARG002
-        """The node stays as it is."""
-        return False
+    would_change = never
 
     def apply(self, host: Host) -> Told:
         """Tell it; a note says why it does not listen."""

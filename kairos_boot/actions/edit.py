@@ -5,10 +5,7 @@ from __future__ import annotations
 from kairos_boot.actions.files import Owner, WriteFile
 from kairos_boot.errors import Explained
 from kairos_boot.records import record
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kairos_boot.system.host import Host
+from kairos_boot.system.host import Host
 
 KEEP = Owner()
 

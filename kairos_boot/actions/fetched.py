@@ -6,10 +6,7 @@ from kairos_boot.actions.files import ROOT, Owner, WriteFile
 from kairos_boot.errors import KairosError
 from kairos_boot.records import record
 from kairos_boot.shown import shown
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kairos_boot.system.host import Host
+from kairos_boot.system.host import Host
 
 
 @record

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from kairos_boot.actions.base import always
 from kairos_boot.errors import Explained
 from kairos_boot.records import record
 from kairos_boot.system import filesystems, mounts
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kairos_boot.system.host import Host
+from kairos_boot.system.host import Host
 
 
 @record
@@ -23,9 +21,7 @@ class MakeFileSystem:
         """Device, kind and label."""
         return f"erase {self.node}: a new {self.fstype}, {self.label}"
 
-    def would_change(self, host: Host) -> bool | None:  # noqa: ARG002
-        """It erases each time."""
-        return True
+    would_change = always
 
     def apply(self, host: Host) -> bool:
         """Unmount, wipe, format. KairosError: it is in use, its tool is missing or fails."""

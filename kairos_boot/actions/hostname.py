@@ -7,10 +7,7 @@ import os
 from kairos_boot.actions.edit import EditFile
 from kairos_boot.errors import KairosError
 from kairos_boot.records import record
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kairos_boot.system.host import Host
+from kairos_boot.system.host import Host
 
 
 @record

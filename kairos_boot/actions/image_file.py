@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+from kairos_boot.actions.base import always, never
 from kairos_boot.errors import Explained, KairosError, reason
 from kairos_boot.records import record
 from kairos_boot.system import ext4
@@ -43,9 +44,7 @@ class CopyImage:
         """Source, place and label."""
         return f"write {self.target} ({self.label}) from {self.source}"
 
-    def would_change(self, host: Host) -> bool | None:  # noqa: ARG002
-        """It is written each time: what is there is not trusted."""
-        return True
+    would_change = always
 
     def apply(self, host: Host) -> bool:
         """Write, check, rename. KairosError: no room, the source or the new image is damaged; the old one is untouched then."""
@@ -83,9 +82,7 @@ class BuildImage:
         """Source, place, label and size."""
         return f"write {self.target} ({self.label}, {self.size >> 20} MiB) from the tree {self.source}"
 
-    def would_change(self, host: Host) -> bool | None:  # noqa: ARG002
-        """It is written each time."""
-        return True
+    would_change = always
 
     def apply(self, host: Host) -> bool:
         """Make the file system, fill it, check, rename. KairosError: no room, or a tool fails; the old image is untouched then."""
@@ -115,9 +112,7 @@ class CheckImage:
         """The file."""
         return f"check {self.path}"
 
-    def would_change(self, host: Host) -> bool | None:  # noqa: ARG002
-        """It only reads."""
-        return False
+    would_change = never
 
     def apply(self, host: Host) -> bool:
         """Read all of it. KairosError: it is damaged."""

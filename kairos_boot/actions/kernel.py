@@ -6,10 +6,7 @@ import os
 
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kairos_boot.system.host import Host
+from kairos_boot.system.host import Host
 
 
 @record

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from kairos_boot.actions.run import Run
 from kairos_boot.records import record
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kairos_boot.system.host import Host
+from kairos_boot.system.host import Host
 
 
 @record

@@ -6,11 +6,8 @@ from kairos_boot.actions.accounts import today
 from kairos_boot.errors import KairosError
 from kairos_boot.records import record
 from kairos_boot.system.accounts import Accounts, find_account, read_table
+from kairos_boot.system.host import Host
 from kairos_boot.system.passwords import field, plain
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kairos_boot.system.host import Host
 
 
 @record

@@ -9,10 +9,7 @@ from kairos_boot.records import record
 from kairos_boot.system import trees
 from kairos_boot.system.atomic import sync_place
 from kairos_boot.system.descriptors import Held
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kairos_boot.system.host import Host
+from kairos_boot.system.host import Host
 
 
 @record

@@ -7,10 +7,7 @@ import os
 from kairos_boot.errors import Explained
 from kairos_boot.records import record
 from kairos_boot.system.atomic import replace_file
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kairos_boot.system.host import Host
+from kairos_boot.system.host import Host
 
 WRITTEN_BY_OTHERS = ("/run/systemd/resolve/", "/run/NetworkManager/", "/run/resolvconf/")
 """Where systemd-resolved, NetworkManager and resolvconf write: at each change of a link, whatever is there."""

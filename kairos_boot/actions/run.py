@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kairos_boot.actions.base import untold
 from kairos_boot.errors import KairosError
 from kairos_boot.records import NOTHING, record
 from kairos_boot.shown import masked
@@ -43,9 +44,7 @@ class Run:
         first = masked(lines[0]) if lines else ""
         return f"{first} … ({len(lines)} lines)" if len(lines) > 1 else first
 
-    def would_change(self, host: Host) -> bool | None:  # noqa: ARG002
-        """Only running it tells."""
-        return None
+    would_change = untold
 
     def apply(self, host: Host) -> bool:
         """Run it. KairosError: it ended with another status than 0, with its own words."""

@@ -9,10 +9,7 @@ from __future__ import annotations
 
 from kairos_boot.errors import KairosError
 from kairos_boot.stages.shellfacts import Undecided, evaluate
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kairos_boot.system.host import Host
+from kairos_boot.system.host import Host
 
 RESERVED = ("if", "then", "else", "elif", "fi", "do", "done", "case", "esac", "while", "until", "for", "in", "function", "select",
             "time", "coproc", "[[", "]]", "}", "!", "{")

@@ -5,11 +5,8 @@ from __future__ import annotations
 import os
 
 from kairos_boot.errors import KairosError
+from kairos_boot.system.host import Host
 from kairos_boot.system.partitions import check_disk, parent_disk
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kairos_boot.system.host import Host
 
 LINKS = {"/dev/disk/by-label": "LABEL", "/dev/disk/by-uuid": "UUID", "/dev/disk/by-partlabel": "PARTLABEL", "/dev/disk/by-partuuid": "PARTUUID"}
 """udev's links of which the last of several partitions takes the name; those by hardware name one disk."""

@@ -5,10 +5,6 @@ from __future__ import annotations
 from kairos_boot.template import limits
 from kairos_boot.template.values import Failure, Int64, Ints, finite, wrap64
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kairos_boot.template.functions import Function
-
 _BASES = {"0x": 16, "0X": 16, "0o": 8, "0O": 8, "0b": 2, "0B": 2}
 
 
@@ -178,7 +174,7 @@ def until(count: int) -> Ints:
     return until_step(0, count, 1 if count >= 0 else -1)
 
 
-FUNCTIONS: dict[str, Function] = {
+FUNCTIONS = {
     "atoi": ("s", atoi), "int": ("a", to_int), "int64": ("a", lambda v: wrap64(to_int(v))), "float64": ("a", to_float),
     "toDecimal": ("a", to_decimal), "add1": ("a", lambda v: _total(v, 1)), "add": ("a*", _total),
     "sub": ("aa", lambda a, b: wrap64(to_int(a) - to_int(b))), "div": ("aa", _divide), "mod": ("aa", _remainder), "mul": ("aa*", _product),

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from kairos_boot.template.functions.strings import SPACE, lower, upper
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kairos_boot.template.functions import Function
-
 _ATTACHED = frozenset(("lower", "number"))
 _SEPARATE = frozenset(("connector", "mark"))
 
@@ -109,7 +105,7 @@ def camelcase(text: str) -> str:
     return "".join(out)
 
 
-FUNCTIONS: dict[str, Function] = {
+FUNCTIONS = {
     "snakecase": ("s", lambda text: delimited(text, "_")),
     "kebabcase": ("s", lambda text: delimited(text, "-")),
     "camelcase": ("s", camelcase),

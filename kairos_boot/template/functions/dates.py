@@ -8,10 +8,6 @@ from kairos_boot.template.functions.gotime import Time, duration_text, parse_dur
 from kairos_boot.template.functions.timeparse import parse_time
 from kairos_boot.template.values import Failure
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kairos_boot.template.functions import Function
-
 _SECOND = 1_000_000_000
 _UNITS = ((365 * 24 * 3600, "y"), (30 * 24 * 3600, "mo"), (24 * 3600, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
@@ -99,7 +95,7 @@ def to_date(layout: str, text: str) -> Time:
         return Time(-62135596800 * _SECOND, "UTC")
 
 
-FUNCTIONS: dict[str, Function] = {
+FUNCTIONS = {
     "now": ("", now), "date": ("sa", date), "date_in_zone": ("sas", date_in_zone), "dateInZone": ("sas", date_in_zone),
     "date_modify": ("st", modify), "dateModify": ("st", modify), "must_date_modify": ("st", must_modify),
     "mustDateModify": ("st", must_modify), "ago": ("a", ago), "duration": ("a", duration), "durationRound": ("a", duration_round),

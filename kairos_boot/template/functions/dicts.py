@@ -6,11 +6,7 @@ from kairos_boot.template import limits
 from kairos_boot.template.functions.strings import to_text
 from kairos_boot.template.values import Failure, NilMap, StringMap, Strings, truth, type_name
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kairos_boot.template.functions import Function
-
-    Map = dict[str, object]
+Map = dict[str, object]
 
 
 def make(*pairs: object) -> Map:
@@ -114,7 +110,7 @@ def _copy(value: object, walk: limits.Walk, depth: int) -> object:
     return value
 
 
-FUNCTIONS: dict[str, Function] = {
+FUNCTIONS = {
     "dict": ("a*", make), "get": ("ms", lambda m, key: m.get(key, "")), "set": ("msa", put), "unset": ("ms", unset),
     "hasKey": ("ms", lambda m, key: key in m), "pluck": ("sm*", pluck), "keys": ("m*", keys), "values": ("m", values),
     "pick": ("ms*", pick), "omit": ("ms*", omit), "merge": ("mm*", merge), "mustMerge": ("mm*", merge),

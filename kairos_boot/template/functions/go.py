@@ -18,10 +18,6 @@ from kairos_boot.template.values import (
     type_name,
 )
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kairos_boot.template.functions import Function
-
 
 def call(function: object, *_: object) -> object:
     """Nothing a template can name is a function value."""
@@ -186,7 +182,7 @@ def urlquery(*values: object) -> str:
     return "".join(chr(b) if b in safe else "+" if b == 32 else f"%{b:02X}" for b in encode(_joined(values)))
 
 
-FUNCTIONS: dict[str, Function] = {
+FUNCTIONS = {
     "call": ("aa*", call), "not": ("a", negate), "len": ("a", length), "index": ("aa*", index), "slice": ("aa*", part),
     "mustSlice": ("aa*", part), "eq": ("aa*", equal), "ne": ("aa", unequal), "lt": ("aa", less), "le": ("aa", less_or_equal),
     "gt": ("aa", greater), "ge": ("aa", greater_or_equal), "print": ("a*", sprint), "println": ("a*", sprintln),

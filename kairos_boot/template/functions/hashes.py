@@ -5,10 +5,6 @@ from __future__ import annotations
 from kairos_boot.template import limits
 from kairos_boot.template.values import Failure, decode, encode
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kairos_boot.template.functions import Function
-
 _COST = 400_000
 """What a slow hash counts, in units of work: a template can make ten."""
 _SALT = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -105,7 +101,7 @@ def bcrypt(password: str) -> str:
     return result.decode()
 
 
-FUNCTIONS: dict[str, Function] = {
+FUNCTIONS = {
     "sha1sum": ("s", lambda text: _digest("sha1", text)), "sha256sum": ("s", lambda text: _digest("sha256", text)),
     "sha512sum": ("s", lambda text: _digest("sha512", text)), "adler32sum": ("s", adler32), "b64enc": ("s", b64_encode),
     "b64dec": ("s", b64_decode), "b32enc": ("s", b32_encode), "b32dec": ("s", b32_decode), "bcrypt": ("s", bcrypt),

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from kairos_boot.template import limits
-from kairos_boot.template.gofmt import float_text
-from kairos_boot.template.values import Failure, GoObject, encode, finite
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kairos_boot.template.functions import Function
+from kairos_boot.template.gofmt import float_text, scalar
+from kairos_boot.template.values import Failure, encode, finite
 
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f"}
 _HTML = frozenset("<>&")
@@ -64,15 +60,9 @@ def _write(value: object, parts: list[str], walk: limits.Walk, depth: int, inden
 def _scalar(value: object, *, escape: bool) -> str:
     if value is None:
         return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return int.__repr__(value)
     if isinstance(value, float):
         return _number(value)
-    if isinstance(value, GoObject):
-        return _string(str(value), escape=escape)
-    return _string(str(value), escape=escape)
+    return (scalar(value) or "") if isinstance(value, int) else _string(str(value), escape=escape)
 
 
 def _number(value: float) -> str:
@@ -109,7 +99,7 @@ def _raw(value: object) -> str:
     return write(value, escape=False)
 
 
-FUNCTIONS: dict[str, Function] = {
+FUNCTIONS: dict[str, tuple[str, object]] = {
     "fromJson": ("s", read), "mustFromJson": ("s", lambda text: read(text, must=True)), "toJson": ("a", write), "mustToJson": ("a", write),
     "toPrettyJson": ("a", _pretty), "mustToPrettyJson": ("a", _pretty), "toRawJson": ("a", _raw), "mustToRawJson": ("a", _raw),
 }  # fmt: skip

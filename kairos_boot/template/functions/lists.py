@@ -10,8 +10,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kairos_boot.template.functions import Function
-
 
 def _items(value: object, action: str) -> list[object]:
     """*value* as a list to do *action* with."""
@@ -91,11 +89,11 @@ def chunk(count: int, value: object) -> Lists:
     return Lists(items[i : i + count] for i in range(0, len(items), count)) if items else Lists()
 
 
-def _both(name: str, signature: str, code: Callable[..., object]) -> dict[str, Function]:
+def _both(name: str, signature: str, code: Callable[..., object]) -> dict[str, tuple[str, Callable[..., object]]]:
     return {name: (signature, code), "must" + name[0].upper() + name[1:]: (signature, code)}
 
 
-FUNCTIONS: dict[str, Function] = {
+FUNCTIONS = {
     "list": ("a*", lambda *items: list(items)), "tuple": ("a*", lambda *items: list(items)), "concat": ("a*", concat),
     **_both("first", "a", first), **_both("last", "a", last), **_both("rest", "a", lambda v: _items(v, "find rest")[1:]),
     **_both("initial", "a", lambda v: _items(v, "find initial")[:-1]), **_both("append", "aa", append), **_both("push", "aa", append),

@@ -5,10 +5,6 @@ from __future__ import annotations
 from kairos_boot.template import limits
 from kairos_boot.template.values import Failure, GoObject, kind_of, truth, type_name
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kairos_boot.template.functions import Function
-
 
 def default(fallback: object, *given: object) -> object:
     """The value given, *fallback* if it is empty."""
@@ -49,7 +45,7 @@ def _kind(value: object) -> str:
     return "ptr" if isinstance(value, GoObject) and value.type_name.startswith("*") else kind_of(value)
 
 
-FUNCTIONS: dict[str, Function] = {
+FUNCTIONS = {
     "default": ("aa*", default), "empty": ("a", lambda v: not truth(v)), "coalesce": ("a*", coalesce),
     "all": ("a*", lambda *v: all(map(truth, v))), "any": ("a*", lambda *v: any(map(truth, v))),
     "ternary": ("aab", lambda yes, no, choice: yes if choice else no), "fail": ("s", fail), "typeOf": ("a", type_name),

@@ -6,10 +6,6 @@ from kairos_boot.template.gofmt import sprint_value
 from kairos_boot.template.text import quote
 from kairos_boot.template.values import Failure, decode, encode
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kairos_boot.template.functions import Function
-
 _HEX = frozenset("0123456789abcdefABCDEF")
 _SAFE_PATH = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~$&+,/:;=@!'()*[]%")
 
@@ -153,7 +149,7 @@ def url_join(parts: dict[str, object]) -> str:
     return text
 
 
-FUNCTIONS: dict[str, Function] = {
+FUNCTIONS = {
     "base": ("s", base), "osBase": ("s", base), "dir": ("s", directory), "osDir": ("s", directory), "clean": ("s", clean),
     "osClean": ("s", clean), "ext": ("s", extension), "osExt": ("s", extension), "isAbs": ("s", lambda path: path.startswith("/")),
     "osIsAbs": ("s", lambda path: path.startswith("/")), "urlParse": ("s", url_parse), "urlJoin": ("m", url_join),

@@ -7,10 +7,6 @@ import os
 from kairos_boot.template import limits
 from kairos_boot.template.values import Failure
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kairos_boot.template.functions import Function
-
 _LOWER = "abcdefghijklmnopqrstuvwxyz"
 _ALPHA = _LOWER.upper() + _LOWER
 _DIGITS = "0123456789"
@@ -65,7 +61,7 @@ def uuid4() -> str:
     return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
 
 
-FUNCTIONS: dict[str, Function] = {
+FUNCTIONS = {
     "shuffle": ("s", shuffle), "randAlphaNum": ("i", lambda n: word(n, _ALPHA + _DIGITS)), "randAlpha": ("i", lambda n: word(n, _ALPHA)),
     "randAscii": ("i", lambda n: word(n, _ASCII)), "randNumeric": ("i", lambda n: word(n, _DIGITS)), "randBytes": ("i", rand_bytes),
     "randInt": ("ii", rand_int), "uuidv4": ("", uuid4),

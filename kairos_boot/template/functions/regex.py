@@ -11,7 +11,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kairos_boot.template.functions import Function
     from kairos_boot.template.regex.compile import Program
 
 
@@ -124,7 +123,7 @@ def _compiled(code: Callable[..., object]) -> Callable[..., object]:
     return call
 
 
-FUNCTIONS: dict[str, Function] = {
+FUNCTIONS = {
     "regexMatch": ("ss", _match_or_not), "mustRegexMatch": ("ss", _match), "regexFind": ("ss", _compiled(_find)),
     "mustRegexFind": ("ss", _find), "regexFindAll": ("ssi", _compiled(_find_all)), "mustRegexFindAll": ("ssi", _find_all),
     "regexReplaceAll": ("sss", _compiled(_replace_all)), "mustRegexReplaceAll": ("sss", _replace_all),

@@ -7,10 +7,6 @@ from kairos_boot.template.gofmt import sprint_value
 from kairos_boot.template.text import quote
 from kairos_boot.template.values import Failure, cut, size
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kairos_boot.template.functions import Function
-
 SPACE = " \t\n\v\f\r\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 """What Go takes for white space; Python's own set has four control characters more."""
 
@@ -163,7 +159,7 @@ def plural(one: str, many: str, count: int) -> str:
     return one if count == 1 else many
 
 
-FUNCTIONS: dict[str, Function] = {
+FUNCTIONS = {
     "trim": ("s", lambda text: text.strip(SPACE)),
     "trimAll": ("ss", lambda cutset, text: text.strip(cutset) if cutset else text),
     "trimall": ("ss", lambda cutset, text: text.strip(cutset) if cutset else text),

@@ -8,8 +8,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kairos_boot.template.functions import Function
-
     Numbers = tuple[int, int, int]
 
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-")
@@ -161,4 +159,4 @@ def _check(operator: str, low: Version, known: int) -> Callable[[Version], bool]
     return check
 
 
-FUNCTIONS: dict[str, Function] = {"semver": ("s", Version), "semverCompare": ("ss", satisfies)}
+FUNCTIONS = {"semver": ("s", Version), "semverCompare": ("ss", satisfies)}

@@ -6,10 +6,6 @@ from kairos_boot.template import limits
 from kairos_boot.template.functions.strings import to_text
 from kairos_boot.template.values import StringMap, Strings, decode, encode
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kairos_boot.template.functions import Function
-
 
 def wrap(width: int, line_end: str, text: str, *, long_words: bool) -> str:
     """Lines of at most *width* bytes, broken at spaces; a longer word stays whole unless *long_words* says to break it."""
@@ -73,7 +69,7 @@ def sort_alpha(value: object) -> Strings:
     return Strings(pieces)
 
 
-FUNCTIONS: dict[str, Function] = {
+FUNCTIONS = {
     "wrap": ("is", lambda width, text: wrap(width, "", text, long_words=False)),
     "wrapWith": ("iss", lambda width, line_end, text: wrap(width, line_end, text, long_words=True)), "split": ("ss", split),
     "splitn": ("sis", splitn), "splitList": ("ss", split_list), "toStrings": ("a", to_strings), "join": ("sa", join),
