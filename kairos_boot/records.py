@@ -75,5 +75,4 @@ def record(cls: T) -> T:
 
 
 def replace(item: Any, **changes: Any) -> Any:
-    """A copy of the record *item* with *changes*."""
     return type(item)(**{name: changes.get(name, getattr(item, name)) for name in item.__match_args__})

@@ -37,11 +37,9 @@ class ServerSetting:
     where: str = ""
 
     def describe(self) -> str:
-        """The setting."""
         return f"set {self.keyword} {self.value} of the ssh server"
 
     def would_change(self, host: Host) -> bool | None:
-        """Whether the server reads another value, or none."""
         return self._write(host) is not None
 
     def apply(self, host: Host) -> bool:
@@ -120,13 +118,11 @@ class ReloadServer:
     where: str = ""
 
     def describe(self) -> str:
-        """The command, and when."""
         return "let a running ssh server read its setting"
 
     would_change = never
 
     def apply(self, host: Host) -> bool:
-        """Ask systemd for it."""
         if not host.exists(BOOTED):
             return False
         ask(host, ("systemctl", "--no-block", "try-reload-or-restart", *SERVERS), self.timeout, self.where)
@@ -138,7 +134,6 @@ class IncludeRules(EditFile):
     """A main file of sudo that does not read /etc/sudoers.d does so afterwards; where there is none, none is made."""
 
     def describe(self) -> str:
-        """Both paths."""
         return f"let {self.path} read {RULES}"
 
     def _needed(self, host: Host) -> bool:
@@ -148,14 +143,11 @@ class IncludeRules(EditFile):
         return not any(line.split() in ([b"#includedir", RULES.encode()], [b"@includedir", RULES.encode()]) for line in old.split(b"\n"))
 
     def edit(self, old: bytes | None) -> bytes:
-        """The file with the line at its end."""
         text = old or b""
         return text + (b"" if text.endswith(b"\n") or not text else b"\n") + f"@includedir {RULES}\n".encode()
 
     def would_change(self, host: Host) -> bool | None:
-        """Whether there is a main file without the line."""
         return self._needed(host)
 
     def apply(self, host: Host) -> bool:
-        """Add the line."""
         return self._needed(host) and EditFile.apply(self, host)

@@ -64,13 +64,11 @@ class Invalid:
     hint: str = ""
 
     def describe(self) -> str:
-        """The error's line."""
         return str(self._error())
 
     would_change = untold
 
     def apply(self, host: Host) -> bool:  # noqa: ARG002
-        """Fail."""
         raise self._error()
 
     def _error(self) -> KairosError:
@@ -87,11 +85,9 @@ class Note:
     quiet: bool = False
 
     def describe(self) -> str:
-        """Its line."""
         return str(KairosError(self.message, self.where, self.hint))
 
     would_change = never
 
     def apply(self, host: Host) -> bool:  # noqa: ARG002
-        """Do nothing; the runner records it."""
         return False

@@ -28,7 +28,6 @@ class TrustCertificates:
     where: str = ""
 
     def describe(self) -> str:
-        """How many."""
         count = len(self.trusted)
         return f"trust {count} certificate{'s' if count != 1 else ''}" + (" and none of the system's" if self.remove_defaults else "")
 

@@ -66,7 +66,6 @@ class FindUserData:
     where: str = ""
 
     def describe(self) -> str:
-        """Who is asked."""
         return f"look for user data: {', '.join(self.providers)}"
 
     would_change = untold
@@ -173,7 +172,6 @@ class ReportReady:
     where: str = ""
 
     def describe(self) -> str:
-        """Whom."""
         return f"tell {self.provider} that the node is set up"
 
     would_change = never
@@ -201,11 +199,9 @@ class RunUserScript:
     where: str = ""
 
     def describe(self) -> str:
-        """The path and the size."""
         return f"keep the script of the user data as {self.path} ({len(self.content)} bytes) and run it once"
 
     def would_change(self, host: Host) -> bool | None:
-        """Whether it has not run."""
         return self._file(RAN).would_change(host)
 
     def _file(self, mode: int) -> WriteFile:

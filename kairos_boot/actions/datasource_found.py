@@ -58,11 +58,9 @@ class Found:
         """Tells the provider that the node is set up."""
 
     def __bool__(self) -> bool:
-        """Whether there is anything."""
         return bool(self.userdata or self.hostname or self.keys or self.files)
 
     def take_hostname(self, raw: bytes) -> None:
-        """Keep the node's name."""
         self.files["hostname"] = raw
         self.hostname = raw.decode("utf-8", "replace").strip()
 

@@ -59,5 +59,4 @@ def quote(value: str) -> str:
 
 
 def is_name(name: str) -> bool:
-    """Whether a shell takes *name* for that of a variable."""
     return name.isascii() and name.isidentifier()

@@ -22,7 +22,6 @@ class EditFile:
         raise NotImplementedError
 
     def describe(self) -> str:
-        """The path."""
         return f"edit {self.path}"
 
     def _write(self, host: Host) -> WriteFile:
@@ -31,9 +30,7 @@ class EditFile:
         return WriteFile(self.path, self.edit(old), owner=KEEP, where=self.where)
 
     def would_change(self, host: Host) -> bool | None:
-        """Whether the content is not as wanted."""
         return self._write(host).would_change(host)
 
     def apply(self, host: Host) -> bool:
-        """Write the file atomically, unless it is as wanted."""
         return self._write(host).apply(host)

@@ -43,12 +43,10 @@ class Entity:
 
     @property
     def name(self) -> str:
-        """The entry's name."""
         return self.values.get(COLUMNS[self.kind][0], "")
 
     @property
     def file(self) -> str:
-        """The file that holds the entry."""
         return self.path or FILES[self.kind][0]
 
     @property
@@ -57,7 +55,6 @@ class Entity:
         return self.file == FILES[self.kind][0]
 
     def would_change(self, host: Host) -> bool | None:
-        """Whether a line would be another one."""
         accounts = Accounts(host)
         self._edit(accounts, host)
         return accounts.changed
@@ -170,7 +167,6 @@ class DeleteEntity(Entity):
     __repr__ = Entity.__repr__
 
     def describe(self) -> str:
-        """Kind, name and file."""
         return f"delete {self.kind} {self.name} from {self.file}"
 
     def _edit(self, accounts: Accounts, host: Host) -> None:

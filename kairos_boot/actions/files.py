@@ -159,7 +159,6 @@ class MakeDirectory:
     where: str = ""
 
     def describe(self) -> str:
-        """Path and mode."""
         return f"make directory {self.path}" + ("" if self.mode is None else f" (mode {self.mode:04o})")
 
     def would_change(self, host: Host) -> bool | None:
@@ -167,7 +166,6 @@ class MakeDirectory:
         return self._make(host, write=False)
 
     def apply(self, host: Host) -> bool:
-        """Make it, or give an existing one the mode and owner that were asked for."""
         return self._make(host, write=True)
 
     def _make(self, host: Host, *, write: bool) -> bool:

@@ -18,7 +18,6 @@ class MakeFileSystem:
     label: str
 
     def describe(self) -> str:
-        """Device, kind and label."""
         return f"erase {self.node}: a new {self.fstype}, {self.label}"
 
     would_change = always
@@ -43,11 +42,9 @@ class Unmount:
     target: str
 
     def describe(self) -> str:
-        """The place."""
         return f"unmount {self.target}"
 
     def would_change(self, host: Host) -> bool | None:
-        """Whether something is mounted there."""
         return mounts.at(host.path(self.target), mounts.mounted()) is not None
 
     def apply(self, host: Host) -> bool:
@@ -67,11 +64,9 @@ class Remount:
     writable: bool = True
 
     def describe(self) -> str:
-        """The place and what it will be."""
         return f"remount {self.target} {'writable' if self.writable else 'read-only'}"
 
     def would_change(self, host: Host) -> bool | None:
-        """Whether it is the other way now."""
         now = mounts.at(host.path(self.target), mounts.mounted())
         return now is not None and ("ro" in now.options or "ro" in now.super_options) == self.writable
 

@@ -39,7 +39,6 @@ class FirstBoot:
         return " ".join(_argv({key: "(secret)" if key in (PASSWORD, HASH) else value for key, value in self.options.items()}))
 
     def would_change(self, host: Host) -> bool | None:
-        """Whether a setting is not as wanted; None where only the tool knows."""
         known = [_holds(host, key, value) for key, value in self.options.items() if key not in ABOUT]
         return None if None in known else not all(known)
 

@@ -243,5 +243,4 @@ def known_host(key: str) -> str:
 
 
 def is_key_type(word: str) -> bool:
-    """Whether *word* names a type of SSH key."""
     return word.startswith(("ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-"))

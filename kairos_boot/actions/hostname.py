@@ -18,11 +18,9 @@ class SetHostname:
     where: str = ""
 
     def describe(self) -> str:
-        """The name."""
         return f"set the host name to {self.name}"
 
     def would_change(self, host: Host) -> bool | None:
-        """Whether the kernel gives another name."""
         return host.online and os.uname().nodename != self.name
 
     def apply(self, host: Host) -> bool:
@@ -45,7 +43,6 @@ class NameLoopback(EditFile):
     name: str = ""
 
     def describe(self) -> str:
-        """Name and path."""
         return f"name 127.0.0.1 {self.name} in {self.path}"
 
     def edit(self, old: bytes | None) -> bytes:
@@ -64,7 +61,6 @@ class NameNode(EditFile):
     names: tuple[str, ...] = ()
 
     def describe(self) -> str:
-        """Names and path."""
         return f"name 127.0.1.1 {' '.join(self.names)} in {self.path}"
 
     def edit(self, old: bytes | None) -> bytes:

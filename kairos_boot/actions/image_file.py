@@ -41,7 +41,6 @@ class CopyImage:
     progress: Progress = no_progress
 
     def describe(self) -> str:
-        """Source, place and label."""
         return f"write {self.target} ({self.label}) from {self.source}"
 
     would_change = always
@@ -79,7 +78,6 @@ class BuildImage:
     """Directories that the image has besides those of the tree."""
 
     def describe(self) -> str:
-        """Source, place, label and size."""
         return f"write {self.target} ({self.label}, {self.size >> 20} MiB) from the tree {self.source}"
 
     would_change = always
@@ -109,7 +107,6 @@ class CheckImage:
     progress: Progress = no_progress
 
     def describe(self) -> str:
-        """The file."""
         return f"check {self.path}"
 
     would_change = never

@@ -39,7 +39,6 @@ class UnpackImage:
     where: str = ""
 
     def describe(self) -> str:
-        """Source and target."""
         return f"unpack {shown(self.source)}{f' for {self.platform}' if self.platform else ''} over {self.target}"
 
     def would_change(self, host: Host) -> bool | None:

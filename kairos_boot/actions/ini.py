@@ -18,7 +18,6 @@ class SetKeys(EditFile):
     values: Mapping[str, str] = NOTHING
 
     def describe(self) -> str:
-        """Keys, values and path."""
         return f"set {', '.join(f'{key} to {value!r}' for key, value in self.values.items())} in {self.path}"
 
     def edit(self, old: bytes | None) -> bytes:

@@ -66,7 +66,6 @@ def holder(host: Host, words: Sequence[str], ask: Callable[[tuple[str, ...]], st
 
 
 def queued(ask: Callable[[tuple[str, ...]], str]) -> list[str]:
-    """The units that have a job."""
     rows = [line.split() for line in ask(("systemctl", "list-jobs", "--no-legend", "--no-pager", "--plain", "--full")).splitlines()]
     return [row[1] for row in rows if len(row) == 4]
 

@@ -18,7 +18,6 @@ class WriteKernel:
     where: str = ""
 
     def describe(self) -> str:
-        """The setting and its value."""
         return f"set {self.path} to {self.value!r}"
 
     def would_change(self, host: Host) -> bool | None:

@@ -35,11 +35,9 @@ class NewPartition:
 
     @property
     def title(self) -> str:
-        """What people call it."""
         return self.name or self.label or "a partition without a name"
 
     def script(self, start: int, sectors: int) -> str:
-        """Its line for sfdisk."""
         kind, attribute = LINUX, ""
         if self.fstype in filesystems.FAT:
             kind, attribute = (ESP, "RequiredPartition") if self.bootable else (BASIC, "")
@@ -73,7 +71,6 @@ class ArrangeDisk:
     timeout: float = 600
 
     def describe(self) -> str:
-        """The disk and what is wanted of it."""
         disk = self.path or (f"the disk that {' '.join(self.script)} names" if self.script else f"the disk of {self.label}")
         wanted = ["a new table"] if self.initialize else []
         wanted += [f"partition {p.title} ({f'{p.size} MiB' if p.size else 'the rest'}, {p.fstype})" for p in self.partitions]

@@ -17,7 +17,6 @@ class LoadModule:
     where: str = ""
 
     def describe(self) -> str:
-        """Name and parameters."""
         return f"load the kernel module {' '.join((self.name, *self.parameters))}"
 
     def would_change(self, host: Host) -> bool | None:

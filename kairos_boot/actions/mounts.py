@@ -61,11 +61,9 @@ class Overlay:
         return f"{self.store}/work"
 
     def describe(self) -> str:
-        """The place and its store."""
         return f"overlay {self.target}, changes in {self.store}"
 
     def would_change(self, host: Host) -> bool | None:
-        """Whether no overlay that can be seen is mounted there."""
         now = mounts.visible(host.path(self.target))
         return now is None or now.fstype != "overlay"
 
@@ -94,11 +92,9 @@ class Bind:
     target: str
 
     def describe(self) -> str:
-        """Source and place."""
         return f"bind {self.source} to {self.target}"
 
     def would_change(self, host: Host) -> bool | None:
-        """Whether the target shows another directory than the source."""
         try:
             ours, theirs = os.stat(host.path(self.source)), os.stat(host.path(self.target))
         except OSError:

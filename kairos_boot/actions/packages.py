@@ -92,7 +92,6 @@ def family_of(read: Callable[[str], bytes | None]) -> tuple[str, str]:
 
 
 def unknown(distribution: str, where: str) -> KairosError:
-    """The error of a node without a known package manager."""
     return KairosError(f"unknown package manager: os-release says {distribution}", where, f"known are {', '.join(sorted(FAMILIES))}")
 
 

@@ -21,11 +21,9 @@ class AddPartition:
     slot: Slot
 
     def describe(self) -> str:
-        """Device, name and disk."""
         return f"make the partition {self.slot.node} ({self.slot.name}) on {self.disk}"
 
     def would_change(self, host: Host) -> bool | None:
-        """Whether the table lacks it."""
         from kairos_boot.system.partitions import read_table
 
         table = read_table(host, self.disk)

@@ -40,11 +40,9 @@ class PinWorld(EditFile):
     pins: Mapping[str, str] = NOTHING
 
     def describe(self) -> str:
-        """Pins and path."""
         return f"pin {_shown(self.pins)} in {self.path}"
 
     def edit(self, old: bytes | None) -> bytes:
-        """The list with the entry of each name replaced, or added at its end."""
         words = (old or b"").decode("utf-8", "surrogateescape").split()
         todo = dict(sorted(self.pins.items()))
         new = []
@@ -67,11 +65,9 @@ class LockDnf:
     where: str = ""
 
     def describe(self) -> str:
-        """Pins and path."""
         return f"lock {_shown(self.pins)} in {DNF_LIST}"
 
     def would_change(self, host: Host) -> bool | None:
-        """Whether a pin has no fitting entry."""
         lines = self._lines(host)
         return not all(any(_fits(line, name, version) for line in lines) for name, version in self.pins.items())
 
@@ -79,7 +75,6 @@ class LockDnf:
         return (host.read(DNF_LIST) or b"").decode("utf-8", "surrogateescape").splitlines()
 
     def apply(self, host: Host) -> bool:
-        """Ask dnf for what is missing, and write the list."""
         lines = self._lines(host)
         for name, version in sorted(self.pins.items()):
             if not any(_fits(line, name, version) for line in lines):
@@ -103,11 +98,9 @@ class LockZypper:
     where: str = ""
 
     def describe(self) -> str:
-        """The pin."""
         return f"run zypper --non-interactive addlock {self.name}={self.version}"
 
     def would_change(self, host: Host) -> bool | None:
-        """Whether no lock of this package allows for this version."""
         for lock in (host.read(ZYPPER) or b"").decode("utf-8", "replace").split("\n\n"):
             fields = dict(line.partition(":")[::2] for line in lock.splitlines())
             if fields.get("solvable_name", "").strip() == self.name and self.version in fields.get("version", self.version):

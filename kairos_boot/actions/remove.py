@@ -20,11 +20,9 @@ class Remove:
     content: bool = False
 
     def describe(self) -> str:
-        """The path."""
         return f"remove {'everything in ' if self.content else ''}{self.path}"
 
     def would_change(self, host: Host) -> bool | None:
-        """Whether something is there."""
         path = host.entry(self.path)
         return bool(os.listdir(path)) if self.content and os.path.isdir(path) else not self.content and os.path.lexists(path)
 

@@ -67,7 +67,6 @@ class Replacement:
         return now.st_size, now.st_mtime_ns
 
     def have(self) -> int:
-        """Bytes that came."""
         return self._matched if self._fd < 0 else os.fstat(self._fd).st_size
 
     def room(self) -> int:
@@ -76,7 +75,6 @@ class Replacement:
         return space.f_bavail * space.f_frsize + (self._known[0] if self._fd < 0 else 0)
 
     def reset(self) -> None:
-        """Begin anew."""
         self._matched = 0
         if self._fd >= 0:
             os.ftruncate(self._fd, 0)

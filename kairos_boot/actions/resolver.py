@@ -21,11 +21,9 @@ class TakeOver:
     where: str = ""
 
     def describe(self) -> str:
-        """The path."""
         return f"take {self.path} out of the hands of the program that its link leads to"
 
     def would_change(self, host: Host) -> bool | None:
-        """Whether it is such a link."""
         try:
             target = os.readlink(host.entry(self.path))
         except OSError:

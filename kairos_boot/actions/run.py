@@ -32,7 +32,6 @@ class Run:
     """What people read instead of the words."""
 
     def describe(self) -> str:
-        """The command; of a script its first line."""
         return f"run {self._shown()}"
 
     def _shown(self) -> str:

@@ -55,7 +55,6 @@ class SetUnit:
     where: str = ""
 
     def describe(self) -> str:
-        """Verb and units."""
         return f"systemctl {self.verb} {' '.join(self.words)}"
 
     def would_change(self, host: Host) -> bool | None:
@@ -97,11 +96,9 @@ class ReloadUnits:
     where: str = ""
 
     def describe(self) -> str:
-        """The command."""
         return "systemctl daemon-reload"
 
     def would_change(self, host: Host) -> bool | None:
-        """Whether systemd runs."""
         return host.exists(BOOTED)
 
     def apply(self, host: Host) -> bool:

@@ -58,7 +58,6 @@ class Builder:
         self.lines: list[fstab.Line] = []
 
     def resolve(self, path: str) -> str:
-        """Where *path* of the node lies here."""
         return self.node.path(path)
 
     def check(self, label: str) -> None:
@@ -236,7 +235,6 @@ class Builder:
         return self.report.part(part.text, apply, what=part.what, where=part.where, fstype=part.fstype, options=options, shown=shown)
 
     def write_fstab(self) -> None:
-        """Write /etc/fstab of the node."""
         def write() -> None:
             with Explained("cannot write it", "/etc/fstab", "/etc belongs into RW_PATHS"), self.node.place("/etc/fstab") as place:
                 replace_file(place, fstab.render(self.lines).encode("utf-8", "surrogateescape"), 0o644, 0, 0)

@@ -56,7 +56,6 @@ class Cmdline:
         return default
 
     def cos(self, name: str, default: str = "") -> str:
-        """The value of `rd.immucore.NAME`, else of `rd.cos.NAME`."""
         return self.value(f"rd.immucore.{name}", f"rd.cos.{name}", default=default)
 
     def seconds(self, name: str, default: float) -> float:
@@ -79,7 +78,6 @@ class Cmdline:
 
     @property
     def image(self) -> str:
-        """The path of the image inside its partition, or nothing."""
         return self.value("cos-img/filename")
 
     @property
@@ -90,12 +88,10 @@ class Cmdline:
 
     @property
     def oem_label(self) -> str:
-        """The label of the OEM file system."""
         return self.cos("oemlabel", "COS_OEM")
 
     @property
     def oem_seconds(self) -> float:
-        """How long the OEM partition is waited for."""
         return self.seconds("oemtimeout", DEVICE_SECONDS)
 
     @property
@@ -110,7 +106,6 @@ class Cmdline:
 
     @property
     def mounts(self) -> list[str]:
-        """Further mounts `SPEC:PATH`."""
         return self.values("rd.cos.mount") + self.values("rd.immucore.mount")
 
     @property

@@ -30,7 +30,6 @@ class Devices:
 
     @property
     def udev(self) -> Udev:
-        """udev, asked when it is first needed."""
         if self._udev is None:
             from kairos_boot.system.udev import Udev
 
@@ -58,13 +57,11 @@ class Devices:
             raise KairosError(reason(error), target) from error
 
     def attach(self, path: str, *, read_only: bool) -> str:
-        """See loop.attach."""
         from kairos_boot.system import loop
 
         return loop.attach(path, read_only=read_only)
 
     def esp(self) -> str:
-        """The GUID of the ESP that the firmware started."""
         return efivar("LoaderDevicePartUUID")
 
 

@@ -64,11 +64,9 @@ class Ending:
 
     @property
     def entry(self) -> str:
-        """The entry of the boot menu that this boot is."""
         return failures.ENTRIES.get(self.state.mode, "")
 
     def following(self) -> list[str]:
-        """The entries that may be tried after this one."""
         return list(failures.FOLLOWING.get(self.entry, ()))
 
     def leave(self, failure: dict[str, Any], following: list[str]) -> None:

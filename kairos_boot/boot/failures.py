@@ -79,7 +79,6 @@ class Opened:
         return directory
 
     def __exit__(self, *_: object) -> None:
-        """As it was before."""
         from kairos_boot.system import mounts
 
         try:

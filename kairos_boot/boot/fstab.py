@@ -30,7 +30,6 @@ class Line:
     options: tuple[str, ...] = ()
 
     def text(self) -> str:
-        """The line."""
         return f"{_escaped(self.spec)} {_escaped(self.file)} {self.fstype} {_escaped(','.join(self.options)) or 'defaults'} 0 0"
 
 

@@ -56,7 +56,6 @@ class BootDisk:
     loop: str
 
     def text(self) -> str:
-        """The file's content."""
         return "".join(f"{name.upper()}={getattr(self, name)}\n" for name in self.__match_args__)
 
     @classmethod

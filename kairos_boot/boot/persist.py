@@ -216,7 +216,6 @@ class _Work:
             self.changes = Changes(tuple(p for p in write if p not in stayed), tuple(p for p in remove if p not in stayed), (*kept, *stayed))
 
     def finish(self) -> None:
-        """The second manifest becomes the first."""
         os.rename(f"{self.path}.next", self.path)
 
 

@@ -55,5 +55,4 @@ def hand_on(environment: Environment, block: str) -> bool:
 
 
 def refused(why: str) -> KairosError:
-    """What is said of a boot loader that does not start the reset."""
     return KairosError(f"{why}, and the boot loader has started another entry {MOST} times", hint=f"choose the entry {ENTRY} in the boot menu")

@@ -50,7 +50,6 @@ class Part:
 
     @property
     def text(self) -> str:
-        """What the status line says."""
         where = self.where if self.where == self.place else f"{self.where} ({self.place})"
         action = self.action
         if isinstance(action, Overlay):
@@ -61,12 +60,10 @@ class Part:
 
     @property
     def what(self) -> str:
-        """The source, for the ledger."""
         return "overlay" if isinstance(self.action, Overlay) else self.action.source
 
     @property
     def fstype(self) -> str:
-        """The type of the file system."""
         return self.action.fstype if isinstance(self.action, Mount) else "overlay" if isinstance(self.action, Overlay) else "bind"
 
 
@@ -184,5 +181,4 @@ def parents_first(path: str) -> tuple[int, str, str]:
 
 
 def holds(place: str, other: str) -> bool:
-    """Whether *other* is *place* or lies below it."""
     return f"{other}/".startswith(f"{place}/")

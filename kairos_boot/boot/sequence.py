@@ -47,7 +47,6 @@ class Boot:
 
     @property
     def builder(self) -> Builder:
-        """What makes the root; the first half needs none."""
         if self._builder is None:
             from kairos_boot.boot.build import Builder
             from kairos_boot.boot.devices import boot_disk
@@ -65,7 +64,6 @@ class Boot:
 
 
 def every_boot(_state: BootState) -> bool:
-    """Any boot at all."""
     return True
 
 
@@ -85,12 +83,10 @@ def but_live(state: BootState) -> bool:
 
 
 def record_the_boot(boot: Boot) -> None:
-    """Begin the record."""
     boot.report.ledger.write("boot", mode=boot.state.mode, image=boot.cmdline.image, cmdline_reduced=boot.state.reduced)
 
 
 def say_that_others_make_the_root(boot: Boot) -> None:
-    """Nothing to attach."""
     boot.report.say(f"The root file system of this boot ({boot.state.mode}) is made by others")
 
 
@@ -118,7 +114,6 @@ def check_the_root(boot: Boot) -> None:
 
 
 def mount_oem(boot: Boot) -> None:
-    """The node's configuration."""
     boot.builder.oem()
 
 
@@ -153,14 +148,12 @@ def run_rootfs(boot: Boot) -> None:
 
 
 def lay_out_the_root(boot: Boot) -> None:
-    """Layers, volumes, persistent directories."""
     from kairos_boot.boot import layout
 
     boot.builder.lay(layout.load(boot.host.read, boot.cmdline, recovery=boot.state.recovery))
 
 
 def write_fstab(boot: Boot) -> None:
-    """So that the node knows what was mounted."""
     boot.builder.write_fstab()
 
 

@@ -45,7 +45,6 @@ class BootState:
 
     @property
     def sentinels(self) -> list[str]:
-        """The names of the sentinel files."""
         names = [UNKNOWN if self.mode == UNKNOWN else f"{self.mode}_mode"]
         if self.mode == AUTORESET:
             names.append(f"{RECOVERY}_mode")  # for every condition that looks for recovery alone (D8)

@@ -54,7 +54,6 @@ class Wired:
         self.progress = maker(lambda line: self.log(6, line, kind="progress", stage=name))
 
     def config(self) -> Config:
-        """The merged configuration."""
         from kairos_boot.cli.config import collect
 
         return collect(self.host)
@@ -115,7 +114,6 @@ class Wired:
         return wiring.sources_of(Host(root), cmdline="").load()
 
     def leave(self, how: str) -> None:
-        """Let the node reboot or power off."""
         self.log(5, f"{self.name} is done: {how} follows", kind="action", stage=self.name)
         result = self.host.processes.run(("systemctl", "--no-block", how), timeout=60)
         if result.code:

@@ -23,7 +23,6 @@ REPORTS = {"blame": analyze.blame, "timeline": analyze.timeline, "critical-chain
 
 
 def run(words: list[str]) -> int:
-    """Print the report, or write the picture."""
     given = parse(words, FLAGS)
     if len(given.words) > 1 or (given.words and given.words[0] not in REPORTS):
         raise UsageError(f"say one of {', '.join(REPORTS)}, not {' '.join(given.words)}")

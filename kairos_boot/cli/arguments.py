@@ -26,7 +26,6 @@ class Arguments:
         return self.flags[name][-1] if name in self.flags else default
 
     def values(self, name: str) -> list[str]:
-        """Every value of the flag."""
         return self.flags.get(name, [])
 
 

@@ -19,7 +19,6 @@ WAIT = 30.0
 
 
 def run(words: list[str]) -> int:
-    """Judge."""
     if words:
         raise UsageError(f"it takes no words: {words[0]}")
     wiring.need_root("/")

@@ -20,7 +20,6 @@ FLAGS = {"select": True, "host-root": True}
 
 
 def run(words: list[str]) -> int:
-    """List the entries, or choose one for the next boot."""
     given = parse(words, FLAGS, {"s": "select"})
     if given.words:
         raise UsageError(f"it takes no words: {given.words[0]}")

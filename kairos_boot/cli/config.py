@@ -29,7 +29,6 @@ FLAGS = {"json": False, "root": True, "origin": True}
 
 
 def run(words: list[str]) -> int:
-    """Print settings, a part of them, or where one came from."""
     given = parse(words, FLAGS)
     verb = {"g": "get"}.get(given.words[0], given.words[0]) if given.words else ""
     key = given.value("origin")

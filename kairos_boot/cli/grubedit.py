@@ -18,7 +18,6 @@ FLAGS = {"grub-file": True}
 
 
 def run(words: list[str]) -> int:
-    """List, or set."""
     given = parse(words, FLAGS)
     path = given.value("grub-file", f"{OEM}/grubenv")
     if not given.words:

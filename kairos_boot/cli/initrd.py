@@ -81,7 +81,6 @@ def sources(host: Host, directories: Sequence[str]) -> Callable[[], list[Documen
 
 
 def restart(host: Host) -> None:
-    """Restart the machine."""
     from kairos_boot.system import power
 
     power.restart(host)

@@ -20,7 +20,6 @@ FLAGS = {"output": True, "root": True}
 
 
 def run(words: list[str]) -> int:
-    """Write the archive and name it."""
     given = parse(words, FLAGS, {"o": "output"})
     if given.words:
         raise UsageError(f"it takes no words: {given.words[0]}")

@@ -55,7 +55,6 @@ def _verb_first(words: Sequence[str]) -> list[str]:
 
 
 def usage() -> str:
-    """The overview."""
     lines = "\n".join(f"  {name:<15}{text}" for name, text in VERBS.items() if name not in INTERNAL)
     return f"usage: kairos-boot VERB [ARGUMENTS]\n\n{lines}\n\nkairos-boot VERB --help tells the arguments. See kairos-boot(8).\n"
 

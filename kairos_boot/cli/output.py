@@ -19,7 +19,6 @@ def say(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """Print a message for people."""
     sys.stderr.write(plain(text))
 
 

@@ -44,7 +44,6 @@ class _Unshelled:
     asked = False
 
     def run(self, argv: Sequence[str], **_: Any) -> Result:
-        """Refuse."""
         self.asked = True
         raise _UndecidedError(" ".join(argv))
 
@@ -69,7 +68,6 @@ class _QuietHost(Host):
 
 
 def run(words: list[str]) -> int:
-    """Print the plan; 1 if something is known to fail."""
     given = parse(words, FLAGS, {"d": "dotnotation"})
     if "all" in given:
         from kairos_boot.cloudconfig.catalog import BOOT_STAGES

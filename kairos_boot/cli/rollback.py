@@ -17,7 +17,6 @@ FLAGS = {"host-root": True}
 
 
 def run(words: list[str]) -> int:
-    """Change the default entry."""
     given = parse(words, FLAGS)
     if given.words:
         raise UsageError(f"it takes no words: {given.words[0]}")

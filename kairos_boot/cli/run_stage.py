@@ -48,7 +48,6 @@ DEEPEST = 16
 
 
 def run(words: list[str]) -> int:
-    """Emit the stage; 1 if anything failed."""
     given = parse(words, FLAGS, {"a": "analyze", "d": "dotnotation"})
     if not given.words:
         raise UsageError("it needs the name of a stage")
@@ -142,7 +141,6 @@ class _Kept:
         self.records: list[dict[str, Any]] = []
 
     def write(self, kind: str, **fields: Any) -> None:
-        """Write and remember."""
         self.records.append({"kind": kind, **fields})
         self.ledger.write(kind, **fields)
 

@@ -16,7 +16,6 @@ from kairos_boot.cli.arguments import UsageError, parse
 
 
 def run(words: list[str]) -> int:
-    """Print the schema."""
     import json
 
     from kairos_boot.cloudconfig.schema import json_schema

@@ -55,7 +55,6 @@ def run(words: list[str]) -> int:
 
 
 def state_of(host: Host) -> Values:
-    """The state document of *host*."""
     from kairos_boot.system import mounts
 
     def partitions() -> Sequence[Partition]:

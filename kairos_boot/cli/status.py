@@ -26,7 +26,6 @@ FLAGS = {"boot": True, "brief": False, "steps": False, "json": False, "root": Tr
 
 
 def run(words: list[str]) -> int:
-    """Print the status."""
     given = parse(words, FLAGS)
     if given.words:
         raise UsageError(f"it takes no words: {given.words[0]}")

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 
 def run(words: list[str]) -> int:
-    """Print what is wrong; 1 if there is an error."""
     given = parse(words, {"json": False, "dotnotation": False}, {"d": "dotnotation"})
     if not given.words:
         raise UsageError("it needs at least one source")
@@ -101,5 +100,4 @@ class _UnknownFacts(Facts):
         return re.sub(r"{{.*?(}}|$)", "value", text, flags=re.DOTALL) if needed else text
 
     def lacking(self, rendered: str, names: str, where: str, *, needed: bool) -> str:  # noqa: ARG002
-        """What a node has, nobody knows here."""
         return rendered.replace("<no value>", "value")

@@ -61,12 +61,10 @@ def sources_of(host: Host, given: Sequence[str] = (), flags: Arguments | None = 
 
 
 def cmdline_of(host: Host) -> str:
-    """The kernel command line that *host* was booted with."""
     return (host.read("/proc/cmdline") or b"").decode("utf-8", "surrogateescape")
 
 
 def ledger_of(host: Host) -> Ledger:
-    """The ledger of this boot."""
     from kairos_boot.stages.ledger import Ledger
 
     boot = (host.read("/proc/sys/kernel/random/boot_id") or b"unknown").decode().strip()
@@ -92,7 +90,6 @@ def origin(host: Host, sources: Sources) -> dict[str, object]:
 
 
 def running(host: Host) -> bool:
-    """Whether a run goes on at this moment on this node."""
     from kairos_boot.system.lock import holder
 
     return host.online and holder() is not None

@@ -146,11 +146,9 @@ class Accounts:
         known += [m for m in members if m not in known]
 
     def keys(self, node: YamlNode) -> None:
-        """Keys for every user of the document."""
         self._everyone += self._texts(node, "ssh_authorized_keys")
 
     def rules(self) -> list[tuple[dict[str, Any], YamlNode]]:
-        """The files with the users' sudo rules."""
         return [({"path": RULES + file_name(name), "permissions": 0o440, "owner": 0, "group": 0,
                   "content": "".join(f"{name} {rule}\n" for rule in rules)}, node) for name, rules, node in self._rules]
 

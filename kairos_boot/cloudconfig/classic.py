@@ -23,11 +23,9 @@ class Draft:
         self.marks: dict[str, tuple[int, int]] = {"": (node.line, node.column) if node else (1, 1)}
 
     def put(self, field: str, value: Any) -> None:
-        """Set a field."""
         self.values[field] = value
 
     def mark(self, path: str, node: YamlNode) -> None:
-        """Remember the place of the value at *path*."""
         self.marks[path] = (node.line, node.column)
 
     def items(self, field: str, found: Sequence[tuple[Any, YamlNode]]) -> None:
@@ -43,7 +41,6 @@ class Draft:
                             self.mark(f"{field}/{index}/{FIELDS.get(key.value, key.value)}", item)
 
     def plain(self) -> dict[str, Any]:
-        """The plain form of the step."""
         return {**self.values, "marks": self.marks, "keys": keys_of(self.values), "classic": True}
 
 
@@ -88,7 +85,6 @@ class ClassicReader:
         return [item for item in node.value if not (item.kind is SCALAR and is_null(item))]
 
     def texts(self, node: YamlNode, path: str) -> list[str]:
-        """A list of texts."""
         return [self.text(item, f"{path}[{index}]") for index, item in enumerate(self.items(node, path))]
 
     def words(self, node: YamlNode, path: str) -> list[str]:

@@ -92,21 +92,17 @@ class Access:
         self.values.advise(node, path, f"random passwords are not made here, so {name} keeps the one it has", "it would be another one at each boot; give a hash")
 
     def ssh_pwauth(self, node: YamlNode) -> None:
-        """Whether the ssh server takes passwords."""
         if node.kind is SCALAR and node.value in UNCHANGED:
             return
         self._pwauth = ("yes" if self.values.boolean(node, "ssh_pwauth") else "no", node)
 
     def disable_root(self, node: YamlNode) -> None:
-        """Whether root's login by the keys for everybody is closed."""
         self.root = self.values.boolean(node, "disable_root")
 
     def disable_root_opts(self, node: YamlNode) -> None:
-        """What stands before root's keys then."""
         self.options = " ".join(self.values.text(node, "disable_root_opts").split("\n")).strip() or OPTIONS
 
     def ca_certs(self, node: YamlNode, name: str) -> None:
-        """Certificates to trust."""
         found: dict[str, Any] = {"trusted": (), "remove_defaults": False}
         for key, item in self.values.pairs(node, name):
             where, field = f"{name}.{key.value}", key.value.replace("-", "_")
@@ -121,7 +117,6 @@ class Access:
             self._certificates = (found, node)
 
     def finish(self, boot: Draft) -> None:
-        """Put it into *boot*."""
         boot.items("passwords", self.passwords)
         for field, found in (("ssh_pwauth", self._pwauth), ("ca_certs", self._certificates)):
             if found:

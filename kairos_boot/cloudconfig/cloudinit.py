@@ -113,7 +113,6 @@ class _Classic:
         self._legacy_files: list[tuple[dict[str, Any], YamlNode]] = []
 
     def take(self, key: YamlNode, item: YamlNode) -> None:
-        """Take one key of the root."""
         name = key.value
         if name in CLASSIC:
             getattr(self, f"_take_{name.replace('-', '_')}")(key, item)
@@ -123,7 +122,6 @@ class _Classic:
             self.values.unknown(key, name, (*CLASSIC, *SECTIONS, "stages"))
 
     def finish(self) -> None:
-        """Put what was taken into its steps."""
         self._name()
         self.accounts.finish(self.boot, self.network, self.access)
         self.access.finish(self.boot)
@@ -138,7 +136,6 @@ class _Classic:
         self.network.items("fetched_files", self.written.mixed)
 
     def _name(self) -> None:
-        """The host name and its line in /etc/hosts."""
         hostname = self._fqdn if self._prefer_fqdn and self._fqdn else self._hostname or self._fqdn.partition(".")[0]
         if hostname and not self._preserve:
             self.initramfs.put("hostname", hostname)
@@ -148,7 +145,6 @@ class _Classic:
             self.initramfs.mark("etc_hosts", self._hosts)
 
     def stages(self) -> dict[str, tuple[dict[str, Any], ...]]:
-        """The generated steps."""
         early = {"boot.before": (self.before.plain(),)} if self.before.values else {}
         return {**early, "boot": (self.boot.plain(), *(d.plain() for d in self._of_disks)),
                 "initramfs": (self.initramfs.plain(),), "network": (self.network.plain(),)}

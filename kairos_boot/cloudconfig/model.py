@@ -377,7 +377,6 @@ class Document:
     """It was dropped: nothing of it counts but its problems."""
 
     def steps(self, stage: str) -> tuple[Step, ...]:
-        """The steps of *stage*, in document order."""
         from kairos_boot.cloudconfig.plain import build
 
         return tuple(build(Step, {"source": self.source, "place": f"stages.{stage}[{i}]", **plain})

@@ -19,7 +19,6 @@ ROOT = ("name", "stages", "jobs")
 
 
 def decode_root(root: YamlNode | None, source: str) -> Document:
-    """The Document of a native document whose root is *root*."""
     if root is None or (root.kind is SCALAR and is_null(root)):
         return Document(source, source)
     decoder = Decoder(source)

@@ -22,7 +22,6 @@ class Problems(list[Problem]):
         self._summaries: dict[tuple[str, str, str], int] = {}
 
     def add(self, severity: str, where: str, message: str, hint: str = "") -> None:
-        """Take one more."""
         file = _file(where)
         kind = (severity, file, "".join(message.split("'")[::2]))
         number = self._seen[kind] = self._seen.get(kind, 0) + 1

@@ -35,7 +35,6 @@ class ScalarError(KairosError):
 
 
 def is_null(node: YamlNode) -> bool:
-    """Whether the scalar is YAML's null."""
     if node.tag is None:
         return node.plain and node.value in NULLS
     return bool(node.tag == TAG + "null")

@@ -44,7 +44,6 @@ KINDS: dict[str, Schema] = {
 
 
 def json_schema() -> Schema:
-    """The schema of a whole document."""
     definitions: dict[str, Schema] = {}
     step = _kind("Step", definitions)
     for key, text in STEP.items():

@@ -14,6 +14,5 @@ KEY = "authorized_keys"
 
 
 def plan(step: Step, facts: Facts) -> Plan:  # noqa: ARG001
-    """Yield what is to be added, user by user, in document order."""
     for user, items in step.authorized_keys.items():
         yield from from_items(user, [(item, step.where(KEY, user, index)) for index, item in enumerate(items)], step.timeout, step.retries)

@@ -18,7 +18,6 @@ KEY = "cloudinit"
 
 
 def plan_passwords(step: Step, facts: Facts) -> Plan:  # noqa: ARG001
-    """Yield a change of password for each item of `chpasswd`."""
     from kairos_boot.actions.passwords import SetPassword
 
     for index, item in enumerate(step.passwords):
@@ -46,7 +45,6 @@ def plan_group_members(step: Step, facts: Facts) -> Plan:
 
 
 def plan_sudoers(step: Step, facts: Facts) -> Plan:  # noqa: ARG001
-    """Yield the line that makes /etc/sudoers read the files of the rules."""
     from kairos_boot.actions.access import IncludeRules
 
     if step.sudoers:

@@ -15,7 +15,6 @@ KEY = "directories"
 
 
 def plan(step: Step, facts: Facts) -> Plan:  # noqa: ARG001
-    """Yield one action per directory."""
     for index, item in enumerate(step.directories):
         if not item.path.startswith("/"):
             yield Invalid(step.where(KEY, index, "path"), f"not an absolute path: {item.path!r}", "begin it with /")

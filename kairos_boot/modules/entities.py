@@ -23,12 +23,10 @@ NULLS = ("", "~", "null", "Null", "NULL")
 
 
 def plan_ensure_entities(step: Step, facts: Facts) -> Plan:
-    """Yield one edit per entity."""
     return _plan("ensure_entities", step, facts)
 
 
 def plan_delete_entities(step: Step, facts: Facts) -> Plan:
-    """Yield one removal per entity."""
     return _plan("delete_entities", step, facts)
 
 

@@ -16,7 +16,6 @@ TIME_LIMIT = 600.0
 
 
 def plan(step: Step, facts: Facts) -> Plan:  # noqa: ARG001
-    """Yield one action per module, in document order."""
     timeout = TIME_LIMIT if step.timeout is None else step.timeout
     for index, item in enumerate(step.modules):
         where = step.where(KEY, index)

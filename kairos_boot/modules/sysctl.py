@@ -15,7 +15,6 @@ KEY = "sysctl"
 
 
 def plan(step: Step, facts: Facts) -> Plan:  # noqa: ARG001
-    """Yield one setting per name, in document order."""
     for name, value in step.sysctl.items():
         if not is_name(name):
             yield Invalid(step.where(KEY, name), f"not a sysctl name: {name!r}", "write it like net.ipv4.ip_forward")

@@ -63,6 +63,5 @@ def unit(name: str) -> str:
 
 
 def path(item: Override) -> str:
-    """Where a drop-in lies."""
     name = item.name or "override-yip.conf"
     return f"/etc/systemd/system/{unit(item.service)}.d/{name if name.endswith('.conf') else name + '.conf'}"

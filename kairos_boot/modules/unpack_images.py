@@ -19,7 +19,6 @@ TRIES = 2
 
 
 def plan(step: Step, facts: Facts) -> Plan:  # noqa: ARG001
-    """Yield one action per image."""
     timeout = TIME_LIMIT if step.timeout is None else step.timeout
     for index, item in enumerate(step.unpack_images):
         where = step.where(KEY, index)

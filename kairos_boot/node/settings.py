@@ -60,7 +60,6 @@ class Setting:
 
 
 def empty() -> Setting:
-    """No settings at all."""
     return Setting(MAPPING, {}, "")
 
 

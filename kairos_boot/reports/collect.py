@@ -53,7 +53,6 @@ class Archive:
         self._put(_header(name, len(data), self._now) + data + bytes(-len(data) % 512))
 
     def close(self) -> None:
-        """End the archive."""
         self._put(bytes(1024))
         _write(self._fd, self._gzip.flush())
         os.fsync(self._fd)

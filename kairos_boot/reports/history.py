@@ -86,7 +86,6 @@ class StageRun:
         return self.stage, self.by_hand, self.sources
 
     def count(self, *results: str) -> int:
-        """How many steps came to one of *results*."""
         return sum(step.result in results for step in self.steps)
 
 
@@ -175,7 +174,6 @@ class Boot:
         self.compared, self._known = good.boot_id, frozenset(failure.key for failure in good.failed())
 
     def warned(self) -> list[Failure]:
-        """Each warning once."""
         return _once([(f, []) for f in self.warnings] + [(f, [r.stage]) for r in self.runs if r.latest for f in r.warnings])
 
     def _take_boot(self, record: Record) -> None:

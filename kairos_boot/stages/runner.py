@@ -68,7 +68,6 @@ class Outcome:
 
     @property
     def result(self) -> str:
-        """`done` or `degraded`."""
         return "degraded" if self.failed else "done"
 
 

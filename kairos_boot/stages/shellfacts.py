@@ -212,7 +212,6 @@ class _Grep:
         """Whether lines, letters or single characters count, so that bytes that are no text would matter."""
 
     def selects(self, content: bytes) -> bool:
-        """Whether grep selects a line of *content*."""
         if self.folded:
             content = content.lower()
         if self.wild and not self.inverted and not any(probe in content for probe in self.probes):

@@ -47,5 +47,4 @@ def await_turn(host: Host, stage: str, say: Callable[[str], None]) -> None:
 
 
 def unit(stage: str) -> str:
-    """The unit that runs *stage* in a boot."""
     return f"cos-setup-{stage}.service"

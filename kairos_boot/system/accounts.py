@@ -124,7 +124,6 @@ class Table:
         return bool(gone)
 
     def numbers(self) -> set[int]:
-        """The numbers (uid, gid) that are taken."""
         return {value for _, fields in self.entries() if (value := number(fields[2])) is not None}
 
     def free_number(self, avoid: Collection[int] = (), *, system: bool = False) -> int:
@@ -146,7 +145,6 @@ class Table:
         return next((index + 1 for index, line in enumerate(self.lines) if index not in whole and ":" in line and line.split(":", 1)[0].strip() == name), 0)
 
     def content(self) -> bytes:
-        """The whole file."""
         text = "\n".join(self.lines) + ("\n" if self.ended and self.lines else "")
         return text.encode("utf-8", "surrogateescape")
 
@@ -217,7 +215,6 @@ class Accounts:
 
     @property
     def changed(self) -> bool:
-        """Whether `save` has something to write."""
         return any(table.changed for table in self._tables.values())
 
     def ensure_group(self, name: str, members: Iterable[str] = (), gid: int | None = None, password: str = "", path: str = "",

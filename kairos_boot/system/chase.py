@@ -64,7 +64,6 @@ class _Walk:
         self.missing: list[str] = []
 
     def close(self) -> None:
-        """Close what is still open."""
         for step in self.steps:
             os.close(step.fd)
 

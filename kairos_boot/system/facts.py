@@ -98,7 +98,6 @@ def random_word() -> str:
 
 
 def random_uuid() -> str:
-    """A random UUID (version 4)."""
     raw = bytearray(os.urandom(16))
     raw[6] = raw[6] & 0x0F | 0x40
     raw[8] = raw[8] & 0x3F | 0x80

@@ -42,7 +42,6 @@ def need(host: Host, programs: Iterable[str]) -> None:
 
 
 def wipe(node: str) -> None:
-    """Zero the start of *node*."""
     with Held(os.open(node, os.O_WRONLY | os.O_CLOEXEC | os.O_EXCL)) as fd:
         os.pwrite(fd, bytes(WIPED), 0)
         os.fsync(fd)

@@ -33,7 +33,6 @@ def product(host: Host) -> dict[str, Any]:
 
 
 def board(host: Host) -> dict[str, Any]:
-    """The main board."""
     return present(**{key: text(host, f"{DMI}board_{file}") for key, file in (
         ("name", "name"), ("vendor", "vendor"), ("version", "version"), ("serial", "serial"), ("assettag", "asset_tag"))})
 
@@ -46,7 +45,6 @@ def chassis(host: Host) -> dict[str, Any]:
 
 
 def bios(host: Host) -> dict[str, Any]:
-    """The firmware."""
     return present(**{key: text(host, f"{DMI}bios_{key}") for key in ("vendor", "version", "date")})
 
 

@@ -130,5 +130,4 @@ def _is_journal(stream: TextIO, named: str) -> bool:
 
 
 def log_to() -> Journal:
-    """The log of this process."""
     return Journal()

@@ -110,7 +110,6 @@ class _Tree:
         self._parents: dict[str, int] = {}
 
     def close(self) -> None:
-        """Let go of the directories."""
         for fd in self._parents.values():
             os.close(fd)
         self._parents = {}

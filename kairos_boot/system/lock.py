@@ -108,7 +108,6 @@ class Lock:
             _signal.signal(_signal.SIGALRM, before)
 
     def release(self) -> None:
-        """Give the lock back."""
         if self.fd >= 0:
             os.environ.pop(VARIABLE, None)
             self._close()  # which gives a record lock back

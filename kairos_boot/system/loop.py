@@ -88,7 +88,6 @@ def attached(path: str, *, writable: bool = False) -> str:
 
 
 def _flags(info: bytes) -> int:
-    """The flags of a struct loop_info64."""
     return int.from_bytes(info[52:56], sys.byteorder)
 
 

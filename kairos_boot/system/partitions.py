@@ -35,7 +35,6 @@ class Slot:
 
     @property
     def end(self) -> int:
-        """The first sector behind it."""
         return self.start + self.size
 
 
@@ -65,7 +64,6 @@ class Table:
 
     @property
     def free(self) -> int:
-        """Sectors behind the last partition, whole MiB."""
         grain = MIB // self.sector
         start = grain if self.final is None else -(-self.final.end // grain) * grain
         return max(0, self.usable_end - start)
@@ -81,7 +79,6 @@ class Table:
         return [gap for gap in (*found, (start, self.usable_end - start)) if gap[1] > 0]
 
     def mib(self, sectors: int) -> int:
-        """*sectors* in MiB, rounded down."""
         return sectors * self.sector // MIB
 
 
@@ -153,7 +150,6 @@ def _number(node: str, disk: str) -> int:
 
 
 def size_of(path: str) -> int:
-    """Bytes of a disk or an image file."""
     with Held(os.open(path, os.O_RDONLY | os.O_CLOEXEC)) as fd:
         return os.lseek(fd, 0, os.SEEK_END)
 

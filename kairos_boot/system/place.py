@@ -40,19 +40,16 @@ class Place:
         self.close()
 
     def close(self) -> None:
-        """Let go of the directory."""
         if self.directory >= 0:
             os.close(self.directory)
             self.directory = -1
 
     @property
     def is_directory(self) -> bool:
-        """Whether a directory was there."""
         return self.status is not None and stat.S_ISDIR(self.status.st_mode)
 
     @property
     def is_file(self) -> bool:
-        """Whether a regular file was there."""
         return self.status is not None and stat.S_ISREG(self.status.st_mode)
 
     def heir(self) -> tuple[int, int]:

@@ -66,12 +66,10 @@ class HostReader:
         return fetch(url)
 
     def stdin(self) -> bytes:
-        """All of standard input."""
         with open(0, "rb", closefd=False) as file:
             return _limited(file)
 
     def now(self) -> int:
-        """Nanoseconds since the epoch."""
         return int(self.host.clock() * 1e9)
 
     def kept(self, path: str) -> bytes | None:

@@ -61,19 +61,15 @@ class _Output(io.RawIOBase):
         self._lost = False
 
     def fileno(self) -> int:
-        """The descriptor."""
         return self._fd
 
     def isatty(self) -> bool:
-        """Whether people look at it."""
         return os.isatty(self._fd)
 
     def writable(self) -> bool:
-        """It is for writing."""
         return True
 
     def write(self, data: Any) -> int:
-        """Write all of *data*."""
         rest = memoryview(data).cast("B")
         size = len(rest)
         while rest and not self._lost:

@@ -17,13 +17,11 @@ _WANTED = {"s": "string", "i": "integer", "l": "integer", "u": "unsigned integer
 
 
 def letter(signature: str, place: int) -> str:
-    """The letter of the argument at *place*."""
     fixed = signature.rstrip("*")
     return fixed[min(place, len(fixed) - 1)]
 
 
 def check_count(name: str, signature: str, count: int) -> None:
-    """Refuse a wrong number of arguments."""
     if signature.endswith("*"):
         least = len(signature) - 2
         if count < least:

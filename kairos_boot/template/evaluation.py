@@ -43,7 +43,6 @@ class Rendering:
         self.template = "template"
 
     def write(self, text: str) -> None:
-        """Append to the output."""
         self.length += len(text)
         limits.text_fits(self.length)
         self.output.append(text)
@@ -75,7 +74,6 @@ class Evaluator:
         self.variables: list[list[object]] = [["$", dot]]
 
     def assign(self, name: str, value: object) -> None:
-        """Set the innermost variable *name*."""
         for entry in reversed(self.variables):
             if entry[0] == name:
                 entry[1] = value
@@ -144,7 +142,6 @@ class Evaluator:
         return value
 
     def variable(self, name: str) -> object:
-        """The value of the innermost variable *name*."""
         return next(value for known, value in reversed(self.variables) if known == name)
 
     def fields(self, dot: object, value: object, node: n.SyntaxNode, names: list[str], arguments: list[n.SyntaxNode], final: object) -> object:
@@ -185,7 +182,6 @@ class Evaluator:
     # Functions
 
     def function(self, dot: object, node: n.Identifier, whole: n.Command | n.Identifier, final: object) -> object:
-        """Call a function by its name."""
         name = node.name
         arguments = whole.args[1:] if isinstance(whole, n.Command) else []
         if name in {"and", "or"}:

@@ -34,7 +34,6 @@ class _Verb:
 
 
 def sprintf(form: str, *values: object) -> str:
-    """*values* printed by *form*."""
     out: list[str] = []
     total = place = position = 0
     numbered = False

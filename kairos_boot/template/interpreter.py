@@ -76,7 +76,6 @@ class _Scope(Evaluator):
                 raise _Jump(node.keyword)
 
     def branch(self, dot: object, node: n.Branch) -> None:
-        """Execute an if or with."""
         value = self.pipe(dot, node.pipe)
         if truth(value):
             self.walk(value if node.keyword == "with" else dot, node.body)
@@ -122,7 +121,6 @@ class _Scope(Evaluator):
             self.walk(dot, node.otherwise)
 
     def call(self, dot: object, node: n.Call) -> None:
-        """Execute a template action, which a block is, too."""
         body = self.run.templates.get(node.name)
         if body is None:
             known = ", ".join(sorted(k for k in self.run.templates if k != "template"))

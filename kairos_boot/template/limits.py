@@ -53,7 +53,6 @@ class Meter:
         self.volume = 0
 
     def step(self, count: int = 1) -> None:
-        """Count *count* steps."""
         self.steps += count
         if self.steps > STEPS:
             raise Failure("the template does not come to an end", f"it took more than {STEPS} steps")

@@ -85,7 +85,6 @@ class _Parser(TokenStream):
             raise self.error(f"template: multiple definition of template {quote(name)}")
 
     def name(self, token: Token, context: str) -> str:
-        """The name of a template, which is a string."""
         if token[0] not in {"string", "raw"}:
             raise self.unexpected(token, context)
         return self.string(token)
@@ -280,7 +279,6 @@ class _Parser(TokenStream):
         return n.Chain(position, node, names)
 
     def term(self) -> n.SyntaxNode | None:
-        """A single value, None if there is none."""
         token = self.next()
         kind, value, position = token
         if kind == "ident":
@@ -316,7 +314,6 @@ class _Parser(TokenStream):
         return None
 
     def string(self, token: Token) -> str:
-        """The value of a string token."""
         kind, literal, _ = token
         value = literal[1:-1].replace("\r", "") if kind == "raw" else unquote(literal)
         if value is None:
@@ -330,7 +327,6 @@ class _Parser(TokenStream):
         self.variables.append(name)
 
     def used(self, name: str) -> None:
-        """Check that a variable exists."""
         if name not in self.variables:
             raise self.error(f"undefined variable {quote(name)}")
 

@@ -33,14 +33,12 @@ class TokenStream:
         return token
 
     def peek(self, *, blank: bool = False) -> Token:
-        """The token that `next` would take."""
         if not blank:
             while self.tokens[self.at][0] == "space":
                 self.at += 1
         return self.tokens[self.at]
 
     def expect(self, kind: str, context: str) -> Token:
-        """Take a token that must be of *kind*."""
         token = self.next()
         if token[0] != kind:
             raise self.unexpected(token, context)

@@ -132,12 +132,10 @@ def truth(value: object) -> bool:
 
 
 def encode(text: str) -> bytes:
-    """The bytes of a Go string."""
     return text.encode("utf-8", "surrogateescape")
 
 
 def decode(data: bytes) -> str:
-    """The Go string of these bytes."""
     return data.decode("utf-8", "surrogateescape")
 
 

@@ -52,7 +52,6 @@ _LAZY = frozenset(("and", "or"))
 
 
 def known(name: str) -> bool:
-    """True if *name* is a function of the language."""
     return name in _LAZY or _family(name) is not None
 
 
@@ -64,7 +63,6 @@ def find(name: str) -> Function:
 
 
 def suggestion(name: str) -> str:
-    """A remedy for the unknown function *name*."""
     if name in LEFT_OUT:
         return f"{name} is left out on purpose: {LEFT_OUT[name]}"
     if name == "required":

@@ -106,7 +106,6 @@ def _basic(value: object) -> str:
 
 
 def equal(first: object, *others: object) -> bool:
-    """True if *first* equals any of *others*."""
     if not others:
         raise Failure("missing argument for comparison")
     return any(_same(first, other) for other in others)
@@ -165,7 +164,6 @@ def html(*values: object) -> str:
 
 
 def js(*values: object) -> str:
-    """Escape for a JavaScript string."""
     from kairos_boot.template.text import printable
 
     table = {"\\": "\\\\", "'": "\\'", '"': '\\"', "<": "\\u003C", ">": "\\u003E", "&": "\\u0026", "=": "\\u003D"}

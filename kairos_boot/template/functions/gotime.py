@@ -66,7 +66,6 @@ class Time(GoObject):
         return hash(self.nanoseconds)
 
     def moved(self, zone: str) -> Time:
-        """The same moment seen from *zone*."""
         return Time(self.nanoseconds, zone)
 
     def civil(self) -> time.struct_time:

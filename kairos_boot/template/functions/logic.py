@@ -7,12 +7,10 @@ from kairos_boot.template.values import Failure, GoObject, kind_of, truth, type_
 
 
 def default(fallback: object, *given: object) -> object:
-    """The value given, *fallback* if it is empty."""
     return given[0] if given and truth(given[0]) else fallback
 
 
 def coalesce(*values: object) -> object:
-    """The first value that is not empty."""
     return next((v for v in values if truth(v)), None)
 
 

@@ -120,7 +120,6 @@ def nospace(text: str) -> str:
 
 
 def initials(text: str) -> str:
-    """The first letter of each word."""
     return "".join(word[0] for word in "".join(" " if c in SPACE else c for c in text).split(" ") if word)
 
 
@@ -133,7 +132,6 @@ def single_quoted(*values: object) -> str:
 
 
 def cat(*values: object) -> str:
-    """Everything that is not nil, with spaces between."""
     return " ".join(sprint_value(v) for v in values if v is not None)
 
 

@@ -25,7 +25,6 @@ class Charset:
         self.parts: list[Charset] = []
 
     def holds(self, char: str) -> bool:
-        """True if *char* matches."""
         found = self._inside(char)
         if not found and self.fold:
             found = self._inside(char.lower()[:1]) or self._inside(char.upper()[:1])

@@ -47,7 +47,6 @@ class Parser:
         return branches[0] if len(branches) == 1 else ("or", branches, None)
 
     def sequence(self, depth: int) -> Tree:
-        """Items one after the other."""
         items: list[Tree] = []
         while self.more() and self.more() not in "|)":
             start = self.at
@@ -67,7 +66,6 @@ class Parser:
         return ("list", items, None)
 
     def letter(self, char: str) -> Tree:
-        """A character as itself."""
         return ("set", Charset([(char, char)], fold="i" in self.flags), None)
 
     def item(self, depth: int) -> Tree | None:
@@ -119,7 +117,6 @@ class Parser:
         return found
 
     def escape(self) -> str:
-        """The character that an escape stands for."""
         kind = self.more()
         start = self.at - 1
         if not kind:
@@ -193,7 +190,6 @@ class Parser:
         return self.escape()
 
     def group(self, depth: int) -> Tree | None:
-        """A group, its parenthesis being read."""
         start, outer = self.at - 1, self.flags
         number = 0
         if self.source.startswith(("?=", "?!", "?<=", "?<!"), self.at):
@@ -239,7 +235,6 @@ class Parser:
                 raise self.fault("invalid or unsupported Perl syntax" if char else "missing argument to group", self.source[start : self.at])
 
     def repeated(self, item: Tree, start: int) -> Tree:
-        """*item* with the repetition behind it."""
         bounds = self.bounds()
         if not bounds:
             return item

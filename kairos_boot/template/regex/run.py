@@ -82,7 +82,6 @@ class Search:
                 ready.append((pc, slots))
 
     def holds(self, kind: str, place: int) -> bool:
-        """True if the assertion *kind* holds at *place*."""
         text = self.text
         if kind == "start":
             return place == 0
