@@ -23,7 +23,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.isolated import PROGRAM, Isolated
+from tests.integration.hanging import FAULTHANDLER, ended
+from tests.integration.isolated import Isolated
 
 KILLS = int(os.environ.get("KAIROS_KILLS", "100"))
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
@@ -149,7 +150,7 @@ class Node:
 
     def killed(self, after: float, number: int) -> None:
         """Start a run, and send it a signal after so many seconds."""
-        run = self.machine.start(*PROGRAM, "run-stage", "boot", "/oem")
+        run = self.machine.start(*FAULTHANDLER, "run-stage", "boot", "/oem")
         time.sleep(after)
         children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split() if run.poll() is None else []
         for child in children:
@@ -157,7 +158,7 @@ class Node:
                 os.kill(int(child), number)
             except ProcessLookupError:
                 pass
-        run.communicate(timeout=60)
+        ended(run, self.machine.root)
         end = time.monotonic() + 60
         while self.others() and time.monotonic() < end:  # what a killed run had started ends by itself
             time.sleep(0.02)
