@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 
 CLONE = 0x40049409
 """FICLONE: the target shares the source's blocks (btrfs, xfs)."""
-CHUNK = 4 << 20
-BEHIND = 6
-"""Pieces that may wait for their digest."""
+CHUNK = 512 << 10
+"""Bytes that are in memory at once, twice: few and warm, they cost neither page faults nor much of the processor's cache."""
 ZERO = bytes(64 << 10)
 """A piece that is all zero becomes a hole."""
 
@@ -33,14 +32,15 @@ def copy_file(source: int, target: int, progress: Progress | None = None, head: 
         os.fsync(target)
         return digest(target, progress)
     os.ftruncate(target, size)
-    summed = _Digest()
+    summed = _Digest(target)
     try:
         for at, data in _pieces(source, size, head):
-            summed.add(data)
             if not isinstance(data, int):
                 _write(target, data, at)
+            done = at + (data if isinstance(data, int) else len(data))
+            summed.reached(done)
             if progress:
-                progress(at + (data if isinstance(data, int) else len(data)), size)
+                progress(done, size)
         os.fsync(target)
     finally:
         text = summed.end()
@@ -58,32 +58,41 @@ def _cloned(source: int, target: int) -> bool:
 
 
 class _Digest:
-    """A SHA-256 that is made beside the writing, by a thread of its own, at most a few pieces behind."""
+    """The SHA-256 of the file *fd*, made by a thread of its own behind whoever writes it: it reads what is in the file, and goes on while that is made durable."""
 
-    def __init__(self) -> None:
+    def __init__(self, fd: int) -> None:
         from hashlib import sha256
-        from queue import Queue
+        from queue import SimpleQueue
         from threading import Thread
 
-        self._summed = sha256()
-        self.add: Callable[[bytes | int | None], None]
-        queue: Queue[bytes | int | None] = Queue(BEHIND)
-        self.add = queue.put
-        self._thread = Thread(target=self._work, args=(queue.get,))
+        self._fd, self._summed = fd, sha256()
+        self._error: OSError | None = None
+        written: SimpleQueue[int] = SimpleQueue()
+        self.reached: Callable[[int], None] = written.put
+        """Say up to where the file is written."""
+        self._thread = Thread(target=self._work, args=(written.get,))
         self._thread.start()
 
-    def _work(self, get: Callable[[], bytes | int | None]) -> None:
-        while (piece := get()) is not None:
-            _add(self._summed, piece)
+    def _work(self, get: Callable[[], int]) -> None:
+        buffer, at = memoryview(bytearray(CHUNK)), 0
+        try:
+            while (end := get()) >= 0:
+                for _, data in _pieces(self._fd, end, b"", at, buffer):
+                    _add(self._summed, data)
+                at = end
+        except OSError as error:
+            self._error = error
 
     def end(self) -> str:
-        """Wait for the thread, and give the digest in hexadecimal digits."""
-        self.add(None)
+        """Wait for the thread, and give the digest in hexadecimal digits. OSError: what was written cannot be read."""
+        self.reached(-1)
         self._thread.join()
+        if self._error is not None:
+            raise self._error
         return self._summed.hexdigest()
 
 
-def _add(summed: object, data: bytes | int) -> None:
+def _add(summed: object, data: memoryview | int) -> None:
     """Add data, or so many zeros."""
     update = summed.update  # type: ignore[attr-defined]
     if isinstance(data, int):
@@ -94,23 +103,25 @@ def _add(summed: object, data: bytes | int) -> None:
         update(data)
 
 
-def _pieces(source: int, size: int, head: bytes) -> Iterator[tuple[int, bytes | int]]:
-    """The content as (offset, bytes), a hole as (offset, its length)."""
-    at = 0
+def _pieces(source: int, size: int, head: bytes = b"", at: int = 0, buffer: memoryview | None = None) -> Iterator[tuple[int, memoryview | int]]:
+    """The content from *at* to *size* as (offset, data in the *buffer*), a hole as (offset, its length)."""
+    buffer, end = memoryview(bytearray(CHUNK)) if buffer is None else buffer, 0
     while at < size:
-        if at >= len(head):
-            start = _data(source, at, size)
+        if at >= end:
+            start = min(_data(source, at, size), size) if at >= len(head) else at
             if start > at:
                 yield at, start - at
                 at = start
                 continue
-        data = os.pread(source, min(CHUNK, size - at), at)
-        if not data:
+            end = min(_hole(source, at, size), size)
+        count = os.preadv(source, [buffer[:max(1, min(len(buffer), end - at))]], at)
+        if not count:
             raise OSError(errno.EIO, "it became shorter while it was copied")
+        data = buffer[:count]
         if at < len(head):
-            data = head[at:at + len(data)] + data[max(0, len(head) - at):]
+            data[:len(head) - at] = head[at:at + count]
         yield at, data
-        at += len(data)
+        at += count
 
 
 def _data(fd: int, at: int, size: int) -> int:
@@ -125,16 +136,25 @@ def _data(fd: int, at: int, size: int) -> int:
         raise
 
 
-def _write(target: int, data: bytes, at: int) -> None:
+def _hole(fd: int, at: int, size: int) -> int:
+    """Where the data at *at* ends."""
+    try:
+        return os.lseek(fd, at, os.SEEK_HOLE)
+    except OSError as error:
+        if error.errno in (errno.ENXIO, errno.EINVAL):
+            return size
+        raise
+
+
+def _write(target: int, data: memoryview, at: int) -> None:
     """Write what is not zero, in pieces as large as they come."""
     step, start = len(ZERO), 0
     for here in range(0, len(data) + step, step):
-        if here < len(data) and (data[here] or data[here:here + step] != ZERO[:len(data) - here]):  # the first byte spares most copies
+        if here < len(data) and (data[here] or bytes(data[here:here + step]) != ZERO[:len(data) - here]):  # the first byte spares most copies
             continue
-        view = memoryview(data)[start:here]
-        done = 0
-        while done < len(view):
-            done += os.pwrite(target, view[done:], at + start + done)
+        done = start
+        while done < min(here, len(data)):
+            done += os.pwrite(target, data[done:here], at + done)
         start = here + step
 
 
@@ -143,7 +163,7 @@ def digest(fd: int, progress: Progress | None = None) -> str:
     from hashlib import sha256
 
     summed, size, at = sha256(), os.fstat(fd).st_size, 0
-    for at, data in _pieces(fd, size, b""):
+    for at, data in _pieces(fd, size):
         _add(summed, data)
         if progress:
             progress(at + (data if isinstance(data, int) else len(data)), size)
