@@ -21,7 +21,11 @@ COPY_SECONDS = 3600.0
 
 
 def mounted(image: str, place: str = MOUNT, *, read_only: bool = False) -> Iterator[str]:
-    """Mount *image* at *place*, and give the place; afterwards it is free again. For `contextlib.contextmanager`. KairosError: the kernel refuses."""
+    """Mount *image* at *place*, and give the place; afterwards it is free again. For `contextlib.contextmanager`. KairosError: the kernel refuses.
+
+    What was written is in the file then, whoever else has the mount: a mount namespace that was made meanwhile, as for a service or a
+    container, may hold it for long, and until then unmounting would write nothing. So the file system is made read-only first.
+    """
     from kairos_boot.system import loop, mounts
 
     node = loop.attach(image, read_only=read_only)
@@ -29,10 +33,16 @@ def mounted(image: str, place: str = MOUNT, *, read_only: bool = False) -> Itera
         with Explained("the image cannot be mounted", image):
             os.makedirs(place, mode=0o700, exist_ok=True)
             mounts.mount(node, place, "ext4", ("ro",) if read_only else ())
+        whole = False
         try:
             yield place
+            if not read_only:
+                with Explained("the image cannot be completed", image, "see what still writes to it: lsof or fuser"):
+                    mounts.mount(node, place, "ext4", ("remount", "ro"))
+            whole = True
         finally:
-            mounts.unmount(place)
+            with Explained("the image cannot be unmounted", image):
+                mounts.unmount(place, detach=not whole)
     finally:
         loop.detach(node)
 
