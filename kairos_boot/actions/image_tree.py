@@ -48,8 +48,10 @@ def mounted(image: str, place: str = MOUNT, *, read_only: bool = False) -> Itera
 
 
 def fill(host: Host, source: str, image: str, exclude: tuple[str, ...] = (), places: tuple[str, ...] = ()) -> None:
-    """Copy the tree *source* into the file system of the file *image*, with everything that its files have. KairosError: it does not fit, cp fails."""
+    """Copy the tree *source* into the file system of the file *image*, with everything that its files have. KairosError: it does not fit, cp fails, its labels cannot be set."""
     from contextlib import contextmanager
+
+    from kairos_boot.actions.selinux import relabel
 
     with contextmanager(mounted)(image) as place:
         names = [name for name in sorted(os.listdir(source)) if name not in KERNELS and name not in exclude and name != "lost+found"]
@@ -66,6 +68,7 @@ def fill(host: Host, source: str, image: str, exclude: tuple[str, ...] = (), pla
                 os.chmod(f"{place}/{name}", mode)
         for path in places:
             os.makedirs(type(host)(place).real(path), exist_ok=True)
+        relabel(host, place, must=False)  # else it has the labels of the tree
 
 
 def size_for(source: str, spare: int = 100 << 20) -> int:

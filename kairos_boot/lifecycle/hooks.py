@@ -122,6 +122,7 @@ class HookInImage:
 
         def write(new: str) -> str:
             nonlocal failed
+            from kairos_boot.actions.selinux import relabel
             from kairos_boot.system.copying import copy_file, digest
             from kairos_boot.system.host import Host
 
@@ -141,6 +142,10 @@ class HookInImage:
                         _make(Host(place), directory)
                     with bound(place, self.binds):
                         failed = self.emit(self.stage, place)
+                    try:
+                        relabel(host, place)
+                    except KairosError as error:  # what the steps did stays
+                        failed = failed or str(error)
                 os.fsync(target)
                 return digest(target)
             finally:

@@ -70,3 +70,35 @@ file.close()
     assert "cannot be completed" in said
     assert "lsof" in hint
     assert not left
+
+
+def test_a_tree_keeps_what_its_files_have_besides(unshared: Callable[..., Any]) -> None:
+    """SELinux labels, capabilities, owners, times and second names, in an image built of it."""
+    seen = unshared(START + """
+tree()
+first, link = f"{home}/tree/d0/file", f"{home}/tree/d0/link"
+os.link(first, f"{home}/tree/d1/second")
+os.symlink("file", link)
+os.chown(first, 12, 34)
+os.chmod(first, 0o4750)
+os.utime(first, (1_600_000_000, 1_600_000_000))
+given = {"security.selinux": b"system_u:object_r:shadow_t:s0\\0", "user.note": b"mine", "trusted.note": b"root's",
+         "security.capability": bytes.fromhex("0100000200040000000000000000000000000000")}
+os.setxattr(f"{home}/tree/d0", "security.selinux", b"system_u:object_r:etc_t:s0\\0")
+for name, value in list(given.items()):
+    try:
+        os.setxattr(first, name, value)
+    except OSError:
+        del given[name]
+BuildImage(f"{home}/tree", f"{home}/image", "COS_ACTIVE", 32 << 20).apply(Host("/"))
+with contextmanager(image_tree.mounted)(f"{home}/image", read_only=True) as place:
+    now = os.stat(f"{place}/d0/file")
+    tell([sorted(given), {name: os.getxattr(f"{place}/d0/file", name) == value for name, value in given.items()}, os.getxattr(f"{place}/d0", "security.selinux").decode(),
+          [now.st_uid, now.st_gid, now.st_mode & 0o7777, int(now.st_mtime), now.st_nlink], os.readlink(f"{place}/d0/link"), os.path.samefile(f"{place}/d0/file", f"{place}/d1/second")])
+""")
+    names, kept, label, status, link, same = seen
+    assert "security.selinux" in names
+    assert all(kept.values()), kept
+    assert label == "system_u:object_r:etc_t:s0\0"
+    assert status == [12, 34, 0o4750, 1_600_000_000, 2]
+    assert (link, same) == ("file", True)

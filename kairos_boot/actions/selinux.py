@@ -1,0 +1,77 @@
+"""SELinux labels of a system that is no running one yet: what was written into it gets those that its own policy says.
+
+A copy of an image has its labels already, and a copied tree those of its files. Without labels for the rest, a node that enforces its policy
+denies logins and services what was written there.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kairos_boot.errors import KairosError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kairos_boot.system.host import Host
+
+CONFIG, POLICIES = "/etc/selinux/config", "/etc/selinux"
+BINDS = ("/dev", "/proc", "/sys")
+LEFT = (*BINDS, "/run", "/oem", "/usr/local")
+"""What is no part of the system, or is the running node's."""
+SECONDS = 1800.0
+
+
+def relabel(host: Host, root: str, *, must: bool = True) -> bool:
+    """Label the system below *root* by its policy; False where it has none. KairosError: it *must* and has no setfiles, or that fails."""
+    words = command(root, must=must)
+    if not words:
+        return False
+    from kairos_boot.system import mounts
+
+    bound = []
+    try:
+        for path in BINDS:
+            if os.path.isdir(root + path):
+                mounts.mount(path, root + path, options=("bind",))
+                bound.append(root + path)
+        result = host.processes.run(("chroot", root, *words), timeout=SECONDS, env={"LC_ALL": "C"})
+    finally:
+        for target in reversed(bound):
+            mounts.unmount(target, detach=True)
+    if result.code or result.timed_out:
+        raise KairosError(f"setfiles: {result.explain(SECONDS)}: {result.output.strip()[-400:]}", root, "look at the policy of the image: it must fit its file contexts")
+    return True
+
+
+def command(root: str, *, must: bool = True) -> tuple[str, ...]:
+    """What labels the system below *root*, run inside it; nothing where it has no policy, or one that is disabled. KairosError: it *must*, and has no setfiles."""
+    settings = _settings(root)
+    if settings.get("SELINUX", "enforcing") == "disabled":
+        return ()
+    kind = settings.get("SELINUXTYPE", "targeted")
+    contexts, folder = f"{POLICIES}/{kind}/contexts/files/file_contexts", f"{POLICIES}/{kind}/policy"
+    try:
+        policies = [name for name in os.listdir(root + folder) if name.startswith("policy.")]
+    except OSError:
+        policies = []
+    if not policies or not os.path.isfile(root + contexts):
+        return ()
+    program = next((path for path in ("/usr/sbin/setfiles", "/sbin/setfiles") if os.path.lexists(root + path)), "")
+    if not program and not must:
+        return ()
+    if not program:
+        raise KairosError(f"it has the SELinux policy {kind}, and no setfiles to label what is written into it", root, "build the image with policycoreutils")
+    newest = max(policies, key=lambda name: int(name.partition(".")[2]) if name.partition(".")[2].isdigit() else -1)
+    left = [word for path in LEFT for word in ("-e", path)]
+    return (program, "-c", f"{folder}/{newest}", *left, "-F", contexts, "/")
+
+
+def _settings(root: str) -> dict[str, str]:
+    """What the image's own file says."""
+    try:
+        with open(root + CONFIG, encoding="utf-8", errors="replace") as file:
+            lines = file.read(1 << 16).splitlines()
+    except OSError:
+        return {}
+    pairs = [line.partition("=") for line in lines if not line.lstrip().startswith("#")]
+    return {name.strip(): value.strip() for name, sign, value in pairs if sign}
