@@ -86,9 +86,10 @@ class AuthorizedKeys:
         with host.place(account.home, owner=account.uid) as place:
             if not place.is_directory:
                 raise KairosError(f"the home directory of {self.user} does not exist: {account.home}")
-            home = place.open(os.O_DIRECTORY)
+            home, trusted = place.open(os.O_DIRECTORY), (*place.trusted, account.uid)
         try:
-            directory, changed = _open_directory(home, account, write=write)
+            _check(home, account.home, account, trusted)
+            directory, changed = _open_directory(home, account, trusted, write=write)
             try:
                 return _add(directory, account, lines, write=write) or changed
             finally:
@@ -145,7 +146,14 @@ def _is_key(line: str) -> bool:
     return any(word.startswith(TYPES) for word in words[:-1])
 
 
-def _open_directory(home: int, account: Account, *, write: bool) -> tuple[int, bool]:
+def _check(directory: int, path: str, account: Account, trusted: Iterable[int]) -> None:
+    """KairosError: the open *directory* belongs to another user, who could put other keys in place of these (C12)."""
+    owner = os.fstat(directory).st_uid
+    if owner not in trusted:
+        raise KairosError(f"unsafe path: {path} belongs to user {owner}, not to {account.name}", hint="give it to that user, or the user another home")
+
+
+def _open_directory(home: int, account: Account, trusted: Iterable[int], *, write: bool) -> tuple[int, bool]:
     """The open `.ssh` of *account*, its owner mended; True if something changed."""
     made = False
     try:
@@ -157,6 +165,11 @@ def _open_directory(home: int, account: Account, *, write: bool) -> tuple[int, b
         fd, made = os.open(DIRECTORY, OPEN | os.O_DIRECTORY, dir_fd=home), True
     except OSError as error:
         raise KairosError(f"{account.home}/{DIRECTORY} is not a directory; it is left as it is", hint="remove the link or file") from error
+    try:
+        _check(fd, f"{account.home}/{DIRECTORY}", account, trusted)
+    except KairosError:
+        os.close(fd)
+        raise
     now = os.fstat(fd)
     mend = (now.st_uid, now.st_gid) != (account.uid, account.gid)
     if write and (mend or made):

@@ -57,7 +57,7 @@ class Entity:
     def would_change(self, host: Host) -> bool | None:
         accounts = Accounts(host)
         self._edit(accounts, host)
-        return accounts.changed
+        return accounts.check()
 
     def apply(self, host: Host) -> bool:
         """Edit the file. KairosError: it is missing, or the entry needs something that is."""

@@ -217,6 +217,16 @@ class Accounts:
     def changed(self) -> bool:
         return any(table.changed for table in self._tables.values())
 
+    def check(self) -> bool:
+        """Whether something has changed. KairosError: an unprivileged user has a hand in where that would be written (C12)."""
+        for (_, path), table in self._tables.items():
+            if table.changed:
+                try:
+                    self.host.place(path).close()
+                except OSError as error:
+                    raise KairosError(f"cannot write {path}: {reason(error)}") from error
+        return self.changed
+
     def ensure_group(self, name: str, members: Iterable[str] = (), gid: int | None = None, password: str = "", path: str = "",
                      avoid: Collection[int] = ()) -> int:
         """Make the group, or add *members* to it, and return its number; an existing one keeps it unless *gid* is given.
