@@ -58,22 +58,15 @@ def _fork(root: str, work: Callable[[], int]) -> int:
             sys.path_importer_cache.clear()  # directories of the same names are others here
             code = min(work(), 100)
         except BaseException as error:  # noqa: BLE001 -- the parent must never run on in here
-            os.write(2, _story(error).encode("utf-8", "backslashreplace"))
+            import traceback
+
+            os.write(2, "".join(traceback.format_exception(error)).encode("utf-8", "backslashreplace"))
         finally:
             os._exit(code)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if not 0 <= code <= 100:
         raise KairosError(f"the stage was cut off ({'status' if code > 0 else 'signal'} {abs(code)})", root, "see journalctl -b")
     return code
-
-
-def _story(error: BaseException) -> str:
-    """What is known of a defect in there, where the root may have no library to tell it with."""
-    try:
-        import traceback
-    except ImportError:
-        return f"{type(error).__name__}: {error}\n"
-    return "".join(traceback.format_exception(error))
 
 
 def _keep_modules_in_sight() -> None:

@@ -195,19 +195,17 @@ def say_ready(_boot: Boot) -> None:
 def run_initramfs(boot: Boot) -> None:
     """It runs in the node's root, by a fork of this process.
 
-    The modules that its steps use are the initrd's, so they are imported while its files are in sight. Reading the documents also
-    imports what reads documents; their problems are told when the stage itself loads them.
+    Modules come from the initrd in there, too (see `inside`), but not what they load of libraries: so libcrypt, and by reading the documents
+    libyaml, are loaded while the initrd's own are in sight. The documents' problems are told when the stage itself loads them.
     """
     from kairos_boot.boot.chroot import inside
-    from kairos_boot.stages.runner import modules_of
     from kairos_boot.system.host import Host
     from kairos_boot.system.passwords import library
 
     directories = [path for path in ("/system/oem", "/oem", f"{SYSROOT}/usr/local/cloud-config") if os.path.isdir(path)]
     library()
-    __import__("kairos_boot.system.chase")  # the way to every file that is written
     try:
-        modules_of(boot.sources(boot.host, directories)(), "initramfs")
+        boot.sources(boot.host, directories)()
     except KairosError as error:
         boot.report.log(7, f"documents are read later: {error}")
     try:

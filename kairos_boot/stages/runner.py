@@ -6,12 +6,10 @@ import time
 from _thread import allocate_lock, start_new_thread
 
 from kairos_boot.errors import Ended
-from kairos_boot.modules import ORDER
 from kairos_boot.records import NOTHING, record
 from kairos_boot.shown import one_line
 from kairos_boot.stages.execution import ERROR, INFO, WARNING, Execution
 from kairos_boot.stages.graph import order
-from kairos_boot.stages.planning import module_of
 from kairos_boot.system.process import STOPPED, Processes
 
 TYPE_CHECKING = False
@@ -188,15 +186,3 @@ class Runner:
 def substages(stage: str, options: Options) -> list[str]:
     """The (sub)stages that emitting *stage* means, in order."""
     return [stage] if options.only else [stage + suffix for suffix in SUBSTAGES]
-
-
-def modules_of(documents: Sequence[Document], stage: str) -> None:
-    """Import every module that the documents' steps of *stage* name, for a process that is about to lose sight of its files."""
-    names = dict(ORDER)
-    __import__("kairos_boot.cloudconfig.plain")  # it makes a step's plain data into what modules are given
-    for document in documents:
-        for suffix in SUBSTAGES:
-            for step in document.stages.get(stage + suffix, ()):
-                for key in step.get("keys", ()):
-                    if key in names:
-                        module_of(key, names[key])
