@@ -33,6 +33,14 @@ class Owner:
     given: bool = True
     """Whether the document says so. What is made below a user's directory without that is the user's (C12)."""
 
+    @staticmethod
+    def asked(names: str, user: int | None, group: int | None) -> Owner:
+        """The owner that an item asks for: *names* (`USER` or `USER:GROUP`) win over numbers, and numbers default to 0."""
+        if names:
+            name, _, of_group = names.partition(":")
+            return Owner(name, of_group or None)
+        return Owner(user or 0, group or 0, given=user is not None or group is not None)
+
     def ids(self, host: Host) -> tuple[int | None, int | None]:
         """Numeric user and group. KairosError: no such user or group in the node's own files."""
         user, group = self.user, self.group

@@ -6,6 +6,7 @@ import os
 
 from kairos_boot.actions.mounts import Bind, Mount
 from kairos_boot.boot import fstab, order, root
+from kairos_boot.boot.cmdline import DEVICE_SECONDS
 from kairos_boot.boot.disk import by_name, elsewhere, find_label, find_spec, find_state
 from kairos_boot.boot.image import RECOVER, STATE_DIRECTORY, check_file_system
 from kairos_boot.boot.keeping import Keeping
@@ -72,7 +73,7 @@ class Builder:
         if self.disk.state:
             state = next((p for p in self.devices.partitions() if p.node == self.disk.state), None)
             spec = fstab.device(state) if state else self.disk.state
-            self.lines.append(fstab.Line(spec, STATE_DIRECTORY, self.disk.fstype or "auto", (mode, *fstab.waiting(self.cmdline.device_seconds))))
+            self.lines.append(fstab.Line(spec, STATE_DIRECTORY, self.disk.fstype or "auto", (mode, *fstab.waiting(DEVICE_SECONDS))))
 
     def _remount(self) -> None:
         from kairos_boot.system import mounts
@@ -125,9 +126,8 @@ class Builder:
                 "no stage wrote /run/cos/cos-layout.env: nothing is persistent in this boot", hint="a step of stage rootfs has to write it"))
         parts = root.Parts(layout, self._locate, self.sysroot, self.run)
         memory = self._base(parts, layout)
-        seconds = self.cmdline.device_seconds
-        found = {volume.spec: self._volume(volume.spec, volume.path, seconds) for volume in layout.volumes}
-        wanted = parts.all(found, seconds)
+        found = {volume.spec: self._volume(volume.spec, volume.path, DEVICE_SECONDS) for volume in layout.volumes}
+        wanted = parts.all(found, DEVICE_SECONDS)
         mounted = [part for part in self.parts if part.where != root.BASE]
         plan = order.arrange(wanted, parts.store, mounted, self._in_image, memory=memory, told=parts.held)
         for where, text in (*parts.problems, *plan.problems):
@@ -155,7 +155,7 @@ class Builder:
         """
         device = None
         if layout.overlay.startswith(("LABEL=", "UUID=", "PARTUUID=", "/dev/")):
-            device = self._volume(layout.overlay, root.BASE, self.cmdline.device_seconds)
+            device = self._volume(layout.overlay, root.BASE, DEVICE_SECONDS)
         elif not layout.overlay.startswith("tmpfs:"):
             self.report.missing(layout.overlay, root.BASE, KairosError(f"OVERLAY={layout.overlay} is neither tmpfs:SIZE nor a device; memory is used",
                                                                         hint="write tmpfs:25% or LABEL=…"))

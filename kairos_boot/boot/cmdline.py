@@ -39,10 +39,6 @@ class Cmdline:
         """Whether one of *keys* is there, alone or with a value that is not an off word (`0 no off false`)."""
         return any(key in keys and (not eq or value not in _OFF) for key, eq, value in (t.partition("=") for t in self.tokens))
 
-    def token(self, *tokens: str) -> bool:
-        """Whether one of *tokens* is there as written."""
-        return any(token in tokens for token in self.tokens)
-
     def values(self, key: str) -> list[str]:
         """Every value of *key* that is not empty, in order."""
         return [value for name, eq, value in (t.partition("=") for t in self.tokens) if name == key and eq and value]
@@ -93,11 +89,6 @@ class Cmdline:
     @property
     def oem_seconds(self) -> float:
         return self.seconds("oemtimeout", DEVICE_SECONDS)
-
-    @property
-    def device_seconds(self) -> float:
-        """How long the persistent partition and further volumes are waited for."""
-        return DEVICE_SECONDS
 
     @property
     def overlay(self) -> str:

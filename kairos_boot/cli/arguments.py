@@ -29,10 +29,10 @@ class Arguments:
         return self.flags.get(name, [])
 
 
-def parse(words: Sequence[str], flags: Mapping[str, bool], short: Mapping[str, str] | None = None) -> Arguments:
+def parse(words: Sequence[str], flags: Mapping[str, bool], short: Mapping[str, str] | None = None, *, bare: bool = False) -> Arguments:
     """Split *words* by *flags* (long name -> takes a value) and *short* (letter -> long name).
 
-    Flags may stand anywhere; `--` ends them. UsageError: an unknown flag, a value missing or too much.
+    Flags may stand anywhere; `--` ends them. UsageError: an unknown flag, a value missing or too much, a word where *bare* says that there is none.
     """
     given = Arguments()
     rest = list(words)
@@ -67,6 +67,8 @@ def parse(words: Sequence[str], flags: Mapping[str, bool], short: Mapping[str, s
                 raise UsageError(f"the flag --{name} needs a value")
             value = rest.pop(0)
         given.flags.setdefault(name, []).append(value)
+    if bare and given.words:
+        raise UsageError(f"it takes no words: {given.words[0]}")
     return given
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 
 from kairos_boot.cli import wiring
-from kairos_boot.cli.arguments import UsageError, parse
+from kairos_boot.cli.arguments import parse
 from kairos_boot.lifecycle import entries
 from kairos_boot.node import grubenv
 from kairos_boot.system.host import Host
@@ -20,9 +20,7 @@ FLAGS = {"select": True, "host-root": True}
 
 
 def run(words: list[str]) -> int:
-    given = parse(words, FLAGS, {"s": "select"})
-    if given.words:
-        raise UsageError(f"it takes no words: {given.words[0]}")
+    given = parse(words, FLAGS, {"s": "select"}, bare=True)
     wiring.need_root("/")
     host = Host(given.value("host-root", "/"))
     if "select" in given:

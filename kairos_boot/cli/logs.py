@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 
-from kairos_boot.cli.arguments import UsageError, parse
+from kairos_boot.cli.arguments import parse
 from kairos_boot.reports.collect import collect
 from kairos_boot.shown import plain
 from kairos_boot.system.host import Host
@@ -20,9 +20,7 @@ FLAGS = {"output": True, "root": True}
 
 
 def run(words: list[str]) -> int:
-    given = parse(words, FLAGS, {"o": "output"})
-    if given.words:
-        raise UsageError(f"it takes no words: {given.words[0]}")
+    given = parse(words, FLAGS, {"o": "output"}, bare=True)
     target = given.value("output", "kairos-logs.tar.gz")
     for line in collect(Host(given.value("root", "/")), target, Host().processes):
         sys.stderr.write(plain(f"left out: {line}\n"))

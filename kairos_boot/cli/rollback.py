@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 from kairos_boot.cli import wiring
-from kairos_boot.cli.arguments import UsageError, parse
+from kairos_boot.cli.arguments import parse
 from kairos_boot.lifecycle import entries
 from kairos_boot.system.host import Host
 
@@ -17,9 +17,7 @@ FLAGS = {"host-root": True}
 
 
 def run(words: list[str]) -> int:
-    given = parse(words, FLAGS)
-    if given.words:
-        raise UsageError(f"it takes no words: {given.words[0]}")
+    given = parse(words, FLAGS, bare=True)
     wiring.need_root("/")
     sys.stdout.write(entries.roll_back(Host(given.value("host-root", "/"))) + "\n")
     return 0

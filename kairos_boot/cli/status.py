@@ -16,7 +16,7 @@ import sys
 import time
 
 from kairos_boot.cli import wiring
-from kairos_boot.cli.arguments import UsageError, parse
+from kairos_boot.cli.arguments import parse
 from kairos_boot.cli.output import say_data
 from kairos_boot.reports.history import load
 from kairos_boot.reports.status import as_data, as_text
@@ -26,9 +26,7 @@ FLAGS = {"boot": True, "brief": False, "steps": False, "json": False, "root": Tr
 
 
 def run(words: list[str]) -> int:
-    given = parse(words, FLAGS)
-    if given.words:
-        raise UsageError(f"it takes no words: {given.words[0]}")
+    given = parse(words, FLAGS, bare=True)
     host = Host(given.value("root", "/"))
     boot = load(host, given.value("boot", "0"), running=wiring.running(host))
     if "json" in given:

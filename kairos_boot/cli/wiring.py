@@ -125,7 +125,7 @@ def is_offline_root(root: str) -> None:
 
 def logger() -> Log:
     """The log for people: the journal when a service runs us, else lines on standard error."""
-    from kairos_boot.system.journal import log_to
+    from kairos_boot.system.journal import Journal
 
-    return log_to()
+    return Journal()
 

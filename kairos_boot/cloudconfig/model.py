@@ -325,6 +325,10 @@ class Step:
     ca_certs: Certificates = Certificates()
     """Work that only keys of the classic half ask for (B12). Set by the loader; no keys of a step."""
 
+    def limit(self, default: float = 600.0) -> float:
+        """Seconds that each of the step's commands may take, 0 is none: what the document says, else *default* (B4)."""
+        return default if self.timeout is None else self.timeout
+
     def where(self, *path: str | int) -> str:
         """`FILE:LINE:COLUMN: stages.boot[0].sysctl` for the value at *path*, or for its nearest parent with a known place."""
         shown = self.place + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path)

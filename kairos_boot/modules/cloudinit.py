@@ -73,7 +73,7 @@ def plan_ca_certs(step: Step, facts: Facts) -> Plan:  # noqa: ARG001
         if "-----BEGIN CERTIFICATE-----" not in text or "-----END CERTIFICATE-----" not in text:
             yield Invalid(where, f"certificate {number + 1} is not in PEM form", "it begins with -----BEGIN CERTIFICATE-----")
             return
-    yield TrustCertificates(wanted.trusted, wanted.remove_defaults, 600.0 if step.timeout is None else step.timeout, where)
+    yield TrustCertificates(wanted.trusted, wanted.remove_defaults, step.limit(), where)
 
 
 def plan_etc_hosts(step: Step, facts: Facts) -> Plan:
@@ -107,7 +107,6 @@ def plan_fetched_files(step: Step, facts: Facts) -> Plan:  # noqa: ARG001
         except ValueError as error:
             yield Invalid(where, f"cannot decode the content of {file.path} as {file.encoding}: {error}")
             continue
-        user, _, group = file.ownerstring.partition(":")
-        owner = Owner(user, group or None) if user else Owner(0, 0, given=False)
-        yield FetchedFile(file.path, file.url, file.permissions, owner, content, file.append, 30.0 if step.timeout is None else step.timeout,
+        owner = Owner.asked("" if file.ownerstring.startswith(":") else file.ownerstring, None, None)
+        yield FetchedFile(file.path, file.url, file.permissions, owner, content, file.append, step.limit(30.0),
                           max(3, step.retries + 1), where)

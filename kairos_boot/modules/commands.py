@@ -11,13 +11,10 @@ if TYPE_CHECKING:
     from kairos_boot.modules import Plan
 
 KEY = "commands"
-TIME_LIMIT = 600.0
-"""Seconds a command may take unless the step says otherwise (B4)."""
 
 
 def plan(step: Step, facts: Facts) -> Plan:
     """Yield one run per item; an empty text is run, too, and succeeds."""
-    timeout = TIME_LIMIT if step.timeout is None else step.timeout
     for index, text in enumerate(step.commands):
         where = step.where(KEY, index)
-        yield Run(shell=facts.render(text, where), timeout=timeout, retries=step.retries, where=where)
+        yield Run(shell=facts.render(text, where), timeout=step.limit(), retries=step.retries, where=where)

@@ -26,8 +26,6 @@ SECRET_FILES = ("metadata", "vendordata", "ssh/authorized_keys")
 LONGEST_NAME = 64
 PACKED_TWICE = b"H4sI"
 """How gzip begins in base64."""
-SCRIPT_LIMIT = 600.0
-"""Seconds that a script may take unless the step says otherwise (B4)."""
 
 
 def plan(step: Step, facts: Facts) -> Plan:
@@ -48,7 +46,7 @@ def plan(step: Step, facts: Facts) -> Plan:
         yield Invalid(step.where(KEY, "userdata_name"), f"not a file name: {source.userdata_name!r}", "the directory is given by path")
         return
     yield MakeDirectory(CONFIG, where=step.where(KEY))
-    budget = BUDGET if step.timeout is None else step.timeout
+    budget = step.limit(BUDGET)
     answer = yield FindUserData(tuple(known), source.path, budget, step.retries, step.where(KEY))
     if not isinstance(answer, Answer):  # nobody was asked
         return
@@ -100,7 +98,7 @@ def _userdata(step: Step, facts: Facts, base: str, found: Found) -> Plan:
     for note in data.notes:
         yield Note(where, f"the user data of {found.provider}: {note}", f"it is kept in {path}" if data.content == found.userdata else "")
     if data.is_script:
-        yield RunUserScript(path, data.content, data.interpreter(), SCRIPT_LIMIT if step.timeout is None else step.timeout, where)
+        yield RunUserScript(path, data.content, data.interpreter(), step.limit(), where)
         return
     yield _write(path, data.content, where)
     document = facts.document(data.content, path)

@@ -29,15 +29,7 @@ def plan(step: model.Step, facts: Facts) -> Plan:  # noqa: ARG001
             yield Invalid(step.where(KEY, index, "timeout"), f"not a time limit: {item.timeout}", "give seconds, or 0 for none")
         else:
             timeout = item.timeout if item.timeout is not None else step.timeout
-            yield Download(item.url, item.path, item.permissions, owner(item), timeout, max(3, step.retries + 1), item.checksum, step.where(KEY, index))
-
-
-def owner(item: model.Download) -> Owner:
-    """The owner an item asks for: names win over numbers, numbers default to 0."""
-    if item.ownerstring:
-        user, _, group = item.ownerstring.partition(":")
-        return Owner(user, group or None)
-    return Owner(item.owner or 0, item.group or 0, given=item.owner is not None or item.group is not None)
+            yield Download(item.url, item.path, item.permissions, Owner.asked(item.ownerstring, item.owner, item.group), timeout, max(3, step.retries + 1), item.checksum, step.where(KEY, index))
 
 
 def is_checksum(text: str) -> bool:

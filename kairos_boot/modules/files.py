@@ -8,7 +8,7 @@ from kairos_boot.actions.files import DIRECTORY_MODE, Owner, WriteFile, is_priva
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kairos_boot.cloudconfig.model import File, Step
+    from kairos_boot.cloudconfig.model import Step
     from kairos_boot.facts import Facts
     from kairos_boot.modules import Plan
 
@@ -45,13 +45,5 @@ def _plan(step: Step, facts: Facts, *, deferred: bool) -> Plan:
         if b"{{" in content:  # without a given mode the file may keep one that is private
             text = facts.render(content.decode("utf-8", "surrogateescape"), step.where(KEY, index, "content"), secret=None if file.permissions is None else secret)
             content = text.encode("utf-8", "surrogateescape")
-        yield WriteFile(file.path, content, file.permissions, owner(file), secret=secret, where=where, append=file.append,
+        yield WriteFile(file.path, content, file.permissions, Owner.asked(file.ownerstring, file.owner, file.group), secret=secret, where=where, append=file.append,
                         parent_mode=DIRECTORY_MODE if step.classic else None, own_parents=file.defer)
-
-
-def owner(file: File) -> Owner:
-    """The owner a file item asks for: names win over numbers, numbers default to 0."""
-    if file.ownerstring:
-        user, _, group = file.ownerstring.partition(":")
-        return Owner(user, group or None)
-    return Owner(file.owner or 0, file.group or 0, given=file.owner is not None or file.group is not None)

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from kairos_boot.modules import Plan
 
 KEY = "git"
-TIME_LIMIT = 600.0
 
 
 def plan(step: Step, facts: Facts) -> Plan:  # noqa: ARG001
@@ -40,8 +39,7 @@ def plan(step: Step, facts: Facts) -> Plan:  # noqa: ARG001
         yield Invalid(step.where(KEY, "auth", "username"), "not a user's name")
     else:
         access = Access(git.auth.username or user, git.auth.password or password, git.auth.private_key, public, git.auth.insecure)
-        timeout = TIME_LIMIT if step.timeout is None else step.timeout
-        yield CheckOut(url, git.path.rstrip("/") or "/", git.branch, git.branch_only, access, timeout, step.retries, step.where(KEY))
+        yield CheckOut(url, git.path.rstrip("/") or "/", git.branch, git.branch_only, access, step.limit(), step.retries, step.where(KEY))
 
 
 def without_password(url: str) -> tuple[str, str, str]:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 KEY = "layout"
 SCRIPT = "script://"
-TIME_LIMIT = 600.0
 NAME_UNITS = 36
 """UTF-16 code units of a GPT partition's name."""
 
@@ -52,7 +51,7 @@ def plan(step: Step, facts: Facts) -> Plan:  # noqa: ARG001
         "" if path.startswith(SCRIPT) else path, tuple(path[len(SCRIPT):].split()) if path.startswith(SCRIPT) else (), "" if path else device.label,
         device.init_disk, device.disk_name, tuple(_new(step, i, p) for i, p in enumerate(layout.add_partitions)),
         None if layout.expand_partition is None else layout.expand_partition.size, step.where(KEY),
-        TIME_LIMIT if step.timeout is None else step.timeout)
+        step.limit())
 
 
 def _new(step: Step, index: int, partition: Partition) -> NewPartition:

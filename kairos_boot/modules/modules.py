@@ -12,15 +12,13 @@ if TYPE_CHECKING:
     from kairos_boot.modules import Plan
 
 KEY = "modules"
-TIME_LIMIT = 600.0
 
 
 def plan(step: Step, facts: Facts) -> Plan:  # noqa: ARG001
-    timeout = TIME_LIMIT if step.timeout is None else step.timeout
     for index, item in enumerate(step.modules):
         where = step.where(KEY, index)
         name, *parameters = item.split() or [""]
         if not name or name.startswith((".", "-")) or "/" in name:
             yield Invalid(where, f"not a module's name: {item!r}", "write it like zram, or with parameters like zram num_devices=2")
         else:
-            yield LoadModule(name, tuple(parameters), timeout, where)
+            yield LoadModule(name, tuple(parameters), step.limit(), where)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from kairos_boot.modules import Plan
 
 KEY = "package_pins"
-TIME_LIMIT = 600.0
 
 
 def plan(step: Step, facts: Facts) -> Plan:
@@ -38,7 +37,7 @@ def plan(step: Step, facts: Facts) -> Plan:
     if not pins:
         return
     family, distribution = family_of(facts.read)
-    where, timeout = step.where(KEY), TIME_LIMIT if step.timeout is None else step.timeout
+    where, timeout = step.where(KEY), step.limit()
     if family == "apt":
         yield WriteFile(APT, apt_preferences(pins), 0o644, parent_mode=0o755, where=where)
     elif family == "dnf":

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from kairos_boot.modules import Plan
 
 KEY = "packages"
-TIME_LIMIT = 600.0
 SHELL = frozenset("|&;$`(){}'\"\\\n")
 
 
@@ -27,7 +26,7 @@ def plan(step: Step, facts: Facts) -> Plan:
         error = unknown(distribution, step.where(KEY))
         yield Invalid(error.where, error.message, error.hint)
         return
-    limits = (TIME_LIMIT if step.timeout is None else step.timeout, step.retries)
+    limits = (step.limit(), step.retries)
     names: dict[str, list[str]] = {"install": [], "remove": []}
     for phase, items in (("install", asked.install), ("remove", asked.remove)):
         for index, item in enumerate(items):

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from kairos_boot.modules import Plan
 
 KEY = "systemctl"
-TIME_LIMIT = 600.0
 TYPES = (".service", ".socket", ".device", ".mount", ".automount", ".swap", ".target", ".path", ".timer", ".slice", ".scope")
 SHELL = frozenset("|&;<>$`(){}'\"\n")
 """What only a shell would understand."""
@@ -24,7 +23,7 @@ SHELL = frozenset("|&;<>$`(){}'\"\n")
 def plan(step: Step, facts: Facts) -> Plan:  # noqa: ARG001
     """Yield enable, disable, mask, the drop-ins, then start, so that what starts finds its drop-ins."""
     units = step.systemctl
-    timeout = TIME_LIMIT if step.timeout is None else step.timeout
+    timeout = step.limit()
     for verb, items in (("enable", units.enable), ("disable", units.disable), ("mask", units.mask)):
         yield from _each(step, verb, items, timeout)
     yield from _overrides(step, timeout)

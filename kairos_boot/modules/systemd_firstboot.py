@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from kairos_boot.modules import Plan
 
 KEY = "systemd_firstboot"
-TIME_LIMIT = 600.0
 
 
 def plan(step: Step, facts: Facts) -> Plan:  # noqa: ARG001
@@ -27,4 +26,4 @@ def plan(step: Step, facts: Facts) -> Plan:  # noqa: ARG001
         else:
             options[name] = value
     if options:
-        yield FirstBoot(options, TIME_LIMIT if step.timeout is None else step.timeout, step.where(KEY))
+        yield FirstBoot(options, step.limit(), step.where(KEY))

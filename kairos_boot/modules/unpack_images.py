@@ -13,13 +13,11 @@ if TYPE_CHECKING:
     from kairos_boot.modules import Plan
 
 KEY = "unpack_images"
-TIME_LIMIT = 600.0
 TRIES = 2
 """More tries after a failed one: it is the network (B4)."""
 
 
 def plan(step: Step, facts: Facts) -> Plan:  # noqa: ARG001
-    timeout = TIME_LIMIT if step.timeout is None else step.timeout
     for index, item in enumerate(step.unpack_images):
         where = step.where(KEY, index)
         platform = item.platform.split("/") if item.platform else ["linux", "any"]
@@ -34,4 +32,4 @@ def plan(step: Step, facts: Facts) -> Plan:  # noqa: ARG001
         elif not 2 <= len(platform) <= 3 or not all(platform):
             yield Invalid(step.where(KEY, index, "platform"), f"not a platform: {item.platform!r}", "write it like linux/arm64")
         else:
-            yield UnpackImage(item.source, item.target.rstrip("/") or "/", item.platform, timeout, step.retries or TRIES, where)
+            yield UnpackImage(item.source, item.target.rstrip("/") or "/", item.platform, step.limit(), step.retries or TRIES, where)

@@ -144,7 +144,7 @@ def _command(step: Step, host: Host, facts: Facts) -> Decision:
     known = decided(text, host)
     if known is not None:
         return RUN if known else Decision(run=False, reason=f"if: no: {_short(step.if_)}")
-    timeout = TIME_LIMIT if step.timeout is None else step.timeout
+    timeout = step.limit(TIME_LIMIT)
     try:
         result = host.processes.run(("/bin/sh", "-c", text), timeout=timeout)
     except (KairosError, ValueError) as error:

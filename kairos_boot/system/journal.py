@@ -127,7 +127,3 @@ def _is_journal(stream: TextIO, named: str) -> bool:
     except (OSError, ValueError, AttributeError):
         return False
     return named == f"{found.st_dev}:{found.st_ino}"
-
-
-def log_to() -> Journal:
-    return Journal()

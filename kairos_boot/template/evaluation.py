@@ -104,13 +104,8 @@ class Evaluator:
         arguments = command.args[1:]
         if isinstance(first, n.Identifier):
             return self.function(dot, first, command, final)
-        if isinstance(first, n.Field):
-            return self.fields(dot, dot, first, first.names, arguments, final)
-        if isinstance(first, n.Chain):
-            value = self.operand(dot, first.node)
-            return self.fields(dot, value, first, first.names, arguments, final)
-        if isinstance(first, n.Variable) and first.names:
-            return self.fields(dot, self.variable(first.name), first, first.names, arguments, final)
+        if isinstance(first, (n.Field, n.Chain)) or (isinstance(first, n.Variable) and first.names):
+            return self.path(dot, first, arguments, final)
         if arguments or final is not _ABSENT:
             raise Failure(f"can't give argument to non-function {first}")
         if isinstance(first, n.Nil):
@@ -128,18 +123,18 @@ class Evaluator:
             return None
         if isinstance(node, n.Identifier):
             return self.function(dot, node, node, _ABSENT)
-        if isinstance(node, n.Field):
-            return self.fields(dot, dot, node, node.names, [], _ABSENT)
-        if isinstance(node, n.Variable):
-            return self.fields(dot, self.variable(node.name), node, node.names, [], _ABSENT)
-        if isinstance(node, n.Chain):
-            value = self.operand(dot, node.node)
-            return self.fields(dot, value, node, node.names, [], _ABSENT)
+        if isinstance(node, (n.Field, n.Variable, n.Chain)):
+            return self.path(dot, node, [], _ABSENT)
         assert isinstance(node, n.Pipe)
         mark = len(self.variables)
         value = self.pipe(dot, node)
         del self.variables[mark:]
         return value
+
+    def path(self, dot: object, node: n.Field | n.Variable | n.Chain, arguments: list[n.SyntaxNode], final: object) -> object:
+        """The value of names behind a dot, from the cursor, a variable or another value on."""
+        start = self.variable(node.name) if isinstance(node, n.Variable) else self.operand(dot, node.node) if isinstance(node, n.Chain) else dot
+        return self.fields(dot, start, node, node.names, arguments, final)
 
     def variable(self, name: str) -> object:
         return next(value for known, value in reversed(self.variables) if known == name)
