@@ -21,6 +21,7 @@ from kairos_boot.cloudconfig.typed import Decoder, NestingError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from kairos_boot.cloudconfig.model import Problem
@@ -111,11 +112,24 @@ class _Classic:
         self._commands: list[tuple[str, YamlNode]] = []
         self._files: list[tuple[dict[str, Any], YamlNode]] = []
         self._legacy_files: list[tuple[dict[str, Any], YamlNode]] = []
+        self.readers: dict[str, Callable[[YamlNode], None]] = {
+            "bootcmd": self._take_bootcmd, "chpasswd": self.access.chpasswd, "disable_root": self.access.disable_root,
+            "disable_root_opts": self.access.disable_root_opts, "disk_setup": self.disks.disk_setup, "fqdn": self._take_fqdn,
+            "fs_setup": self.disks.fs_setup, "groups": self.accounts.groups, "growpart": self.disks.growpart,
+            "hostname": self._take_hostname, "manage_etc_hosts": self._take_manage_etc_hosts, "milpa_files": self._take_milpa_files,
+            "ntp": self._take_ntp, "package_update": self._take_package_update, "package_upgrade": self._take_package_upgrade,
+            "packages": self._take_packages, "prefer_fqdn_over_hostname": self._take_prefer_fqdn_over_hostname,
+            "preserve_hostname": self._take_preserve_hostname, "runcmd": self._take_runcmd, "ssh_authorized_keys": self.accounts.keys,
+            "ssh_pwauth": self.access.ssh_pwauth, "timezone": self._take_timezone, "users": self.accounts.users,
+            "write_files": self._take_write_files, "ca_certs": lambda item: self.access.ca_certs(item, "ca_certs"),
+            "ca-certs": lambda item: self.access.ca_certs(item, "ca-certs"),
+        }
+        """What reads each key of CLASSIC."""
 
     def take(self, key: YamlNode, item: YamlNode) -> None:
         name = key.value
         if name in CLASSIC:
-            getattr(self, f"_take_{name.replace('-', '_')}")(key, item)
+            self.readers[name](item)
         elif name in NOT_HERE:
             self.values.advise(key, name, f"{name!r} of cloud-init is not supported here", NOT_HERE[name] or "use steps under `stages:` instead")
         elif name not in SECTIONS and name not in ELSEWHERE and not name.startswith("x-"):
@@ -149,55 +163,31 @@ class _Classic:
         return {**early, "boot": (self.boot.plain(), *(d.plain() for d in self._of_disks)),
                 "initramfs": (self.initramfs.plain(),), "network": (self.network.plain(),)}
 
-    def _take_hostname(self, _key: YamlNode, item: YamlNode) -> None:
+    def _take_hostname(self, item: YamlNode) -> None:
         self._hostname = self.values.text(item, "hostname")
         self.initramfs.mark("hostname", item)
 
-    def _take_fqdn(self, _key: YamlNode, item: YamlNode) -> None:
+    def _take_fqdn(self, item: YamlNode) -> None:
         self._fqdn = self.values.text(item, "fqdn")
         if "hostname" not in self.initramfs.marks:
             self.initramfs.mark("hostname", item)
 
-    def _take_prefer_fqdn_over_hostname(self, _key: YamlNode, item: YamlNode) -> None:
+    def _take_prefer_fqdn_over_hostname(self, item: YamlNode) -> None:
         self._prefer_fqdn = self.values.boolean(item, "prefer_fqdn_over_hostname")
 
-    def _take_preserve_hostname(self, _key: YamlNode, item: YamlNode) -> None:
+    def _take_preserve_hostname(self, item: YamlNode) -> None:
         self._preserve = self.values.boolean(item, "preserve_hostname")
 
-    def _take_manage_etc_hosts(self, _key: YamlNode, item: YamlNode) -> None:
+    def _take_manage_etc_hosts(self, item: YamlNode) -> None:
         if flag(item) is True or (item.kind is SCALAR and item.value in ("localhost", "template")):
             self._hosts = item
         elif flag(item) is None:
             self.values.error(item, "manage_etc_hosts", "true, false or localhost belongs here", "write true for a line with the node's names")
 
-    def _take_chpasswd(self, _key: YamlNode, item: YamlNode) -> None:
-        self.access.chpasswd(item)
-
-    def _take_ssh_pwauth(self, _key: YamlNode, item: YamlNode) -> None:
-        self.access.ssh_pwauth(item)
-
-    def _take_disable_root(self, _key: YamlNode, item: YamlNode) -> None:
-        self.access.disable_root(item)
-
-    def _take_disable_root_opts(self, _key: YamlNode, item: YamlNode) -> None:
-        self.access.disable_root_opts(item)
-
-    def _take_ca_certs(self, key: YamlNode, item: YamlNode) -> None:
-        self.access.ca_certs(item, key.value)
-
-    def _take_users(self, _key: YamlNode, item: YamlNode) -> None:
-        self.accounts.users(item)
-
-    def _take_groups(self, _key: YamlNode, item: YamlNode) -> None:
-        self.accounts.groups(item)
-
-    def _take_ssh_authorized_keys(self, _key: YamlNode, item: YamlNode) -> None:
-        self.accounts.keys(item)
-
-    def _take_runcmd(self, _key: YamlNode, item: YamlNode) -> None:
+    def _take_runcmd(self, item: YamlNode) -> None:
         self._commands = self._shell(item, "runcmd")
 
-    def _take_bootcmd(self, _key: YamlNode, item: YamlNode) -> None:
+    def _take_bootcmd(self, item: YamlNode) -> None:
         self.before.items("commands", self._shell(item, "bootcmd"))
 
     def _shell(self, node: YamlNode, path: str) -> list[tuple[str, YamlNode]]:
@@ -214,7 +204,7 @@ class _Classic:
                 self.values.advise(item, f"{path}[{number}]", "cloud-init-per is a program of cloud-init and not here", "write a step with `frequency: once` under `stages:`")
         return [(text, item) for text, item in found if text]
 
-    def _take_timezone(self, _key: YamlNode, item: YamlNode) -> None:
+    def _take_timezone(self, item: YamlNode) -> None:
         zone = self.values.name(item, "timezone")
         if self.values.decoder.broken and not zone:
             return
@@ -225,22 +215,13 @@ class _Classic:
                 f'else echo "no such time zone: {zone}" >&2; exit 1; fi')
         self._early.append((text, item))
 
-    def _take_write_files(self, _key: YamlNode, item: YamlNode) -> None:
+    def _take_write_files(self, item: YamlNode) -> None:
         self._files += self.written.write(item, "write_files")
 
-    def _take_milpa_files(self, _key: YamlNode, item: YamlNode) -> None:
+    def _take_milpa_files(self, item: YamlNode) -> None:
         self._legacy_files += self.written.write(item, "milpa_files")
 
-    def _take_growpart(self, _key: YamlNode, item: YamlNode) -> None:
-        self.disks.growpart(item)
-
-    def _take_disk_setup(self, _key: YamlNode, item: YamlNode) -> None:
-        self.disks.disk_setup(item)
-
-    def _take_fs_setup(self, _key: YamlNode, item: YamlNode) -> None:
-        self.disks.fs_setup(item)
-
-    def _take_ntp(self, _key: YamlNode, node: YamlNode) -> None:
+    def _take_ntp(self, node: YamlNode) -> None:
         servers: list[str] = []
         enabled = True
         for key, item in self.values.pairs(node, "ntp"):
@@ -258,7 +239,7 @@ class _Classic:
             self.boot.put("timesyncd", {"NTP": " ".join(dict.fromkeys(servers))})
             self.boot.mark("timesyncd/NTP", node)
 
-    def _take_packages(self, _key: YamlNode, node: YamlNode) -> None:
+    def _take_packages(self, node: YamlNode) -> None:
         names: list[str] = []
         for number, item in enumerate(self.values.items(node, "packages")):
             where = f"packages[{number}]"
@@ -282,10 +263,10 @@ class _Classic:
                 self.values.advise(key, f"{path}.{key.value}", f"packages of {key.value!r} are not supported here", "install them by a command")
         return names
 
-    def _take_package_update(self, _key: YamlNode, node: YamlNode) -> None:
+    def _take_package_update(self, node: YamlNode) -> None:
         self._packages("refresh", self.values.boolean(node, "package_update"), node)
 
-    def _take_package_upgrade(self, _key: YamlNode, node: YamlNode) -> None:
+    def _take_package_upgrade(self, node: YamlNode) -> None:
         self._packages("upgrade", self.values.boolean(node, "package_upgrade"), node)
 
     def _packages(self, key: str, value: Any, node: YamlNode) -> None:

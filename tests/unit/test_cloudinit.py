@@ -8,9 +8,11 @@ import subprocess
 import pytest
 
 from kairos_boot.cloudconfig.classic import quote
+from kairos_boot.cloudconfig.cloudinit import _Classic
 from kairos_boot.cloudconfig.decode import decode, has_header
 from kairos_boot.cloudconfig.model import Document, Step
 from kairos_boot.cloudconfig.roots import CLASSIC
+from kairos_boot.cloudconfig.typed import Decoder
 
 
 def load(text: str) -> Document:
@@ -50,6 +52,10 @@ def problems(text: str) -> list[tuple[str, str]]:
 ])
 def test_the_header(text: str, found: bool) -> None:
     assert has_header(text.encode()) is found
+
+
+def test_every_classic_key_has_its_reader() -> None:
+    assert set(_Classic(Decoder("/d"), None).readers) == CLASSIC
 
 
 def test_three_stages_always_have_a_generated_step() -> None:
