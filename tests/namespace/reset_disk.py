@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from reset_node import ResetNode  # type: ignore[import-not-found]  # beside this file
 
+from kairos_boot.actions.layout import BIOS_BOOT, ESP, LINUX
 from kairos_boot.lifecycle.survey import disk_of
 from kairos_boot.node.partitions import LABELS, NodeDisk
 from kairos_boot.system import filesystems, loop, partitions
@@ -19,6 +20,7 @@ from kairos_boot.system.udev import Partition
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+TYPES = {"bios": BIOS_BOOT, "efi": ESP}
 SIZES: dict[str, int] = {"oem": 64, "recovery": 48, "state": 80, "persistent": 96}
 """MiB of the partitions, in the order of the disk; each has a name in the table."""
 
@@ -48,7 +50,7 @@ class DiskNode(ResetNode):  # type: ignore[misc]
             file.truncate(sum(sizes.values()) + spare + 2 << 20)
         node: str = loop.attach(path, read_only=False)
         self.disks.append(node)
-        script = "".join(f"size={size}MiB{f', name={name}' if kind == 'gpt' else ''}\n" for name, size in sizes.items())
+        script = "".join(f"size={size}MiB{f', name={name}, type={TYPES.get(name, LINUX)}' if kind == 'gpt' else ''}\n" for name, size in sizes.items())
         subprocess.run(["sfdisk", "-q", "--no-reread", "--no-tell-kernel", node], input=f"label: {kind}\n{script}", text=True, check=True)
         table = partitions.read_table(Host("/"), node)
         assert table

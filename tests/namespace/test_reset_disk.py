@@ -230,3 +230,84 @@ def needs(fstype: str) -> None:
     """Skip where the tool is not installed."""
     if not shutil.which(f"mkfs.{fstype}"):
         pytest.skip(f"mkfs.{fstype} is not installed")
+
+
+BOOT_CODE = """
+import reset_node, subprocess
+from kairos_boot.lifecycle.bootcode import MADE
+from kairos_boot.system import grub
+from kairos_boot.system.fat import OLD
+def loader(node):
+    with open(node.whole, "rb") as disk:
+        sector = disk.read(512)
+        at = grub.core_of(sector)
+        disk.seek(at)
+        start = disk.read(64)
+    efi = subprocess.run(["mtype", "-i", node.parts["efi"], "::/EFI/BOOT/BOOTX64.EFI"], capture_output=True, text=True).stdout
+    return [sector[:8].decode(errors="replace"), at, start[:8].decode(errors="replace"), efi, sector[510:] == bytes([0x55, 0xaa])]
+def brings(version, core=2000):
+    for name, content in (("boot.img", f"boot {version}".ljust(512)), ("core.img", f"core {version}".ljust(core)), ("bootx64.efi", f"efi {version}")):
+        reset_node.FILES[f"{MADE[1:]}/{name}"] = content
+SIZES = {"bios": 1, "efi": 34}
+def made(**more):
+    node = DiskNode(home, sizes=SIZES, **more)
+    subprocess.run(["mkfs.fat", "-n", "COS_GRUB", node.parts["efi"]], check=True, stdout=subprocess.DEVNULL)
+    return node
+"""
+
+
+def test_the_boot_loaders_own_code_is_that_of_the_new_system(unshared: Callable[..., Any]) -> None:
+    """For BIOS and for UEFI; what is the same is not written, and the partition table is untouched."""
+    first, again, second, same = unshared(START + BOOT_CODE + """
+brings(1)
+node = made()
+slots = table(node.whole)
+reset(node, {})
+seen = [loader(node)]
+reset(node, {})
+seen.append(loader(node))
+mounts.mount("", "/run/initramfs/cos-state", options=("remount", "rw"))
+brings(2)
+reset_node.make_file_system(node.image, "COS_SYSTEM", node.tree(), 16)
+node.write(node.image + ".sha256", f"{digest(node.image)}  recovery.img\\n")
+reset(node, {})
+tell([*seen, loader(node), table(node.whole) == slots])
+node.close()
+""")
+    assert first[0] == "boot 1  "
+    assert first[2:] == ["core 1  ", "efi 1", True]
+    assert again == first
+    assert second[0] == "boot 2  "
+    assert second[2:] == ["core 2  ", "efi 2", True]
+    assert second[1] != first[1]
+    assert same
+
+
+@pytest.mark.parametrize(("fault", "told"), [("brings(2, 600 << 10)", "half of its partition"), ("wipe(node.parts['efi'])", "refresh the boot loader's own code: /dev/loop")])
+def test_a_boot_loader_that_cannot_be_refreshed_stops_no_reset(unshared: Callable[..., Any], fault: str, told: str) -> None:
+    """The one that is there starts the new system; it is told."""
+    failures, clear = unshared(START + BOOT_CODE + f"""
+from kairos_boot.system.filesystems import wipe
+brings(1)
+{fault if fault.startswith("brings") else ""}
+node = made()
+{"" if fault.startswith("brings") else fault}
+outcome = reset(node, {{}})
+tell([outcome.failures, marker.load(STATE) is None])
+node.close()
+""")
+    assert len(failures) == 1
+    assert told in failures[0]
+    assert clear
+
+
+def test_an_image_without_a_boot_loader_leaves_the_one_that_is_there(unshared: Callable[..., Any]) -> None:
+    failures, before, after = unshared(START + BOOT_CODE + """
+node = made()
+before = loader(node)
+outcome = reset(node, {})
+tell([outcome.failures, before, loader(node)])
+node.close()
+""")
+    assert failures == []
+    assert after == before
