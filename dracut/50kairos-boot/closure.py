@@ -16,19 +16,15 @@ import py_compile
 import sys
 
 PROGRAM = "/usr/lib/kairos-boot"
-NOT_HERE = frozenset(("pyroute2", "pystemd", "systemd", "asyncio", "ssl", "_ssl", "_hashlib", "sqlite3", "lxml", "tarfile", "bz2", "lzma"))
-"""Left out: they bring tens of megabytes, and nothing in an initrd needs them (hashlib has its own implementations, and archives
-are unpacked in the node or in its own root)."""
+NOT_HERE = frozenset(("pyroute2", "pystemd", "systemd", "asyncio", "ssl", "_ssl", "_hashlib", "sqlite3", "lxml", "tarfile", "bz2", "lzma", "_decimal"))
+"""Left out: they bring tens of megabytes, and nothing in an initrd needs them (hashlib and decimal have their own implementations,
+and archives are unpacked in the node or in its own root)."""
 FIRST = ("__init__", "bytecode")
 """What finds the one file with the program's byte code, and so cannot be in it alone."""
-VERBS = frozenset(("initrd", "main", "wiring", "arguments", "run_stage", "output", "status", "logs"))
-"""Nodes fail in the initrd, too: what happened can be told and packed there."""
-REPORTS = frozenset(("__init__", "history", "status", "text", "collect"))
-LATER = frozenset(("__pycache__", "lifecycle"))
-CHECKS = frozenset(("lint.py", "schema.py", "schema_classic.py", "schema_words.py"))
-"""What only `validate` and `schema` use."""
-NODE = frozenset(("__init__", "grubenv"))
-"""Of what a node knows of itself, the initrd asks the boot loader's environment only."""
+ROOTS = ("__init__", "__main__", "cli/initrd", "cli/run_stage", "cli/status", "cli/logs")
+"""Where the program begins there. Nodes fail in the initrd, too: what happened can be told and packed there."""
+BY_NAME = ("modules/", "template/functions/", "actions/datasource_")
+"""What is imported by a name that is made when it runs: every key of a step may stand in the stage rootfs."""
 WHOLE = ("yaml", "_yaml", "pyudev")
 """Packages of which every file is taken: they import at moments that no trial run meets."""
 ENCODINGS = ("utf_8", "ascii", "latin_1", "utf_16", "utf_16_le", "utf_16_be", "utf_32", "idna", "punycode", "unicode_escape", "raw_unicode_escape")
@@ -53,13 +49,20 @@ def imports(path: str) -> set[str]:
 
 
 def sources() -> list[str]:
-    """The program's files, those of the verbs that no initrd calls and of what only they use excepted."""
-    found = []
-    for folder, folders, files in os.walk(f"{PROGRAM}/kairos_boot"):
-        folders[:] = sorted(name for name in folders if name not in LATER)
-        only = {"cli": VERBS | {"__init__"}, "node": NODE, "reports": REPORTS}.get(os.path.basename(folder))
-        found += [f"{folder}/{name}" for name in sorted(files) if name.endswith(".py") and name not in CHECKS and (only is None or name[:-3] in only)]
-    return found
+    """The program's files that what runs in an initrd may import, now or ever."""
+    top = f"{PROGRAM}/kairos_boot/"
+    there = {f"{folder}/{name}" for folder, _, names in os.walk(top.rstrip("/")) for name in names if name.endswith(".py")}
+    todo = [path for path in there if path.removeprefix(top).startswith(BY_NAME) or path.removeprefix(top).removesuffix(".py") in ROOTS]
+    found: set[str] = set()
+    while todo:
+        path = todo.pop()
+        if path in there - found:
+            found.add(path)
+            for name in imports(path):
+                parts = name.split(".")
+                parents = [f"{PROGRAM}/{'/'.join(parts[:length])}" for length in range(1, len(parts) + 1)]
+                todo += [parent + end for parent in parents for end in (".py", "/__init__.py")]
+    return sorted(found)
 
 
 def load(name: str) -> None:

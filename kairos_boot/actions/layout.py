@@ -20,6 +20,18 @@ BASIC = "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7"
 SWAP = "0657FD6D-A4AB-43C4-84E5-0933C84B4F4F"
 BIOS_BOOT = "21686148-6449-6E6F-744E-656564454649"
 ESP = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
+URLS = bytes.fromhex("6ba7b8119dad11d180b400c04fd430c8")
+"""The name space of addresses for UUIDs."""
+
+
+def guid(disk_name: str) -> str:
+    """The UUID of version 5 of a name as an address (RFC 9562, 5.5). Python's `uuid`, with what it imports, would be 30 kB of each initrd."""
+    from hashlib import sha1
+
+    made = bytearray(sha1(URLS + disk_name.encode()).digest()[:16])  # noqa: S324 -- as the standard has it
+    made[6], made[8] = made[6] & 0x0F | 0x50, made[8] & 0x3F | 0x80
+    text = made.hex().upper()
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
 
 
 @record
@@ -193,9 +205,7 @@ class ArrangeDisk:
         return table
 
     def _guid(self) -> str:
-        from uuid import NAMESPACE_URL, uuid5
-
-        return str(uuid5(NAMESPACE_URL, self.disk_name or "YIP_DISK")).upper()
+        return guid(self.disk_name or "YIP_DISK")
 
     def _must_initialize(self, table: Table) -> bool:
         return self.initialize and (table.kind != "gpt" or table.guid.upper() != self._guid())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 
 from kairos_boot.actions.base import Invalid, Note
-from kairos_boot.actions.layout import BASIC, BIOS_BOOT, ESP, LINUX, SWAP, ArrangeDisk, NewPartition
+from kairos_boot.actions.layout import BASIC, BIOS_BOOT, ESP, LINUX, SWAP, ArrangeDisk, NewPartition, guid
 from kairos_boot.errors import KairosError
 from kairos_boot.facts import Facts
 from kairos_boot.modules import layout
@@ -32,6 +33,12 @@ def test_a_layout_is_one_action_for_one_disk(step: MakeStep) -> None:
     assert (action.path, action.expand) == ("/dev/vdb", 0)
     assert action.partitions[0].name == "data"
     assert action.describe() == "partition /dev/vdb: partition data (20 MiB, ext4), last partition grown to the end"
+
+
+@pytest.mark.parametrize("name", ["YIP_DISK", "kairos", "a", "gr\N{LATIN SMALL LETTER U WITH DIAERESIS}n"])
+def test_the_identifier_of_a_disk_follows_from_its_name(name: str) -> None:
+    """As Python's own module has it, which no initrd has."""
+    assert guid(name) == str(uuid5(NAMESPACE_URL, name)).upper()
 
 
 def test_no_device_is_nothing_to_do_and_work_without_one_is_an_error(step: MakeStep) -> None:

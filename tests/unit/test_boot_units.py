@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kairos_boot.modules import ORDER as KEYS
 from kairos_boot.stages.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -150,6 +151,9 @@ def test_the_initrd_has_every_file_of_ours_that_its_verbs_may_import() -> None:
         todo += [file for name in names for file in (f"{top}/{name.replace('.', '/')}.py",) if Path(file).exists()]
     assert f"{top}/kairos_boot/boot/ending.py" in seen
     assert f"{top}/kairos_boot/node/grubenv.py" in seen
+    assert {f"{top}/kairos_boot/modules/{name}.py" for _, name in KEYS} <= packed
+    assert {f"{top}/kairos_boot/actions/datasource_{name}.py" for name in ("clouds", "maas", "vmware", "web")} <= packed
+    assert not [path for path in packed if "/lifecycle/" in path or "/lint.py" in path]
 
 
 def test_status_and_logs_work_in_the_initrd_and_other_verbs_say_that_they_do_not(tmp_path: Path) -> None:
@@ -179,6 +183,8 @@ def test_status_and_logs_work_in_the_initrd_and_other_verbs_say_that_they_do_not
     assert packed.returncode == 0, packed.stderr
     with tarfile.open(tmp_path / "out.tar.gz") as archive:
         assert "files/run/cos/ledger/b1.jsonl" in archive.getnames()
+    unknown = kairos("run-stag", "rootfs")
+    assert (unknown.returncode, unknown.stderr) == (2, "kairos-boot: unknown verb: run-stag (did you mean run-stage?); kairos-boot --help lists them\n")
     for verb in ("plan", "validate", "schema", "analyze"):
         other = kairos(verb, "x")
         assert (other.returncode, other.stdout, other.stderr.count("\n")) == (3, "", 1), other.stderr
