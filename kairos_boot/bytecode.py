@@ -41,7 +41,7 @@ class ByteCode:
             return None
         make: Any = type(__spec__)
         spec: ModuleSpec = make(name, self, origin=known[0], is_package=known[1])
-        spec.has_location = True
+        spec.has_location, spec.cached = True, FILE  # any name will do: without one Python makes it up for each module
         return spec
 
     def create_module(self, spec: ModuleSpec) -> None:

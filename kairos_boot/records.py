@@ -1,8 +1,9 @@
-"""Frozen, slotted records that type checkers read as frozen dataclasses and that cost no start-up time.
+"""Frozen records that type checkers read as frozen dataclasses and that cost no start-up time.
 
 `dataclasses` imports `inspect` and compiles source for every class, which a boot would pay for at each of its starts;
-this decorator makes one class object and nothing else. Fields are the annotations of the class, in order, those of a
-base record first; a field with a value in the class body has that default. Defaults are shared, so they are immutable.
+this decorator gives a class six methods and nothing else (slots would mean to make it twice). Fields are the annotations
+of the class, in order, those of a base record first; a field with a value in the class body has that default: a record that
+was not given one has only the class's. Defaults are shared, so they are immutable.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ NOTHING: Mapping[str, Any] = type(type.__dict__)({})
 
 def _init(self: Any, *values: Any, **named: Any) -> None:
     cls = type(self)
-    fields, defaults, put = cls.__match_args__, cls._defaults, object.__setattr__
+    fields, put = cls.__match_args__, object.__setattr__
     if len(values) > len(fields):
         raise TypeError(f"{cls.__name__} takes {len(fields)} values, {len(values)} given")
     for name, value in zip(fields, values, strict=False):
@@ -31,9 +32,7 @@ def _init(self: Any, *values: Any, **named: Any) -> None:
     for name in fields[len(values):]:
         if name in named:
             put(self, name, named.pop(name))
-        elif name in defaults:
-            put(self, name, defaults[name])
-        else:
+        elif not hasattr(cls, name):
             raise TypeError(f"{cls.__name__} needs {name!r}")
     if named:
         raise TypeError(f"{cls.__name__} has no field {min(named)!r}")
@@ -59,19 +58,19 @@ def _repr(self: Any) -> str:
     return f"{type(self).__name__}({', '.join(f'{n}={getattr(self, n)!r}' for n in self.__match_args__)})"
 
 
+METHODS = (("__init__", _init), ("__setattr__", _refuse), ("__delattr__", _refuse), ("__eq__", _eq), ("__hash__", _hash), ("__repr__", _repr))
+
+
 @dataclass_transform(frozen_default=True, eq_default=True)
 def record(cls: T) -> T:
-    """Make *cls* a frozen record with slots, equality, a hash and a readable form."""
+    """Make *cls* a frozen record with equality, a hash and a readable form."""
     own = tuple(cls.__dict__.get("__annotations__", ()))  # noqa: RUF063
-    inherited = tuple(n for n in getattr(cls, "__match_args__", ()) if n not in own)
-    body = {k: v for k, v in cls.__dict__.items() if k not in own and k not in ("__dict__", "__weakref__")}
-    body["__slots__"] = tuple(n for n in own if n not in getattr(cls, "__match_args__", ()))
-    body["__match_args__"] = (*inherited, *own)
-    body["_defaults"] = {**getattr(cls, "_defaults", {}), **{n: cls.__dict__[n] for n in own if n in cls.__dict__}}
-    for name, method in (("__init__", _init), ("__setattr__", _refuse), ("__delattr__", _refuse), ("__eq__", _eq),
-                         ("__hash__", _hash), ("__repr__", _repr)):
-        body.setdefault(name, method)
-    return type(cls)(cls.__name__, cls.__bases__, body)
+    base = getattr(cls, "__match_args__", None)
+    cls.__match_args__ = own if base is None else (*[name for name in base if name not in own], *own)  # type: ignore[attr-defined, misc]
+    for name, method in METHODS if base is None else ():
+        if name not in cls.__dict__:
+            setattr(cls, name, method)
+    return cls
 
 
 def replace(item: Any, **changes: Any) -> Any:

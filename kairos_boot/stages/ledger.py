@@ -166,14 +166,14 @@ def kept(directory: str) -> list[tuple[int, str, str]]:
 
 def encode(value: Any) -> str:
     """*value* (text, numbers, booleans, None, lists, maps) as JSON on one line; anything else as its text."""
-    if value is None or value is True or value is False:
-        return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, str):
         if len(value) > TEXT:
             value = f"{value[:TEXT // 2]} [… {len(value) - TEXT} characters left out …] {value[-TEXT // 2:]}"
         if value.isprintable() and '"' not in value and "\\" not in value:
             return f'"{value}"'  # most are such
         return f'"{value.translate(_ESCAPES)}"'
+    if value is None or value is True or value is False:
+        return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, int):
         return int.__repr__(value)
     if isinstance(value, float):
