@@ -311,3 +311,70 @@ node.close()
 """)
     assert failures == []
     assert after == before
+
+
+RUIN = """
+def ruin(node):
+    with open(node, "r+b") as device:
+        device.seek(1024)
+        device.write(bytes(1024))
+        os.fsync(device.fileno())
+def wrong_digest():
+    mounts.mount("", "/run/initramfs/cos-state", options=("remount", "rw"))
+    node.write(node.image + ".sha256", "0" * 64 + "  recovery.img")
+def no_image():
+    mounts.mount("", "/run/initramfs/cos-state", options=("remount", "rw"))
+    os.unlink(node.image)
+"""
+DAMAGE = {
+    "persistent's superblock, and the image is another one": ("ruin(node.parts['persistent']); wrong_digest()", {}, "the image is damaged"),
+    "persistent's superblock, and it is to be kept": ("ruin(node.parts['persistent'])", {"reset-persistent": False}, "to be kept, and no file system is found on it"),
+    "oem's superblock, and there is no image": ("mounts.unmount('/oem'); ruin(node.parts['oem']); no_image()", {}, "there is no recovery image"),
+    "state's superblock": ("ruin(node.parts['state'])", {}, "cannot mount"),
+}
+
+
+@pytest.mark.parametrize("fault", DAMAGE)
+def test_damage_that_a_reset_cannot_mend_is_told_before_anything_is_destroyed(unshared: Callable[..., Any], fault: str) -> None:
+    """Every partition is byte by byte as it was, but for the state partition, which was mounted; cause and remedy are named, and the boot loader is told of nothing."""
+    do, asked, message = DAMAGE[fault]
+    said, hint, same, images, environment, twin = unshared(START + RUIN + f"""
+node = DiskNode(home)
+twin = sum_of(node.twin)
+def state(place):
+    return [digest(f"{{place}}/cOS/{{name}}.img") for name in ("active", "passive")], sorted(os.listdir(place + "/cOS")), grubenv.load(place + "/grubenv")
+before = with_state(node.parts["state"], home, state)
+{do}
+os.sync()
+parts = {{name: sum_of(node.parts[name]) for name in ("persistent",) + (("oem",) if not os.path.ismount("/oem") else ())}}
+if {fault == "state's superblock"}:
+    parts["state"] = sum_of(node.parts["state"])
+try:
+    reset(node, {asked!r})
+    said = hint = ""
+except KairosError as error:
+    said, hint = str(error), error.hint
+if os.path.ismount(STATE):
+    mounts.unmount(STATE)
+same = parts == {{name: sum_of(node.parts[name]) for name in parts}}
+after = before if "state" in parts else with_state(node.parts["state"], home, state)
+tell([said, hint, same, before[:2] == after[:2], after[2], sum_of(node.twin) == twin])
+node.close()
+""")
+    assert message in said
+    assert hint
+    assert (same, images, environment, twin) == (True, True, {}, True)
+
+
+def test_a_damaged_superblock_of_persistent_is_no_reason_to_refuse(unshared: Callable[..., Any]) -> None:
+    """The label is lost with it; the table's name tells which partition it is."""
+    persistent, old, other = unshared(START + RUIN + """
+node = DiskNode(home)
+twin = sum_of(node.twin)
+ruin(node.parts["persistent"])
+reset(node, {})
+tell([at("/usr/local"), text("/usr/local/old"), sum_of(node.twin) == twin])
+node.close()
+""")
+    assert persistent[1:] == ["ext4", "COS_PERSISTENT"]
+    assert (old, other) == (None, True)
