@@ -10,7 +10,8 @@ from kairos_boot.errors import Explained, KairosError
 from kairos_boot.records import record, replace
 from kairos_boot.shown import one_line
 from kairos_boot.system.accounts import find_account
-from kairos_boot.system.atomic import beside, clear_name, copy_attributes, create_file, finish_file, rename_over, sync_descriptor
+from kairos_boot.system.atomic import beside, clear_name, copy_attributes, put_file, sync_descriptor
+from kairos_boot.system.descriptors import Held
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,15 +88,11 @@ class AuthorizedKeys:
             if not place.is_directory:
                 raise KairosError(f"the home directory of {self.user} does not exist: {account.home}")
             home, trusted = place.open(os.O_DIRECTORY), (*place.trusted, account.uid)
-        try:
+        with Held(home):
             _check(home, account.home, account, trusted)
             directory, changed = _open_directory(home, account, trusted, write=write)
-            try:
+            with Held(directory):
                 return _add(directory, account, lines, write=write) or changed
-            finally:
-                os.close(directory)
-        finally:
-            os.close(home)
 
 
 def from_items(user: str, items: Iterable[tuple[str, str]], timeout: float | None = None, retries: int = 0) -> Iterator[Action]:
@@ -252,20 +249,9 @@ def _replace(directory: int, old: int, account: Account, content: bytes) -> None
 
     It is the user's, or sshd could not read it; everything else is as the *old* one has it.
     """
-    temporary = beside(FILE)
-    fd = create_file(temporary, directory)
-    try:
-        with open(fd, "wb") as file:
-            file.write(content)
-            file.flush()
-            mode, group = 0o600, account.gid
-            if old >= 0:
-                now = os.fstat(old)
-                mode, group = stat.S_IMODE(now.st_mode), now.st_gid if now.st_uid == account.uid else account.gid
-                copy_attributes(old, fd)
-            finish_file(fd, mode, account.uid, group)
-        rename_over(temporary, FILE, directory)
-    except BaseException:
-        os.unlink(temporary, dir_fd=directory)
-        raise
+    mode, group = 0o600, account.gid
+    if old >= 0:
+        now = os.fstat(old)
+        mode, group = stat.S_IMODE(now.st_mode), now.st_gid if now.st_uid == account.uid else account.gid
+    put_file(directory, FILE, content, mode, account.uid, group, lambda fd: copy_attributes(old, fd))
     sync_descriptor(directory)

@@ -50,10 +50,8 @@ class CopyImage:
         target = host.path(self.target)
         with Explained("the image cannot be read", self.source):
             source = os.open(host.path(self.source), os.O_RDONLY | os.O_CLOEXEC)
-        try:
+        with Held(source):
             put(host, self.target, target, lambda new: self._write(source, new))
-        finally:
-            os.close(source)
         return True
 
     def _write(self, source: int, new: str) -> str:

@@ -9,6 +9,7 @@ from kairos_boot.errors import Explained, KairosError
 from kairos_boot.gunzip import MAGIC, blocks
 from kairos_boot.records import record
 from kairos_boot.shown import masked, shown
+from kairos_boot.system.descriptors import Held
 from kairos_boot.system.layers import UNREADABLE, unpack
 from kairos_boot.system.scratch import Scratch
 
@@ -68,10 +69,8 @@ class UnpackImage:
                 new = not place.is_directory
                 place.make_directory(0o755, None, None)
                 fd = place.open(os.O_DIRECTORY)
-            try:
+            with Held(fd):
                 changed = unpack(layers, fd) or new
-            finally:
-                os.close(fd)
         _mark(host, self, digest)
         return changed
 
@@ -206,12 +205,8 @@ def _key(image: UnpackImage) -> str:
 
 def _marked(host: Host, image: UnpackImage) -> str:
     try:
-        with host.place(image.target) as place:
-            fd = place.open()
-        try:
+        with host.place(image.target) as place, Held(place.open()) as fd:
             return os.getxattr(fd, _key(image)).decode("ascii", "replace")
-        finally:
-            os.close(fd)
     except OSError:
         return ""
 
@@ -219,11 +214,7 @@ def _marked(host: Host, image: UnpackImage) -> str:
 def _mark(host: Host, image: UnpackImage, digest: str) -> None:
     if digest and _marked(host, image) != digest:
         try:
-            with host.place(image.target) as place:
-                fd = place.open()
-            try:
+            with host.place(image.target) as place, Held(place.open()) as fd:
                 os.setxattr(fd, _key(image), digest.encode())
-            finally:
-                os.close(fd)
         except OSError:
             pass  # a file system without attributes: the image is fetched at each run

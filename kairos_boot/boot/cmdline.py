@@ -34,6 +34,24 @@ class Cmdline:
     def __init__(self, text: str) -> None:
         self.text = text.strip()
         self.tokens = tuple(split(text))
+        self.disabled = self.has("rd.cos.disable", "rd.immucore.disable", "rd.cos.disabled", "rd.immucore.disabled")
+        """Whether the layout is left to somebody else."""
+        self.root_mode = "rw" if self.has("rd.cos.debugrw", "rd.immucore.debugrw") else "ro"
+        """`rw` is for who debugs an image."""
+        self.image = self.value("cos-img/filename")
+        """Its path inside its partition, or nothing."""
+        kind, _, guid = self.value("kairos.state").partition("=")
+        self.state_partuuid = guid.lower() if kind.upper() == "PARTUUID" else ""
+        """The GUID of the partition that the image lies on, as the boot loader tells it (D9), or nothing."""
+        self.oem_label = self.cos("oemlabel", "COS_OEM")
+        self.oem_seconds = self.seconds("oemtimeout", DEVICE_SECONDS)
+        self.overlay = self.cos("overlay", "tmpfs:20%")
+        """What holds the ephemeral layer, unless the layout says so: `tmpfs:SIZE`, `LABEL=…` or `UUID=…`."""
+        self.mounts = self.values("rd.cos.mount") + self.values("rd.immucore.mount")
+        """Further mounts `SPEC:PATH`."""
+        named = [f"/dev/{value.partition(',')[0]}" for value in self.values("console")]
+        self.consoles = list(dict.fromkeys([*(named or CONSOLES), "/dev/console"]))
+        """What a fatal message goes to; options behind a comma are dropped."""
 
     def has(self, *keys: str) -> bool:
         """Whether one of *keys* is there, alone or with a value that is not an off word (`0 no off false`)."""
@@ -63,43 +81,6 @@ class Cmdline:
         return default
 
     @property
-    def disabled(self) -> bool:
-        """Whether the layout is left to somebody else."""
-        return self.has("rd.cos.disable", "rd.immucore.disable", "rd.cos.disabled", "rd.immucore.disabled")
-
-    @property
-    def root_mode(self) -> str:
-        """`ro`, or `rw` for who debugs an image."""
-        return "rw" if self.has("rd.cos.debugrw", "rd.immucore.debugrw") else "ro"
-
-    @property
-    def image(self) -> str:
-        return self.value("cos-img/filename")
-
-    @property
-    def state_partuuid(self) -> str:
-        """The GUID of the partition that the image lies on, as the boot loader tells it (D9), or nothing."""
-        kind, _, value = self.value("kairos.state").partition("=")
-        return value.lower() if kind.upper() == "PARTUUID" else ""
-
-    @property
-    def oem_label(self) -> str:
-        return self.cos("oemlabel", "COS_OEM")
-
-    @property
-    def oem_seconds(self) -> float:
-        return self.seconds("oemtimeout", DEVICE_SECONDS)
-
-    @property
-    def overlay(self) -> str:
-        """What holds the ephemeral layer, unless the layout says so: `tmpfs:SIZE`, `LABEL=…` or `UUID=…`."""
-        return self.cos("overlay", "tmpfs:20%")
-
-    @property
-    def mounts(self) -> list[str]:
-        return self.values("rd.cos.mount") + self.values("rd.immucore.mount")
-
-    @property
     def fsck(self) -> tuple[str, ...]:
         """The flags of a file system check before a mount, or none at all."""
         mode, repair = self.value("fsck.mode"), self.value("fsck.repair")
@@ -107,9 +88,3 @@ class Cmdline:
             return ()
         flag = {"yes": "-y", "no": "-n"}.get(repair, "-p")
         return (flag, "-f") if mode == "force" else (flag,)
-
-    @property
-    def consoles(self) -> list[str]:
-        """The consoles that a fatal message goes to; options behind a comma are dropped."""
-        named = [f"/dev/{value.partition(',')[0]}" for value in self.values("console")]
-        return list(dict.fromkeys([*(named or CONSOLES), "/dev/console"]))

@@ -9,8 +9,7 @@ from __future__ import annotations
 from kairos_boot.cloudconfig import model
 from kairos_boot.cloudconfig.catalog import STAGES, SUBSTAGES
 from kairos_boot.cloudconfig.roots import NOT_HERE, SECTIONS
-from kairos_boot.cloudconfig.scalars import NO, YES
-from kairos_boot.cloudconfig.schema_classic import classic
+from kairos_boot.cloudconfig.schema_classic import BOOLEAN, NULL, TEXT, classic
 from kairos_boot.cloudconfig.schema_words import STEP, describe
 from kairos_boot.cloudconfig.typed import ALIASES, fields
 
@@ -22,10 +21,6 @@ if TYPE_CHECKING:
     Schema = dict[str, Any]
 
 ID = "urn:kairos-boot:cloud-config"
-NULL: Schema = {"type": "null"}
-WORDS = sorted(YES | NO | {"true", "True", "TRUE", "false", "False", "FALSE"})
-TEXT: Schema = {"type": ["string", "number", "boolean", "null"]}
-BOOLEAN: Schema = {"anyOf": [{"type": ["boolean", "null"]}, {"enum": WORDS}]}
 KINDS: dict[str, Schema] = {
     "str": TEXT,
     "int": {"type": ["number", "null"], "minimum": -(1 << 63), "maximum": (1 << 63) - 1},

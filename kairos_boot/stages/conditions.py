@@ -39,6 +39,8 @@ RUN = Decision(run=True)
 def decide(step: Step, host: Host, facts: Facts) -> Decision:
     """Evaluate the conditions of *step* in order; the first that says no decides. A step without any runs."""
     for key, check in CHECKS:
+        if not getattr(step, key):
+            continue
         try:
             reason = one_line(check(step, host))
         except KairosError as error:
@@ -56,12 +58,10 @@ def decide(step: Step, host: Host, facts: Facts) -> Decision:
 def _node(step: Step, host: Host) -> str:
     from kairos_boot.system.identity import hostname
 
-    return _mismatch(step.node, [hostname(host)], "the host name is") if step.node else ""
+    return _mismatch(step.node, [hostname(host)], "the host name is")
 
 
 def _only_os(step: Step, host: Host) -> str:
-    if not step.only_os:
-        return ""
     from kairos_boot.system.identity import os_release
 
     release = os_release(host)
@@ -70,8 +70,6 @@ def _only_os(step: Step, host: Host) -> str:
 
 
 def _only_os_version(step: Step, host: Host) -> str:
-    if not step.only_os_version:
-        return ""
     from kairos_boot.system.identity import os_version
 
     version = os_version(host)
@@ -81,13 +79,11 @@ def _only_os_version(step: Step, host: Host) -> str:
 def _only_arch(step: Step, host: Host) -> str:  # noqa: ARG001
     from kairos_boot.system.identity import architecture
 
-    return _mismatch(step.only_arch, [architecture()], "the architecture is") if step.only_arch else ""
+    return _mismatch(step.only_arch, [architecture()], "the architecture is")
 
 
 def _only_service_manager(step: Step, host: Host) -> str:
     wanted = step.only_service_manager.lower()
-    if not wanted:
-        return ""
     if wanted not in MANAGERS:
         return f"{step.only_service_manager!r} is not a service manager this program knows; it knows {' and '.join(MANAGERS)}"
     present = [name for name, program in MANAGERS.items() if any(host.exists(f"{d}/{program}") for d in PROGRAM_DIRECTORIES)]

@@ -8,6 +8,8 @@ from _thread import LockType, allocate_lock  # `threading` costs more
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kairos_boot.system.place import Place
 
 _busy: dict[tuple[int, int, str], LockType] = {}
@@ -19,21 +21,26 @@ def replace_file(place: Place, content: bytes, mode: int, user: int, group: int)
 
     The name of the temporary file is always the same, so that the next run removes what a cut run left there.
     """
-    temporary = beside(place.name)
-    here = os.fstat(place.directory)
+    put_file(place.directory, place.name, content, mode, user, group, lambda fd: keep_attributes(place, fd))
+    sync_place(place)
+
+
+def put_file(directory: int, name: str, content: bytes, mode: int, user: int, group: int, dress: Callable[[int], None]) -> None:
+    """The same at *name* in an open *directory*, where alone names are looked up; *dress* gives the new file what else the old one has."""
+    temporary = beside(name)
+    here = os.fstat(directory)
     with _busy.setdefault((here.st_dev, here.st_ino, temporary), allocate_lock()):  # another step of this run may write the same file
-        fd = create_file(temporary, place.directory)
+        fd = create_file(temporary, directory)
         try:
             with open(fd, "wb") as file:
                 file.write(content)
                 file.flush()
-                keep_attributes(place, fd)
+                dress(fd)
                 finish_file(fd, mode, user, group)
-            rename_over(temporary, place.name, place.directory)
+            rename_over(temporary, name, directory)
         except BaseException:
-            os.unlink(temporary, dir_fd=place.directory)
+            os.unlink(temporary, dir_fd=directory)
             raise
-    sync_place(place)
 
 
 def clear(place: Place) -> None:
@@ -127,11 +134,7 @@ def finish_file(fd: int, mode: int, user: int, group: int) -> None:
 
 def sync_place(place: Place) -> None:
     """Make the names in the directory of *place* durable."""
-    fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=place.directory)
-    try:
-        sync_descriptor(fd)
-    finally:
-        os.close(fd)
+    sync_directory(".", place.directory)
 
 
 def sync_descriptor(fd: int) -> None:
@@ -160,9 +163,9 @@ def write_file(path: str, content: bytes, mode: int) -> None:
         replace_file(place, content, mode, os.geteuid(), os.getegid())
 
 
-def sync_directory(path: str) -> None:
-    """Make the names in the directory *path* durable."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def sync_directory(path: str, directory: int | None = None) -> None:
+    """Make the names in the directory *path*, of this system or below an open *directory*, durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
     try:
         sync_descriptor(fd)
     finally:

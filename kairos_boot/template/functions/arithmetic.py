@@ -89,17 +89,21 @@ def _product(*values: object) -> Int64:
     return wrap64(result)
 
 
-def _divide(one: object, two: object) -> Int64:
+def _operands(one: object, two: object) -> tuple[int, int]:
+    """Both as integers; a divisor is not 0."""
     a, b = to_int(one), to_int(two)
     if not b:
         raise Failure("runtime error: integer divide by zero")
+    return a, b
+
+
+def _divide(one: object, two: object) -> Int64:
+    a, b = _operands(one, two)
     return wrap64(abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1))
 
 
 def _remainder(one: object, two: object) -> Int64:
-    a, b = to_int(one), to_int(two)
-    if not b:
-        raise Failure("runtime error: integer divide by zero")
+    a, b = _operands(one, two)
     return wrap64(abs(a) % abs(b) * (-1 if a < 0 else 1))
 
 

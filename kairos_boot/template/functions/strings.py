@@ -24,29 +24,17 @@ def lower(text: str) -> str:
     return "".join(c.lower()[:1] for c in text)
 
 
-def _starts(text: str, change: object) -> str:
-    out = []
-    before = " "
-    for char in text:
-        first = before in SPACE or not (before.isalnum() or before == "_" or ord(before) >= 0x80)
-        out.append(change(char) if first and callable(change) else char)
-        before = char
-    return "".join(out)
-
-
 def title(text: str) -> str:
     """The first letter of each word in upper case, the others as they are."""
-    return _starts(text, lambda c: c.title() if len(c.title()) == 1 else c)
+    def begins(before: str) -> bool:
+        return before in SPACE or not (before.isalnum() or before == "_" or ord(before) >= 0x80)
+
+    return "".join(c.title() if begins(before) and len(c.title()) == 1 else c for before, c in zip(" " + text, text, strict=False))
 
 
 def untitle(text: str) -> str:
     """The first letter of each word, after white space, in lower case."""
-    out = []
-    before = " "
-    for char in text:
-        out.append(lower(char) if before in SPACE else char)
-        before = char
-    return "".join(out)
+    return "".join(lower(c) if before in SPACE else c for before, c in zip(" " + text, text, strict=False))
 
 
 def swapcase(text: str) -> str:
