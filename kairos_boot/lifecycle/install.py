@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from kairos_boot.actions.base import Action
     from kairos_boot.lifecycle.hooks import Emit, Steps
     from kairos_boot.lifecycle.layout import Images, Layout
-    from kairos_boot.lifecycle.reset import Source
+    from kairos_boot.lifecycle.sources import Source
     from kairos_boot.lifecycle.target import Target
     from kairos_boot.system.copying import Progress
     from kairos_boot.system.host import Host

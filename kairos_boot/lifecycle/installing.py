@@ -7,13 +7,12 @@ import os
 from kairos_boot.actions.filesystem import Unmount
 from kairos_boot.actions.partitioning import MIB
 from kairos_boot.errors import KairosError
-from kairos_boot.lifecycle import bootcode, survey, target
+from kairos_boot.lifecycle import bootcode, sources, survey, target
 from kairos_boot.lifecycle.configuration import documents
 from kairos_boot.lifecycle.finish import RECORD, KeepRecord, NoteEvent
 from kairos_boot.lifecycle.install import ACTION, PERSISTENT, PLACES, Options, Surroundings, before, phases
 from kairos_boot.lifecycle.layout import Images, Layout, compute, wishes
 from kairos_boot.lifecycle.phases import Broken, Engine, Phase, plan
-from kairos_boot.lifecycle.reset import Source, find_source
 from kairos_boot.lifecycle.resetting import Outcome
 from kairos_boot.node.state import release
 from kairos_boot.records import record
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from kairos_boot.lifecycle.progress import Progress
+    from kairos_boot.lifecycle.sources import Source
     from kairos_boot.lifecycle.target import Target
     from kairos_boot.node.config import Config
     from kairos_boot.stages.ledger import Ledger
@@ -121,7 +121,7 @@ class Installation:
         named = self.asked.source or self.settings.get("source") or system.get("source") or system.get("uri") or ""
         if not named and not self.host.is_directory(LIVE.removeprefix("dir:")):
             raise KairosError("undefined system source to install", "install.source", "name one: --source dir:/PATH, file:/PATH or oci:IMAGE")
-        return find_source(self.host, str(named or LIVE))
+        return sources.find(self.host, str(named or LIVE), "install.source")
 
     def images(self, source: Source) -> Images:
         """How large the images are."""
@@ -190,7 +190,7 @@ class Installation:
 
     def around(self, source: Source) -> Surroundings:
         """What the phases are given."""
-        origin = f"{'dir' if source.is_tree else 'file'}://{source.path}"
+        origin = sources.origin(source)
         finish = (NoteEvent(PERSISTENT, "first-install", origin), *(() if self.asked.image else (KeepRecord(self.wired.ledger, f"{PERSISTENT}/{RECORD}"),)))
         return Surroundings(self.wired.emit, self.wired.steps, self.wired.progress, finish)
 

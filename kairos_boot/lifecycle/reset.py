@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from kairos_boot.actions.base import Action
     from kairos_boot.lifecycle.hooks import Emit, Steps
+    from kairos_boot.lifecycle.sources import Source
     from kairos_boot.node.partitions import NodeDisk
     from kairos_boot.system.copying import Progress
     from kairos_boot.system.host import Host
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
 
 ACTION = "reset"
 STATE, OEM, PERSISTENT = "/run/cos/state", "/oem", "/usr/local"
-SOURCES = ("/run/initramfs/cos-state/cOS/recovery.img", "/run/initramfs/isoscan/cOS/recovery.img")
-TREE = "/run/rootfsbase"
-"""The root of a recovery system that is a squashfs file."""
 SPARE = 4 << 20
 """Bytes that the state partition needs besides the images."""
 FORMATS = ("ext2", "ext3", "ext4", "xfs", "btrfs")
@@ -64,15 +62,6 @@ class Options:
 
 
 @record
-class Source:
-    """What the images are made of: a file, or a tree. *size* is how much of the state partition one image takes, in bytes."""
-
-    path: str
-    is_tree: bool
-    size: int
-
-
-@record
 class Surroundings:
     """What a reset is given by whoever wires it: hooks, progress, and where it notes what it did."""
 
@@ -81,28 +70,6 @@ class Surroundings:
     progress: Callable[[str], Progress]
     finish: tuple[Action, ...] = ()
     """Actions behind `after-reset`: the record, the trial of the new system, the end of the marker."""
-
-
-def find_source(host: Host, wanted: str = "") -> Source:
-    """The recovery image that this boot offers, or what `reset.system.source` names. KairosError: there is none."""
-    from kairos_boot.actions.image_tree import size_for
-
-    if wanted:
-        kind, colon, path = wanted.partition(":")
-        if not colon or kind not in ("file", "dir"):
-            raise KairosError(f"not a source for a reset: {wanted!r}", "reset.system.source", "write file:PATH or dir:PATH")
-    else:
-        path = next((p for p in SOURCES if host.exists(p)), TREE if host.is_directory(TREE) else "")
-        if not path:
-            raise KairosError("there is no recovery image to reset to", SOURCES[0], "write one there, or install the node anew")
-    real = host.path(path)
-    if os.path.isdir(real):
-        return Source(path, True, size_for(real))
-    try:
-        found = os.stat(real)
-    except OSError as error:
-        raise KairosError("the image to reset to is not there", path) from error
-    return Source(path, False, found.st_blocks * 512)
 
 
 def phases(disk: NodeDisk, source: Source, options: Options, around: Surroundings, room: int, old: int) -> list[Phase]:

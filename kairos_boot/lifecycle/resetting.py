@@ -8,13 +8,13 @@ from kairos_boot.actions.remove import Remove
 from kairos_boot.boot.failures import LIST
 from kairos_boot.boot.resume import ENTRY, SENT
 from kairos_boot.errors import KairosError
-from kairos_boot.lifecycle import marker, survey
+from kairos_boot.lifecycle import marker, sources, survey
 from kairos_boot.lifecycle.assessment import KNOWN, TRIAL
 from kairos_boot.lifecycle.bootloader import SetVariables
 from kairos_boot.lifecycle.finish import RECORD, ClearMarker, KeepRecord, NoteEvent
 from kairos_boot.lifecycle.missing import sizes
 from kairos_boot.lifecycle.phases import Broken, Engine, Phase, plan
-from kairos_boot.lifecycle.reset import ACTION, OEM, PERSISTENT, SOURCES, STATE, Options, Source, Surroundings, find_source, phases
+from kairos_boot.lifecycle.reset import ACTION, OEM, PERSISTENT, STATE, Options, Surroundings, phases
 from kairos_boot.node.state import boot_word, release
 from kairos_boot.records import record, replace
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from kairos_boot.lifecycle.progress import Progress
+    from kairos_boot.lifecycle.sources import Source
     from kairos_boot.node.config import Config
     from kairos_boot.node.partitions import NodeDisk
     from kairos_boot.stages.ledger import Ledger
@@ -97,7 +98,7 @@ def _run(wired: Wired, config: Config, disk: NodeDisk, settings: Mapping[str, An
         raise KairosError(f"it was cut short {mark.begun.cuts} times in the phase {mark.started!r}", hint="find out what ends it: power, memory, a watchdog")
     survey.must_be_of_one_mind(config)
     options = _options(host, settings, config)
-    source = find_source(host, options.source)
+    source = _source(host, options)
     todo = _phases(wired, disk, source, options, survey.room(host.path(STATE)))
     engine = Engine(ACTION, host, wired.ledger, wired.log)
     engine.check([phase for phase in todo if phase.name not in mark.done])
@@ -121,10 +122,10 @@ def plan_of(wired: Wired, asked: Mapping[str, bool]) -> list[dict[str, Any]]:
     options = _options(host, _settings(config, dict(asked)), config)
     with look(disk.need("state"), "state") as state, look(disk.need("recovery"), "recovery") as recovery:
         begun = marker.load(state)
-        if options.source or host.exists(SOURCES[0]) or not os.path.exists(f"{recovery}/cOS/recovery.img"):
-            source = find_source(host, options.source)
+        if options.source or host.exists(sources.RECOVERY[0]) or not os.path.exists(f"{recovery}/cOS/recovery.img"):
+            source = _source(host, options)
         else:  # as it will be found in the recovery system
-            source = Source(SOURCES[0], False, survey.blocks(f"{recovery}/cOS/recovery.img"))
+            source = sources.Source(sources.RECOVERY[0], False, survey.blocks(f"{recovery}/cOS/recovery.img"))
         todo = _phases(wired, disk, source, options, survey.room(state), state)
     return plan(ACTION, todo, begun.done if begun and begun.action == ACTION and not begun.failed else ())
 
@@ -146,8 +147,12 @@ def remove_state(wired: Wired, what: Sequence[str]) -> list[str]:
         release_lock()
 
 
+def _source(host: Host, options: Options) -> Source:
+    return sources.find(host, options.source, "reset.system.source") if options.source else sources.recovery(host)
+
+
 def _phases(wired: Wired, disk: NodeDisk, source: Source, options: Options, room: int, state: str = STATE) -> list[Phase]:
-    origin = f"{'dir' if source.is_tree else 'file'}://{source.path}"
+    origin = sources.origin(source)
     trial = SetVariables(f"{STATE}/grubenv", {"boot_tries": None, "fallback_tries": None, "resume_tries": None, TRIAL: ACTION})
     chosen = SetVariables(f"{OEM}/grubenv", {"next_entry": None, "saved_entry": None, SENT: None, LIST: None})
     finish = (trial, Remove(f"{STATE}/{KNOWN}"), chosen, NoteEvent(PERSISTENT, "last-reset", origin), KeepRecord(wired.ledger, f"{PERSISTENT}/{RECORD}"),

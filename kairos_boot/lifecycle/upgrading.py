@@ -9,12 +9,12 @@ from kairos_boot.actions.remove import Remove
 from kairos_boot.boot.failures import LIST
 from kairos_boot.boot.resume import MARKER
 from kairos_boot.errors import KairosError
-from kairos_boot.lifecycle import marker, standing, survey
+from kairos_boot.lifecycle import marker, sources, standing, survey
 from kairos_boot.lifecycle.assessment import TRIAL
 from kairos_boot.lifecycle.bootloader import SetVariables
 from kairos_boot.lifecycle.finish import RECORD, ClearMarker, KeepRecord, NoteEvent
 from kairos_boot.lifecycle.phases import Broken, Engine, plan
-from kairos_boot.lifecycle.reset import Surroundings, find_source
+from kairos_boot.lifecycle.reset import Surroundings
 from kairos_boot.lifecycle.resetting import CUTS, Outcome
 from kairos_boot.lifecycle.switching import origin_of
 from kairos_boot.lifecycle.upgrade import ACTION, EVENTS, TRANSITION, End, Options, Place, closing, phases, temporaries
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kairos_boot.actions.base import Action
-    from kairos_boot.lifecycle.reset import Source
     from kairos_boot.lifecycle.resetting import Wired
     from kairos_boot.lifecycle.standing import Open
     from kairos_boot.node.config import Config
@@ -55,9 +54,9 @@ def upgrade(wired: Wired, asked: Mapping[str, Any]) -> Outcome:
 def _run(wired: Wired, config: Config, options: Options, settings: Mapping[str, Any], place: Open) -> Outcome:
     host = wired.host
     _end_what_was_begun(wired, place)
-    source = find_source(host, _source(options))
+    source = sources.find(host, _source(options), _key(options))
     known = standing.place_of(host, options.entry, place.state, place.images)
-    origin = origin_name(source)
+    origin = sources.origin(source)
     if _is_there(f"{place.images}/cOS/{options.entry}.img", origin):
         wired.log(5, f"the {options.entry} system is made of {origin} already: there is nothing to do", kind="action", stage=ACTION)
         return Outcome()
@@ -89,11 +88,11 @@ def plan_of(wired: Wired, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
     survey.must_be_of_one_mind(config)
     options = options_of(section(config, asked))
     disk = wired.disk()
-    source = find_source(host, _source(options))
+    source = sources.find(host, _source(options), _key(options))
     with look(disk.need("state"), "state") as state, look(disk.need(_partition(options.entry)), "images") as images:
         known = standing.place_of(host, options.entry, state, images)
         place = standing.Open(state, images)
-        origin = origin_name(source)
+        origin = sources.origin(source)
         return plan(ACTION, phases(known, source, options, _around(wired), _end(wired, place, options.entry, known.passive, origin, options.entry_name)))
 
 
@@ -195,11 +194,6 @@ def _partition(entry: str) -> str:
     return "recovery" if entry == "recovery" else "state"
 
 
-def origin_name(source: Source) -> str:
-    """What is noted of a source, with its digest where it has one."""
-    return f"{'dir' if source.is_tree else 'file'}://{source.path}"
-
-
 def _is_there(image: str, origin: str) -> bool:
     """Whether *image* was made of *origin*, which names its content by a digest."""
     wanted, had = origin.partition("@sha256:")[2], origin_of(image).partition("@sha256:")[2]
@@ -230,8 +224,11 @@ def options_of(settings: Mapping[str, Any]) -> Options:
 def _source(options: Options) -> str:
     if options.source:
         return options.source
-    key = "upgrade.recovery-system.source" if options.entry == "recovery" else "upgrade.system.source"
-    raise KairosError("nothing says what to upgrade to", key, "name it: kairos-boot upgrade --source oci:REGISTRY/IMAGE:TAG, or in a document")
+    raise KairosError("nothing says what to upgrade to", _key(options), "name it: kairos-boot upgrade --source oci:REGISTRY/IMAGE:TAG, or in a document")
+
+
+def _key(options: Options) -> str:
+    return "upgrade.recovery-system.source" if options.entry == "recovery" else "upgrade.system.source"
 
 
 def _paths(value: object) -> tuple[str, ...]:

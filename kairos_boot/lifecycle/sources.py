@@ -1,0 +1,152 @@
+"""What a system is made of: a tree, an image file, an archive of a container image, an image in a registry (G8).
+
+A tree and an image file are used where they lie. What is fetched comes as a tree into a directory of its own first, is checked there, and only then
+does anything of the node change. A digest names an image for good: it is resolved once, and what is fetched later is that one.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kairos_boot.errors import KairosError
+from kairos_boot.records import record, replace
+from kairos_boot.shown import shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kairos_boot.system.host import Host
+
+RECOVERY = ("/run/initramfs/cos-state/cOS/recovery.img", "/run/initramfs/isoscan/cOS/recovery.img")
+"""Where the recovery system that runs has its own image."""
+TREE = "/run/rootfsbase"
+"""The root of a live or recovery system that is a squashfs file."""
+IMAGE, ARCHIVE, DIRECTORY, FILE = "oci", "ocifile", "dir", "file"
+KINDS = {"oci": IMAGE, "docker": IMAGE, "ocifile": ARCHIVE, "dir": DIRECTORY, "file": FILE}
+"""How a source may begin, and what it is then."""
+HINT = "write dir:/PATH (a tree), file:/PATH (an image), ocifile:/PATH (an archive of a container image) or oci:REGISTRY/IMAGE:TAG"
+NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
+TAG = NAME | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+
+@record
+class Named:
+    """A source as it is written: *kind* is one of `dir`, `file`, `ocifile`, `oci`; *name* is a path, or what a registry calls the image."""
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        """As it is written, without a login."""
+        return f"{self.kind}:{shown(self.name)}"
+
+
+@record
+class Source:
+    """What the images of a node are made of: a file or a tree at *path*, *size* bytes of a partition for each image.
+
+    Of a source that is fetched, *path* is where its tree will be, and until it is there (`arrived`) the size is the least that it can have.
+    """
+
+    path: str
+    is_tree: bool
+    size: int
+    named: Named = Named(DIRECTORY, "")
+    digest: str = ""
+    """`sha256:…` of the image, where it has one."""
+    arrived: bool = True
+
+
+def parse(text: str) -> Named:
+    """What a document or a call names as a source. KairosError: it is none, with what to write instead."""
+    text = text.strip()
+    kind, colon, name = text.partition(":")
+    if colon and kind == "channel":
+        raise KairosError(f"release channels are no source: {text!r}", hint="name the image: oci:REGISTRY/IMAGE:TAG")
+    if not colon or kind not in KINDS:
+        if text.startswith(("/", "./", "../")):
+            raise KairosError(f"a path alone does not say what it is: {text!r}", hint=f"write dir:{text} for a tree, file:{text} for an image file")
+        return Named(IMAGE, reference(text))  # as it always was
+    name = name.removeprefix("//")
+    if KINDS[kind] == IMAGE:
+        return Named(IMAGE, reference(name))
+    if not name:
+        raise KairosError(f"not a source: {text!r}", hint=HINT)
+    if not name.startswith("/"):
+        raise KairosError(f"not an absolute path: {name!r}", hint=f"write it like {kind}:{os.path.abspath(name)}")
+    return Named(KINDS[kind], name)
+
+
+def reference(text: str) -> str:
+    """The name of an image in a registry, with its tag or its digest. KairosError: it is none.
+
+    Without a registry it is one of docker.io, as everywhere; without a tag it is the one called `latest`.
+    """
+    rest, at, digest = text.partition("@")
+    place, slash, last = rest.rpartition("/")
+    base, colon, tag = last.partition(":")
+    if at and ":" in rest.partition("/")[0] and "/" in digest:
+        raise KairosError(f"the name of an image has no login: {shown(f'oci://{text}')}", hint="log in to the registry with skopeo login")
+    parts = place.split("/") if slash else []
+    host, names = (parts[0], [*parts[1:], base]) if parts and _is_host(parts[0]) else ("", [*parts, base])
+    good = all(name and NAME.issuperset(name) and name[0].isalnum() and name[-1].isalnum() for name in names)
+    good = good and (not host or _is_address(host))
+    good = good and (not colon or (tag != "" and len(tag) < 129 and TAG.issuperset(tag) and tag[0] not in ".-"))
+    good = good and (not at or (digest.startswith("sha256:") and len(digest) == 71 and not digest[7:].strip("0123456789abcdef")))
+    if not good:
+        raise KairosError(f"not a source: {shown(text)!r}", hint=HINT)
+    if at:  # a tag says nothing beside a digest
+        return f"{place}{slash}{base}@{digest}"
+    return text if colon else f"{text}:latest"
+
+
+def _is_host(part: str) -> bool:
+    return "." in part or ":" in part or part == "localhost"
+
+
+def _is_address(host: str) -> bool:
+    name, colon, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
+    name = name if colon else host
+    if name.startswith("["):
+        return name.endswith("]") and set(name[1:-1].lower()) <= set("0123456789abcdef:.") and (not colon or port.isdecimal())
+    return bool(name) and TAG.issuperset(name) and (not colon or port.isdecimal())
+
+
+def find(host: Host, wanted: str, key: str = "") -> Source:
+    """The tree or the image file that *wanted* names, said at *key* of the configuration. KairosError: it is not there."""
+    from kairos_boot.actions.image_tree import size_for
+
+    try:
+        named = parse(wanted)
+    except KairosError as error:
+        raise KairosError(error.message, key, error.hint) from error
+    if named.kind not in (DIRECTORY, FILE):
+        raise KairosError(f"{named} cannot be fetched here", key, "write dir:/PATH or file:/PATH")
+    real = host.path(named.name)
+    try:
+        found = os.stat(real)
+    except OSError as error:
+        raise KairosError("what the system is to be made of is not there", named.name, "mount it, or name another source") from error
+    if os.path.isdir(real):
+        return Source(named.name, True, size_for(real), replace(named, kind=DIRECTORY))
+    if named.kind == DIRECTORY:
+        raise KairosError("it is no directory", named.name, f"write file:{named.name} for an image file")
+    return Source(named.name, False, found.st_blocks * 512, named)
+
+
+def recovery(host: Host) -> Source:
+    """The recovery image that this boot offers. KairosError: there is none."""
+    from kairos_boot.actions.image_tree import size_for
+
+    for path in RECOVERY:
+        if host.exists(path):
+            return Source(path, False, os.stat(host.path(path)).st_blocks * 512, Named(FILE, path))
+    if host.is_directory(TREE):
+        return Source(TREE, True, size_for(host.path(TREE)), Named(DIRECTORY, TREE))
+    raise KairosError("there is no recovery image to reset to", RECOVERY[0], "write one there, or install the node anew")
+
+
+def origin(source: Source) -> str:
+    """What is noted of a source, with its digest where it has one: `oci://IMAGE@sha256:…`."""
+    name = source.named.name or source.path
+    kind = source.named.kind if source.named.name else DIRECTORY if source.is_tree else FILE
+    return f"{kind}://{name.partition('@')[0] if source.digest else name}{f'@{source.digest}' if source.digest else ''}"
