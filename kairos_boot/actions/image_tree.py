@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from kairos_boot.errors import Explained, KairosError
@@ -32,7 +33,7 @@ def mounted(image: str, place: str = MOUNT, *, read_only: bool = False) -> Itera
     try:
         with Explained("the image cannot be mounted", image):
             os.makedirs(place, mode=0o700, exist_ok=True)
-            mounts.mount(node, place, "ext4", ("ro",) if read_only else ())
+            _mount(node, place, read_only=read_only)
         whole = False
         try:
             yield place
@@ -45,6 +46,19 @@ def mounted(image: str, place: str = MOUNT, *, read_only: bool = False) -> Itera
                 mounts.unmount(place, detach=not whole)
     finally:
         loop.detach(node)
+
+
+def _mount(node: str, place: str, *, read_only: bool) -> None:
+    """Mount it also where a mount namespace still has it from the last time, read-only by now: the kernel gives one file system to all."""
+    from kairos_boot.system import mounts
+
+    try:
+        mounts.mount(node, place, "ext4", ("ro",) if read_only else ())
+    except OSError as error:
+        if error.errno != errno.EBUSY or read_only:
+            raise
+        mounts.mount(node, place, "ext4", ("ro",))
+        mounts.mount(node, place, "ext4", ("remount", "rw"))
 
 
 def fill(host: Host, source: str, image: str, exclude: tuple[str, ...] = (), places: tuple[str, ...] = ()) -> None:

@@ -32,7 +32,7 @@ def fsck(path):
 
 
 def test_an_image_is_complete_though_another_namespace_has_it_mounted(unshared: Callable[..., Any]) -> None:
-    """A service that starts meanwhile gets a copy of every mount, and keeps it."""
+    """A service that starts meanwhile gets a copy of every mount, and keeps it; the image can be worked in once more all the same."""
     code, same, held = unshared(START + """
 tree()
 BuildImage(f"{home}/tree", f"{home}/image", "COS_ACTIVE", 32 << 20).apply(Host("/"))
@@ -41,10 +41,12 @@ with contextmanager(image_tree.mounted)(f"{home}/image") as place:
     child = os.fork()
     if not child:
         mounts.leave_namespace()
-        os.write(go, b"x")
-        time.sleep(1000)
+        os.write(go, b"x"), os.close(1), os.close(2)
+        time.sleep(60)
     os.read(ready, 1)
     subprocess.run(["cp", "-a", f"{home}/tree", f"{place}/more"], check=True)
+with contextmanager(image_tree.mounted)(f"{home}/image") as place:
+    subprocess.run(["cp", "-a", f"{home}/tree", f"{place}/again"], check=True)
 before, code = digest(f"{home}/image"), fsck(f"{home}/image")
 held = any(mount.target == image_tree.MOUNT for mount in mounts.mounted(f"/proc/{child}/mountinfo"))
 os.kill(child, signal.SIGKILL)
