@@ -67,6 +67,9 @@ def record(cls: T) -> T:
     own = tuple(cls.__dict__.get("__annotations__", ()))  # noqa: RUF063
     base = getattr(cls, "__match_args__", None)
     cls.__match_args__ = own if base is None else (*[name for name in base if name not in own], *own)  # type: ignore[attr-defined, misc]
+    for name in own:
+        if hasattr(cls.__dict__.get(name), "__get__"):  # a function, which the class would make a method of
+            setattr(cls, name, staticmethod(cls.__dict__[name]))
     for name, method in METHODS if base is None else ():
         if name not in cls.__dict__:
             setattr(cls, name, method)

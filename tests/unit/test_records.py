@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from kairos_boot.records import NOTHING, record, replace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @record
@@ -71,3 +76,23 @@ def test_a_copy_differs_where_it_was_asked_to() -> None:
 def test_the_shared_empty_mapping_cannot_be_filled() -> None:
     with pytest.raises(TypeError):
         NOTHING["a"] = 1  # type: ignore[index]
+
+
+def test_a_function_as_a_default_stays_one() -> None:
+    """It is no method of the record, nor of one that is made from it."""
+
+    def told(done: int, total: int) -> tuple[int, int]:
+        return done, total
+
+    @record
+    class Copy:
+        source: str
+        progress: Callable[[int, int], tuple[int, int]] = told
+
+    @record
+    class Checked(Copy):
+        digest: str = ""
+
+    for made in (Copy("x"), Checked("x"), Copy("x", told)):
+        assert made.progress(1, 2) == (1, 2)
+        assert made.progress is told
