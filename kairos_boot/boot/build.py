@@ -249,8 +249,8 @@ class Builder:
                     f"{part.where} is not mounted as planned ({part.action.describe()})", hint="something was mounted over it, or it was unmounted: see findmnt"))
 
 
-def link_sources(names: Iterable[str], sysroot: str, base: str = "") -> None:
+def link_sources(names: Iterable[str], sysroot: str) -> None:
     """The node's configuration directories where the initrd's stage looks for them; what is there already stays."""
     for name in names:
-        if not os.path.lexists(f"{base}{name}"):
-            os.symlink(f"{sysroot}{name}", f"{base}{name}")
+        if not os.path.lexists(name):
+            os.symlink(f"{sysroot}{name}", name)

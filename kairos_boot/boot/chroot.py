@@ -16,7 +16,7 @@ SHARED = ("/proc", "/sys", "/dev", "/run")
 """Bound with everything that is mounted below them."""
 
 
-def inside(root: str, work: Callable[[], int], shared: tuple[str, ...] = SHARED) -> int:
+def inside(root: str, work: Callable[[], int]) -> int:
     """Fork, enter *root*, do *work* there and return the number that it returned (0 to 100).
 
     The interpreter and what is imported already come along: no code of *root* is started for it. The mounts that *work* makes stay;
@@ -24,7 +24,7 @@ def inside(root: str, work: Callable[[], int], shared: tuple[str, ...] = SHARED)
     """
     bound: list[str] = []
     try:
-        for path in shared:
+        for path in SHARED:
             target = f"{root}{path}"
             with Explained(f"cannot bind {path} for the stage", target):
                 if os.path.isdir(path) and not _is_mounted(target):

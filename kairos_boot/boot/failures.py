@@ -90,7 +90,7 @@ class Opened:
             return  # something else uses it by now; it is synchronised already
 
 
-def media(cmdline: Cmdline, state: BootState, disk: BootDisk, partitions: Sequence[Partition], run: str = "/run/kairos-boot") -> list[Medium]:
+def media(cmdline: Cmdline, state: BootState, disk: BootDisk, partitions: Sequence[Partition]) -> list[Medium]:
     """COS_OEM and COS_STATE of the boot disk, those that there are. Of a disk that was not found the only partitions of these labels."""
     name = disk.disk
     if not name:
@@ -100,7 +100,7 @@ def media(cmdline: Cmdline, state: BootState, disk: BootDisk, partitions: Sequen
     for label in (cmdline.oem_label, "COS_STATE"):
         part = _try(lambda label=label: find_label(partitions, name, label) if name else find_state(partitions, "", label))  # type: ignore[misc]
         if part:
-            found.append(Medium(label, f"{run}/{label}", part))
+            found.append(Medium(label, f"/run/kairos-boot/{label}", part))
     return found
 
 

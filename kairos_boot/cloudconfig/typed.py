@@ -15,7 +15,7 @@ from kairos_boot.nearest import did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
     from kairos_boot.cloudconfig.nodes import YamlNode
@@ -140,17 +140,15 @@ class Decoder:
             values[key.value] = zero(kind) if value is ABSENT else value
         return values
 
-    def record(self, node: YamlNode, cls: type, path: str, marks: dict[str, tuple[int, int]], below: str = "",
-               unknown: Callable[[YamlNode, YamlNode], bool] | None = None) -> dict[str, Any]:
-        """The fields of *cls* that the map gives. *unknown* may take a key that is no field and say True."""
+    def record(self, node: YamlNode, cls: type, path: str, marks: dict[str, tuple[int, int]], below: str = "") -> dict[str, Any]:
+        """The fields of *cls* that the map gives."""
         kinds = fields(cls)
         values: dict[str, Any] = {}
         for key, item in self.pairs(node, path):
             name = ALIASES.get(key.value, key.value) if "ownerstring" in kinds else key.value
             field = kinds.get(name)
             if field is None:
-                if unknown is None or not unknown(key, item):
-                    self.unknown(key, f"{path}.{key.value}" if path else str(key.value), tuple(kinds))
+                self.unknown(key, f"{path}.{key.value}" if path else str(key.value), tuple(kinds))
                 continue
             value = self.value(item, field[1], f"{path}.{key.value}" if path else key.value, marks, below + name)
             if value is not ABSENT:

@@ -56,8 +56,9 @@ def relabelled(block: bytes, label: str) -> bytes:
     return bytes(new)
 
 
-def crc32c(data: bytes, value: int = 0xFFFFFFFF) -> int:
+def crc32c(data: bytes) -> int:
     """CRC-32C without its final inversion, as ext4 keeps it."""
+    value = 0xFFFFFFFF
     for byte in data:
         value ^= byte
         for _ in range(8):

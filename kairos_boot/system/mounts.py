@@ -108,9 +108,9 @@ def parse(text: str) -> list[Mounted]:
     return mounts
 
 
-def mounted(path: str = "/proc/self/mountinfo") -> list[Mounted]:
+def mounted() -> list[Mounted]:
     """What is mounted for this process now."""
-    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         return parse(file.read())
 
 

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     class ProcessRunner(Protocol):
         """What actions and conditions are handed: it runs one program to its end."""
 
-        def run(self, argv: Sequence[str], *, timeout: float = 0, env: Mapping[str, str] | None = None, stdin: bytes = b"",
-                waiting: Callable[[float], None] | None = None) -> Result:
+        def run(self, argv: Sequence[str], *, timeout: float = 0, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> Result:
             """Run *argv*; see Processes.run."""
 
 SIGTERM, SIGKILL = 15, 9  # `signal` imports enum
@@ -34,7 +33,7 @@ STOPPED = "the run was ended before the step was done"
 AT_ONCE = 32
 """Readings of an output before the limit and the others are looked at again: more than a pipe holds, and no end where it never runs dry."""
 ALIVE = 10.0
-"""Seconds between two calls of *waiting*."""
+"""Seconds between two calls of `waiting`."""
 _DEFAULT = tuple(number for number in range(1, 65) if number not in (SIGKILL, 19, 32, 33))
 """Signals that a program gets at their default, as from a login: Python ignores SIGPIPE and SIGXFSZ, nohup SIGHUP (C10). All but
 those that cannot be set, and two that belong to the C library."""
@@ -62,7 +61,7 @@ class Processes:
         self.root = root
         self.environment = environment
         self.waiting: Callable[[float], None] | None = None
-        """Called while a program runs, unless the call names another."""
+        """Called every 10 s while a program runs, with the seconds so far."""
         self._stop = os.eventfd(0, os.EFD_CLOEXEC)
         self._stopped = False
 
@@ -74,12 +73,11 @@ class Processes:
         self._stopped = True
         os.eventfd_write(self._stop, 1)  # never read, so all see it
 
-    def run(self, argv: Sequence[str], *, timeout: float = 0, env: Mapping[str, str] | None = None, stdin: bytes = b"",
-            waiting: Callable[[float], None] | None = None) -> Result:
+    def run(self, argv: Sequence[str], *, timeout: float = 0, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> Result:
         """Run *argv* until it ends and return how.
 
         *timeout* is in seconds, 0 is none; on expiry everything that it started is ended. *env* is added to the inherited
-        environment. *waiting* is called every 10 s with the seconds so far. A background child that keeps the output
+        environment. A background child that keeps the output
         open is not waited for. KairosError: the program cannot be started. Ended: the run was stopped.
         """
         from kairos_boot.system.directly import words as without_shell
@@ -115,11 +113,11 @@ class Processes:
             os.close(theirs)
             os.close(entry)
         try:
-            return self._follow(pid, ours, timeout, waiting or self.waiting, family)
+            return self._follow(pid, ours, timeout, family)
         finally:
             os.close(ours)
 
-    def _follow(self, pid: int, output: int, timeout: float, waiting: Callable[[float], None] | None, family: Family) -> Result:
+    def _follow(self, pid: int, output: int, timeout: float, family: Family) -> Result:
         from kairos_boot.system.family import depth
 
         os.set_blocking(output, False)
@@ -151,8 +149,8 @@ class Processes:
                     break
                 if time.monotonic() >= alive:
                     alive += ALIVE
-                    if waiting:
-                        waiting(time.monotonic() - started)
+                    if self.waiting:
+                        self.waiting(time.monotonic() - started)
             status = os.waitpid(pid, 0)[1]
             if stage:
                 family.end(pid, SIGKILL)  # what outlived its leader

@@ -15,15 +15,14 @@ from kairos_boot.system.host import Host
 from kairos_boot.system.process import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 
 class Programs:
     """Answers by the program's name."""
 
-    def run(self, argv: Sequence[str], *, timeout: float = 0, env: Mapping[str, str] | None = None, stdin: bytes = b"",
-            waiting: Callable[[float], None] | None = None) -> Result:
+    def run(self, argv: Sequence[str], *, timeout: float = 0, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> Result:
         if argv[0] == "lsblk":
             raise KairosError("cannot run lsblk: No such file or directory")
         if argv[0] == "dmesg":

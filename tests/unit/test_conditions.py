@@ -20,7 +20,7 @@ from kairos_boot.system.identity import architecture
 from kairos_boot.system.process import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 OS_RELEASE = """\
@@ -40,8 +40,7 @@ class Recorder:
         self.answers = list(answers)
         self.calls: list[tuple[tuple[str, ...], float]] = []
 
-    def run(self, argv: Sequence[str], *, timeout: float = 0, env: Mapping[str, str] | None = None, stdin: bytes = b"",
-            waiting: Callable[[float], None] | None = None) -> Result:
+    def run(self, argv: Sequence[str], *, timeout: float = 0, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> Result:
         self.calls.append((tuple(argv), timeout))
         return self.answers.pop(0)
 
