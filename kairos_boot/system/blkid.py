@@ -8,6 +8,10 @@ from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
 from kairos_boot.system.host import Host
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 @record
 class Content:
@@ -23,14 +27,19 @@ class Content:
     partuuid: str = ""
 
 
-def probe(path: str, *, entry: bool = False) -> Content:
-    """The file system of *path*, with *entry* also what the partition table says of it. KairosError: several contradict each other, the
-    device cannot be read, no `blkid` module.
-    """
+def _library() -> Any:
     try:
         import blkid
     except ModuleNotFoundError as error:
         raise KairosError("the Python module blkid is missing", hint="install pylibblkid") from error
+    return blkid
+
+
+def probe(path: str, *, entry: bool = False) -> Content:
+    """The file system of *path*, with *entry* also what the partition table says of it. KairosError: several contradict each other, the
+    device cannot be read, no `blkid` module.
+    """
+    blkid = _library()
     prober = blkid.Probe()
     try:
         prober.set_device(path)
@@ -53,7 +62,9 @@ def probe(path: str, *, entry: bool = False) -> Content:
 def find(host: Host, kind: str, value: str) -> list[str]:
     """The partitions whose *kind* (`LABEL`, `UUID`, `PARTLABEL`, `PARTUUID`) is *value*, found by looking at all of them: of two that udev
     would give one link it shows one. What is no partition counts where no partition is found: it may lie on one.
+    KairosError: no `blkid` module, without which none would be found.
     """
+    _library()
     folder = host.path("/sys/class/block")
     try:
         devices = [item for item in sorted(os.listdir(folder)) if not item.startswith(("ram", "zram", "fd", "sr"))]
