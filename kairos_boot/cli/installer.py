@@ -38,6 +38,12 @@ class Installer(Wired):
         reader = HostReader(self.host)
         return reader.fetch(path) if "://" in path else reader.read(path)
 
+    def disks(self) -> list[str]:
+        """All of the machine."""
+        from kairos_boot.lifecycle.target import every
+
+        return every(self.host)
+
     def collector(self) -> Collector:
         """What reads the configuration."""
         from kairos_boot.system.facts import gather

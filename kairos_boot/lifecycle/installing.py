@@ -42,6 +42,9 @@ if TYPE_CHECKING:
         def read(self, path: str) -> bytes:
             """A file or an address."""
 
+        def disks(self) -> Sequence[str]:
+            """The disks on which prepared partitions are looked for."""
+
         def lock(self) -> Callable[[], None]:
             """Hold the lock of actions; what frees it. KairosError: another one runs."""
 
@@ -55,6 +58,8 @@ NO_USERS = "/etc/kairos/.nousers"
 NEEDED = ("/boot/vmlinuz", "/boot/initrd", "/etc/os-release", "/etc/cos/grub.cfg", "/etc/cos/bootargs.cfg")
 INITS = ("/sbin/init", "/usr/lib/systemd/systemd", "/lib/systemd/systemd")
 UNKNOWN = {"encrypted_partitions": "encrypted partitions are not in this version", "iso": "an ISO file is no source in this version"}
+SPARE = 100 * MIB
+"""Bytes of an image's usual size that its tree does not need."""
 LIVE = "dir:/run/rootfsbase"
 FIRMWARE = "/sys/firmware/efi"
 
@@ -127,7 +132,7 @@ class Installation:
         """How large the images are."""
         sizes = [_map(self.settings.get(key)).get("size") for key in ("system", "passive", "recovery-system")]
         asked = [size * MIB if isinstance(size, int) and size > 0 and source.is_tree else source.size for size in sizes]
-        if asked[0] < source.size - (64 << 20) and source.is_tree:
+        if asked[0] < source.size - SPARE and source.is_tree:
             raise KairosError(f"the system does not fit into an image of {asked[0] // MIB} MiB: about {source.size // MIB} are needed", "install.system.size")
         return Images(asked[0], asked[0], asked[0])
 
@@ -159,7 +164,7 @@ class Installation:
         """The phases on the disk, as it is now. KairosError: there is none, or it does not fit."""
         images = self.images(source)
         if self.settings.get("no-format", self.settings.get("no_format")) is True:
-            found = target.prepared(self.host, "" if self.device() == target.AUTO else self.device())
+            found = target.prepared(self.host, "" if self.device() == target.AUTO else self.device(), self.wired.disks())
             self._room(found, images)
             return phases(found, source, images, None, options, around)
         from kairos_boot.system.partitions import blank

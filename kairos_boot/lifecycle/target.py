@@ -118,12 +118,12 @@ def planned(disk: str, places: Sequence[Place]) -> Target:
     return Target(disk, {p.name: partitions.node_of(disk, p.number) for p in places}, {p.name: p.fstype for p in places})
 
 
-def prepared(host: Host, wanted: str, in_use: InUse = partitions.in_use) -> Target:
-    """The disk that was partitioned for a node (`no-format`): *wanted*, else the only one with a COS_STATE.
+def prepared(host: Host, wanted: str, among: Sequence[str], in_use: InUse = partitions.in_use) -> Target:
+    """The disk that was partitioned for a node (`no-format`): *wanted*, else the only one of those *among* which it is looked for with a COS_STATE.
 
     KairosError: none, several, or one that lacks a partition.
     """
-    disks = [choose(host, wanted, in_use)] if wanted else [f"/dev/{name}" for name in _with_partitions(host)]
+    disks = [choose(host, wanted, in_use)] if wanted else among
     found = {disk: known for disk in disks if (known := _labelled(host, disk)) and (wanted or "state" in known)}
     if len(found) > 1:
         raise KairosError(f"several disks have a partition {LABELS['state']}: {', '.join(found)}", "install.no-format", "name the one that is meant: install.device")
@@ -138,20 +138,9 @@ def prepared(host: Host, wanted: str, in_use: InUse = partitions.in_use) -> Targ
     return Target(disk, {name: slot.node for name, (slot, _) in slots.items()}, {name: fstype for name, (_, fstype) in slots.items()})
 
 
-def _with_partitions(host: Host) -> list[str]:
-    """Disks that have partitions, loop devices included: who prepares one means it."""
-    try:
-        names = sorted(os.listdir(host.path("/sys/block")))
-    except OSError:
-        return []
-    return [name for name in names if any(host.exists(f"/sys/block/{name}/{part}/partition") for part in _entries(host, name))]
-
-
-def _entries(host: Host, name: str) -> list[str]:
-    try:
-        return [entry for entry in os.listdir(host.path(f"/sys/block/{name}")) if entry.startswith(name)]
-    except OSError:
-        return []
+def every(host: Host) -> list[str]:
+    """The disks of the machine; image files on loop devices are none."""
+    return [f"/dev/{name}" for name, _ in _disks(host)]
 
 
 def _labelled(host: Host, disk: str) -> dict[str, tuple[Slot, str]]:

@@ -1,0 +1,277 @@
+"""An installation for real, on loop devices: partitions, images, configuration, hooks, boot code, and what it refuses."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: mounts and loop devices")]
+
+PRELUDE = "from install_node import *\nfrom kairos_boot.errors import KairosError\n"
+REFUSED = """
+try:
+    node.install(text, **more)
+    said = "it was installed"
+except KairosError as error:
+    said = f"{type(error).__name__}: {error}"
+"""
+
+
+def test_an_empty_disk_becomes_a_node(unshared: Callable[..., Any]) -> None:
+    """TGT-3: the order on BIOS; the images are the source under their labels; the boot code leads to the core."""
+    told = unshared(PRELUDE + """
+node = InstallNode(home, 700)
+disk = node.own[0]
+outcome = node.install()
+tree = {}
+for name, number in (("active", 4), ("passive", 4), ("recovery", 3)):
+    tree[name] = node.inside(disk, number, f"cOS/{name}.img", lambda p: (read(p + "/boot/vmlinuz"), os.path.isdir(p + "/usr/local"), os.path.isdir(p + "/tmp")))
+labels = {name: node.look(disk, number, lambda p, n=name: probe(f"{p}/cOS/{n}.img").label) for name, number in (("active", 4), ("passive", 4), ("recovery", 3))}
+state = node.look(disk, 4, lambda p: {n: read(f"{p}/{n}") for n in ("grub2/grub.cfg", "grubmenu", "grubenv", "grub_oem_env")} | {"all": sorted(os.listdir(p))})
+sums = node.look(disk, 4, lambda p: read(f"{p}/cOS/active.img.sha256").split()[0] == digest(f"{p}/cOS/active.img"))
+oem = node.look(disk, 2, lambda p: {n: (read(f"{p}/{n}"), oct(os.stat(f"{p}/{n}").st_mode & 0o777)) for n in os.listdir(p) if n != "lost+found"})
+persistent = node.look(disk, 5, lambda p: read(f"{p}/.kairos-state"))
+with open(disk, "rb") as file:
+    sector = file.read(512)
+    file.seek(1 << 20)
+    core = file.read(1200)
+from kairos_boot.system import grub
+mounted = [m.target for m in mounts.mounted() if "/run/cos" in m.target]
+table, wanted = node.table(disk), read(f"{home}/config.yaml")
+node.close()
+tell([outcome.failures, table, tree, labels, state, sums, oem, wanted, persistent, grub.core_of(sector), sector[510:] == b"\\x55\\xaa", core[:4].decode(), mounted])
+""")
+    failures, table, tree, labels, state, sums, oem, wanted, persistent, core, signature, first, mounted = told
+    assert failures == []
+    assert table == [[1, "bios", "", ""], [2, "oem", "COS_OEM", "ext4"], [3, "recovery", "COS_RECOVERY", "ext4"], [4, "state", "COS_STATE", "ext4"],
+                     [5, "persistent", "COS_PERSISTENT", "ext4"]]
+    assert all(found == ["kernel", True, True] for found in tree.values())
+    assert labels == {"active": "COS_ACTIVE", "passive": "COS_PASSIVE", "recovery": "COS_SYSTEM"}
+    assert "--id fallback" in state["grub2/grub.cfg"]
+    assert "remoterecovery" in state["grubmenu"]
+    assert "default_menu_entry=Our node" in state["grub_oem_env"]
+    assert len(state["grubenv"]) == 1024
+    assert sums
+    assert oem["90_custom.yaml"] == [wanted, "0o640"]
+    assert len(oem["grubenv"][0]) == 1024
+    assert 'first-install: "20' in persistent or "first-install: 20" in persistent
+    assert (core, signature, first, mounted) == (1 << 20, True, "core", [])
+
+
+def test_another_disk_with_the_same_labels_is_untouched(unshared: Callable[..., Any]) -> None:
+    """The second disk is a node, too: every label and every name in the table is there twice (G5)."""
+    told = unshared(PRELUDE + """
+node = InstallNode(home, 700, 700)
+node.install(disk=node.own[1])
+before = digest(node.own[1])
+node.install()
+again = digest(node.own[1])
+tables = [node.table(disk) for disk in node.own]
+first = digest(node.own[0])
+node.install()  # over itself
+tell([before == again, tables[0] == tables[1], first != digest(node.own[0]), before == digest(node.own[1])])
+node.close()
+""")
+    assert told == [True, True, True, True]
+
+
+def test_hooks_run_in_order_where_they_should_and_leave_what_they_write(unshared: Callable[..., Any]) -> None:
+    told = unshared(PRELUDE + """
+node = InstallNode(home, 700)
+stages = ("kairos-install.pre.before", "kairos-install.pre", "before-install", "after-install", "kairos-install.after")
+text = "".join(f"  {stage}: [{{commands: ['echo {stage} $(ls /run/cos/oem 2>/dev/null | grep -c custom) >> {home}/order']}}]\\n" for stage in stages)
+text += "  after-install-chroot: [{if_files: {all: [/oem/90_custom.yaml]}, files: [{path: /marked, content: x}, {path: /usr/local/kept}, {path: /oem/chroot, content: y}]}]\\n"
+outcome = node.install(f"{USER}install:\\n{SMALL}stages:\\n{text}")
+disk = node.own[0]
+inside = [node.inside(disk, n, f"cOS/{i}.img", lambda p: read(p + "/marked")) for i, n in (("active", 4), ("passive", 4), ("recovery", 3))]
+tell([list(outcome.failures), read(f"{home}/order"), inside, node.look(disk, 5, lambda p: os.path.exists(p + "/kept")), node.look(disk, 2, lambda p: read(p + "/chroot")),
+      [line for line in node.lines if "hook" in line]])
+node.close()
+""")
+    failures, order, inside, kept, chroot, said = told
+    assert failures == []
+    assert order.splitlines() == ["kairos-install.pre.before 0", "kairos-install.pre 0", "before-install 0", "after-install 1", "kairos-install.after 0"]
+    assert inside == ["x", "x", "x"]
+    assert kept
+    assert chroot == "y"
+    assert "5 Running after-install hook" in said
+
+
+@pytest.mark.parametrize(("strict", "ends"), [("", False), ("strict: true\n", True)])
+def test_a_failing_hook_is_told_of_and_with_strict_ends_it(unshared: Callable[..., Any], strict: str, ends: bool) -> None:
+    told = unshared(PRELUDE + f"""
+node = InstallNode(home, 700)
+text = USER + {strict!r} + "install:\\n" + SMALL + "stages: {{before-install: [{{commands: ['exit 3']}}]}}\\n"
+try:
+    said = list(node.install(text).failures)
+except KairosError as error:
+    said = f"{{type(error).__name__}} {{error}}"
+with open(node.own[0], "rb") as file:
+    bootable = bool(file.read(440).strip(bytes(1)))
+left = [m.target for m in mounts.mounted() if m.target.startswith("/run/cos/")]
+tell([said, bootable, left])
+node.close()
+""")
+    said, bootable, left = told
+    assert left == []
+    assert bootable is not ends
+    if ends:
+        assert said.startswith("Broken stage before-install failed: ")
+        assert "until then the disk is no node" in said
+    else:
+        assert len(said) == 1
+        assert "exit status 3" in said[0]
+
+
+def test_a_step_can_forbid_the_installation(unshared: Callable[..., Any]) -> None:
+    told = unshared(PRELUDE + """
+node = InstallNode(home, 700)
+text = f"{USER}install:\\n{SMALL}stages: {{before-install: [{{commands: ['echo wrong rack > /run/cos/fail_installation']}}]}}\\n"
+more = {}
+""" + REFUSED + """
+with open(node.own[0], "rb") as file:
+    bootable = bool(file.read(440).strip(bytes(1)))
+tell([said, bootable])
+node.close()
+""")
+    assert "Installation failed: wrong rack" in told[0]
+    assert told[1] is False
+
+
+@pytest.mark.parametrize(("files", "text", "more", "said"), [
+    ({"boot/initrd": None}, "", {}, "lacks /boot/initrd"),
+    ({"sbin/init": None}, "", {}, "lacks /sbin/init"),
+    ({"usr/share/kairos-boot/grub/core.img": None}, "", {}, "no boot loader for BIOS"),
+    ({"usr/share/kairos-boot/grub/bootx64.efi": None}, "", {"firmware": "efi"}, "no boot loader for UEFI"),
+    ({}, "  partitions: {persistent: {size: 30000}}\n", {}, "does not fit in the target disk"),
+    ({}, "  extra-partitions: [{name: data, size: 5000}]\n", {}, "does not fit in the target disk"),
+    ({}, "  encrypted_partitions: [COS_OEM]\n", {}, "encrypted partitions are not in this version"),
+    ({}, "  reboot: true\n  poweroff: true\n", {}, "not both"),
+    ({}, "#cloud-config\ninstall: {device: x}\n", {}, "No users found in any stage that are part of the 'admin' group"),
+    ({}, "  cloud-init: [/nowhere.yaml]\n", {}, "no such file"),
+])
+def test_what_cannot_be_done_is_refused_before_anything_is_written(unshared: Callable[..., Any], files: dict[str, None], text: str, more: dict[str, str], said: str) -> None:
+    told = unshared(PRELUDE + f"""
+files, text, more = {files!r}, {text!r}, {more!r}
+node = InstallNode(home, 700, files=files)
+before = digest(node.own[0])
+if "partitions:" in text:
+    text = USER + "install:\\n" + text
+""" + REFUSED + """
+tell([said, before == digest(node.own[0])])
+node.close()
+""")
+    assert said in told[0]
+    assert told[1] is True, "nothing was written"
+
+
+def test_a_disk_in_use_is_refused(unshared: Callable[..., Any]) -> None:
+    told = unshared(PRELUDE + """
+node = InstallNode(home, 700)
+node.install()
+disk = node.own[0]
+os.makedirs(f"{home}/busy")
+mounts.mount(partitions.node_of(disk, 2), f"{home}/busy", "ext4")
+before, text, more = digest(disk), "", {}
+""" + REFUSED + """
+tell([said, before == digest(disk)])
+node.close()
+""")
+    assert "has mounted partitions, please unmount them before installing" in told[0]
+    assert told[1] is True
+
+
+def test_partitions_that_a_step_prepares_are_used_and_not_formatted(unshared: Callable[..., Any]) -> None:
+    """PRT-1 to 4: no device is named; the disk with a COS_STATE wins over the larger one, which stays as it is."""
+    told = unshared(PRELUDE + """
+node = InstallNode(home, 900, 700)
+small = node.own[1]
+before = digest(node.own[0])
+parts = [("bios", "COS_GRUB", 1, "none"), ("oem", "COS_OEM", 16, "ext4"), ("recovery", "COS_RECOVERY", 100, "ext4"), ("state", "COS_STATE", 120, "ext4"), ("persistent", "COS_PERSISTENT", 0, "ext4")]
+layout = ", ".join(f"{{fsLabel: {label}, pLabel: {name}, size: {size}, filesystem: {fs}{', bootable: true' if name == 'bios' else ''}}}".replace("none", "'-'") for name, label, size, fs in parts)
+text = f"{USER}install:\\n  no-format: true\\n  system: {{size: 24}}\\nstages:\\n  kairos-install.pre.before:\\n  - if: '[ -e {small} ]'\\n    layout:\\n      device: {{path: {small}, init_disk: true}}\\n      add_partitions: [{layout}]\\n"
+try:
+    failures = list(node.install(text, disk="").failures)
+except KairosError as error:
+    failures = [str(error)]
+table = node.table(small)
+if failures:
+    tell([failures, table, node.lines])
+    node.close()
+    sys.exit()
+first = node.look(small, 4, lambda p: sorted(os.listdir(p + "/cOS"))) if len(table) > 3 else []
+try:
+    node.install(text, disk="")
+    again = "it was installed again"
+except KairosError as error:
+    again = str(error)
+forced = list(node.install(text.replace("no-format: true", "no-format: true\\n  force: true"), disk="").failures)
+tell([failures, table, first, again, forced, before == digest(node.own[0])])
+node.close()
+""")
+    assert len(told) == 6, told
+    failures, table, first, again, forced, untouched = told
+    assert failures == []
+    assert [row[2] for row in table] == ["", "COS_OEM", "COS_RECOVERY", "COS_STATE", "COS_PERSISTENT"]
+    assert first == ["active.img", "active.img.sha256", "passive.img", "passive.img.sha256"]
+    assert "use `force` flag to run an installation over the current running deployment" in again
+    assert forced == []
+    assert untouched
+
+
+def test_a_new_boot_loader_takes_the_old_ones_place_in_one_sector(unshared: Callable[..., Any]) -> None:
+    """An upgrade or a reset refreshes it: the new core goes where the old one is not; the same one again writes nothing."""
+    told = unshared(PRELUDE + """
+from kairos_boot.lifecycle.bootcode import InstallBootCode
+from kairos_boot.system import grub
+from kairos_boot.actions.image_file import BuildImage
+node = InstallNode(home, 700)
+node.install()
+disk = node.own[0]
+def first():
+    with open(disk, "rb") as file:
+        return file.read(512)
+def core(at):
+    with open(disk, "rb") as file:
+        file.seek(at)
+        return file.read(4).decode()
+places = [grub.core_of(first())]
+image = f"{home}/new.img"
+def refresh(text):
+    node.write(f"{home}/tree/usr/share/kairos-boot/grub/core.img", text)
+    BuildImage(f"{home}/tree", image, "COS_ACTIVE", 24 << 20).apply(node.host)
+    changed = InstallBootCode(image, disk).apply(node.host)
+    places.append(grub.core_of(first()))
+    return changed, core(places[-1])
+told = [refresh("core" * 300), refresh("next" * 300), refresh("next" * 300), refresh("last" * 300)]
+old = core(places[2])
+os.unlink(f"{home}/tree/usr/share/kairos-boot/grub/core.img")
+BuildImage(f"{home}/tree", image, "COS_ACTIVE", 24 << 20).apply(node.host)
+told.append(InstallBootCode(image, disk).apply(node.host))
+tell([told, places, old, first()[510:] == b"\\x55\\xaa"])
+node.close()
+""")
+    told_, places, old, signature = told
+    half = (1 << 20) // 2
+    assert told_ == [[False, "core"], [True, "next"], [False, "next"], [True, "last"], False]
+    assert places == [1 << 20, 1 << 20, (1 << 20) + half, (1 << 20) + half, 1 << 20]
+    assert old == "next", "the one before stays where it was"
+    assert signature
+
+
+def test_for_uefi_the_program_lies_where_firmware_looks(unshared: Callable[..., Any]) -> None:
+    """With both, the order is bios, efi, oem, …"""
+    told = unshared(PRELUDE + """
+node = InstallNode(home, 700)
+failures = list(node.install(firmware="both").failures)
+table = node.table(node.own[0])
+content = subprocess.run(["mtype", "-i", partitions.node_of(node.own[0], 2), "::/EFI/BOOT/BOOTX64.EFI"], capture_output=True, check=False).stdout
+tell([failures, [row[1] for row in table], table[1][2:], content.decode()])
+node.close()
+""")
+    assert told == [[], ["bios", "efi", "oem", "recovery", "state", "persistent"], ["COS_GRUB", "vfat"], "MZ" * 300]
