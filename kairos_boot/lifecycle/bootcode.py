@@ -9,6 +9,7 @@ import os
 
 from kairos_boot.actions.layout import BIOS_BOOT, ESP
 from kairos_boot.errors import KairosError, reason
+from kairos_boot.lifecycle.phases import Phase
 from kairos_boot.records import NOTHING, record
 from kairos_boot.system import fat, grub
 
@@ -123,9 +124,11 @@ class InstallBootCode:
         from kairos_boot.system.host import Host as Tree
         from kairos_boot.system.partitions import read_table
 
-        table = read_table(host, self.disk)
+        table = read_table(host, self.disk) if self.must or host.exists(self.disk) else None
         if table is None:
-            raise KairosError("it has no partition table", self.disk)
+            if self.must:
+                raise KairosError("it has no partition table", self.disk)
+            return False
         bios, esp = (next((slot for slot in table.slots if slot.type.upper() == kind), None) for kind in (BIOS_BOOT, ESP))
         changed = False
         with contextmanager(mounted)(host.path(self.image), read_only=True) as place:
@@ -143,6 +146,11 @@ class InstallBootCode:
                 else:
                     changed = put_bios(self.disk, slot, table.sector, files) or changed
         return changed
+
+
+def refreshed(image: str, disk: str) -> Phase:
+    """The phase in which a new image brings its boot loader to *disk*: before its menu, which may need it. Where it fails the old one stays, and works."""
+    return Phase("boot-code", "refresh the boot loader", (InstallBootCode(image, disk),), again="compared, and written where it is another one", extra=True)
 
 
 def put_bios(disk: str, slot: Slot, sector: int, files: BootFiles) -> bool:

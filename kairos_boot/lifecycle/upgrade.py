@@ -12,6 +12,7 @@ from kairos_boot.actions.remove import Remove
 from kairos_boot.boot.build import PROGRAMS
 from kairos_boot.boot.resume import UPGRADE as ACTION
 from kairos_boot.errors import KairosError
+from kairos_boot.lifecycle.bootcode import refreshed
 from kairos_boot.lifecycle.bootloader import InstallMenu
 from kairos_boot.lifecycle.hooks import Hook, HookInImage
 from kairos_boot.lifecycle.phases import Phase
@@ -80,8 +81,8 @@ class End:
     finish: tuple[Action, ...]
 
 
-def phases(place: Place, source: Source, options: Options, around: Surroundings, end: End, fetch: Sequence[Phase] = ()) -> list[Phase]:
-    """The phases of an upgrade; *fetch* brings the source onto the node."""
+def phases(place: Place, source: Source, options: Options, around: Surroundings, end: End, disk: str, fetch: Sequence[Phase] = ()) -> list[Phase]:
+    """The phases of an upgrade of *disk*; *fetch* brings the source onto the node."""
     images = f"{place.directory}/cOS"
     new = f"{images}/{TRANSITION}"
     need = source.size + place.copied + SPARE
@@ -102,7 +103,8 @@ def phases(place: Place, source: Source, options: Options, around: Surroundings,
                            hint=hint),), extra=not options.strict, notes=stops),
     ]
     if options.entry == "active":
-        found.append(Phase("boot-loader", "refresh the boot loader", (InstallMenu(new, place.directory),), notes=("the menu starts the old system, too",)))
+        found.append(refreshed(new, disk))
+        found.append(Phase("boot-loader", "refresh the boot menu", (InstallMenu(new, place.directory),), notes=("the menu starts the old system, too",)))
         found += [] if tight else passive
     return [*found, *closing(place, options.entry, around.emit, end)]
 

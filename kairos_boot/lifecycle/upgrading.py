@@ -60,7 +60,7 @@ def _run(wired: Wired, config: Config, options: Options, settings: Mapping[str, 
     if _is_there(f"{place.images}/cOS/{options.entry}.img", origin):
         wired.log(5, f"the {options.entry} system is made of {origin} already: there is nothing to do", kind="action", stage=ACTION)
         return Outcome()
-    todo = phases(known, source, options, _around(wired), _end(wired, place, options.entry, known.passive, origin, options.entry_name))
+    todo = phases(known, source, options, _around(wired), _end(wired, place, options.entry, known.passive, origin, options.entry_name), wired.disk().disk)
     engine = Engine(ACTION, host, wired.ledger, wired.log)
     engine.check(todo)
     if not survey.admins(config):
@@ -93,7 +93,7 @@ def plan_of(wired: Wired, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
         known = standing.place_of(host, options.entry, state, images)
         place = standing.Open(state, images)
         origin = sources.origin(source)
-        return plan(ACTION, phases(known, source, options, _around(wired), _end(wired, place, options.entry, known.passive, origin, options.entry_name)))
+        return plan(ACTION, phases(known, source, options, _around(wired), _end(wired, place, options.entry, known.passive, origin, options.entry_name), disk.disk))
 
 
 def settle(wired: Wired) -> str:
