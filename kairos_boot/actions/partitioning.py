@@ -86,12 +86,12 @@ class PartitionDisk:
 
 
 def _blank(disk: str) -> None:
-    """Zero both ends of the disk: boot code and tables."""
+    """Zero both ends of the disk: the boot code, alone and durably, so that no firmware starts half a node; then what lies around, and the tables."""
     fd = os.open(disk, os.O_RDWR | os.O_CLOEXEC | os.O_EXCL)
     try:
         size = os.lseek(fd, 0, os.SEEK_END)
-        for at in (0, max(0, size - MIB)):
-            os.pwrite(fd, bytes(min(MIB, size - at)), at)
+        for at, length in ((0, 512), (0, MIB), (max(0, size - MIB), MIB)):
+            os.pwrite(fd, bytes(min(length, size - at)), at)
             os.fsync(fd)
     finally:
         os.close(fd)

@@ -11,7 +11,7 @@ from kairos_boot.errors import Explained
 from kairos_boot.system.descriptors import Held
 
 _CONFIGURE, _GET_FREE, _CLEAR, _STATUS = 0x4C0A, 0x4C82, 0x4C01, 0x4C05
-_READ_ONLY = 1
+_READ_ONLY, _AUTOCLEAR = 1, 4
 _TRIES = 64
 """Another process may take the free device that the kernel named; so often we ask again."""
 
@@ -78,7 +78,8 @@ def attached(path: str, *, writable: bool = False) -> str:
                 continue
             try:
                 info = fcntl.ioctl(device, _STATUS, bytes(232))
-                if _backing(info) == (_encoded(wanted.st_dev), wanted.st_ino) and not (writable and _flags(info) & _READ_ONLY):
+                unfit = _AUTOCLEAR | (_READ_ONLY if writable else 0)  # a device that goes when its last user does may be gone when it is used
+                if _backing(info) == (_encoded(wanted.st_dev), wanted.st_ino) and not _flags(info) & unfit:
                     return f"/dev/{loop}"
             except OSError:
                 continue
@@ -105,4 +106,8 @@ def _encoded(number: int) -> int:
 def detach(node: str) -> None:
     """Give the device back; it goes when its last user does."""
     with Held(os.open(node, os.O_RDONLY | os.O_CLOEXEC)) as device:
-        fcntl.ioctl(device, _CLEAR)
+        try:
+            fcntl.ioctl(device, _CLEAR)
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # it went already
+                raise
