@@ -79,7 +79,7 @@ tell([planned, [(r["phase"], r["title"]) for r in records if r["kind"] == "phase
 node.close()
 """)
     assert planned == done
-    assert [name for name, _ in done] == ["before-reset", "room", "active", "passive", "boot-code", "boot-loader", "after-reset-chroot", "persistent", "after-reset", "finish"]
+    assert [name for name, _ in done] == ["before-reset", "room", "active", "passive", "boot-loader", "after-reset-chroot", "persistent", "after-reset", "finish"]
 
 
 @pytest.mark.parametrize("phase", range(1, 10))
