@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from kairos_boot.system.host import Host
 
 BEFORE = {"boot": "fs", "network": "boot", "reconcile": "network"}
+CGROUP = "/proc/self/cgroup"
 LIMIT = 600.0
 """Seconds, as long as for the lock."""
 
@@ -19,17 +20,15 @@ def await_turn(host: Host, stage: str, say: Callable[[str], None]) -> None:
     """Wait while the unit of the stage before *stage* has a job, and *say* so; not where that job in turn waits for us, and never longer
     than the limit: a stage out of turn is better than none.
     """
-    if stage not in BEFORE or not host.online:
-        return
+    if stage not in BEFORE or not host.online or (host.read(CGROUP) or b"").rstrip().endswith(f"/{unit(stage)}".encode()):
+        return  # of its own unit systemd has seen to it
     from kairos_boot.actions.units import BOOTED, ask
 
     if not host.exists(BOOTED):
         return
-    from kairos_boot.actions.jobs import holder, queued, running_unit
+    from kairos_boot.actions.jobs import holder, queued
 
     before = unit(BEFORE[stage])
-    if running_unit(host) == unit(stage):
-        return  # systemd has seen to it
 
     def told(argv: tuple[str, ...]) -> str:
         return ask(host, argv, LIMIT, "")
