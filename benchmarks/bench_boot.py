@@ -1,19 +1,23 @@
-"""What the program costs a whole boot, from the switch to the root on: the node with our defaults, the node with the published ones, and the same tree without us.
+"""What the program costs a whole boot, above all from the switch to the root on.
 
-    sudo /usr/bin/python3 benchmarks/bench_boot.py [ROUNDS]
+    sudo /usr/bin/python3 benchmarks/bench_boot.py [ROUNDS] [--against CHECKOUT] [--only PATTERN] [--chain]
 
-The three are booted in turn, so that a busy machine slows them alike. "Without us" is the image of our node as a plain, writable root on a disk of its own,
-the same kernel and initrd, our units masked. Times are systemd's own (from the start of PID 1 in the root to the end of the boot), CPU is what the guest's
-kernel counted until then. Only ratios mean anything; an emulated processor is ten times slower than a real one.
+The same tree is booted in several ways, in turn, so that a busy machine slows them alike: without us (a plain, writable root, the same kernel and initrd,
+nothing of ours), as a node with our defaults, as a node with the published ones, and, with `--against`, as a node of another version of this program with
+the published ones. A first boot of each node comes before the rounds and does not count: keys are made in it, disks grow. Nobody logs in before the console says
+that the boot is over. Times are the guest's own clock's, CPU is what its control groups counted; only ratios mean anything, since an emulated processor is
+ten times slower than a real one. `--chain` also shows what the last boot of each kind waited for.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[1]
@@ -21,123 +25,195 @@ sys.path[:0] = [str(TOP), str(TOP / "packaging/image")]
 
 import machine as qemu  # noqa: E402
 import variant  # noqa: E402
-from common import debugfs, run  # noqa: E402
+from common import hold, need_root, say  # noqa: E402
 
+from benchmarks.lib import plain  # noqa: E402
 from benchmarks.lib.timing import show  # noqa: E402
 
 PUBLISHED = TOP.parent / "shared/corpus/defaults"
-UNITS = ("kairos-boot-image", "kairos-boot-initrd", "cos-setup-fs", "cos-setup-boot", "cos-setup-network", "cos-setup-reconcile", "kairos-boot-assess")
+STAGES = ("fs", "boot", "network")
+BARE, OURS, THEIRS, OTHER = "without us", "our defaults", "published defaults", "published, other version"
+WHOLE = ("end", "cpu")
+LIMIT = 900.0
+"""Seconds for a boot, against hanging only."""
+SETTLE = 8.0
+"""Seconds from the mark on the console to the login: what is still at work then is at its end, and a login would slow it."""
 ASK = """
-systemctl is-system-running --wait >/dev/null
-systemctl show -p UserspaceTimestampMonotonic -p FinishTimestampMonotonic
-sed -n 's/^cpu  *//p' /proc/stat
-for unit in cos-setup-fs cos-setup-boot cos-setup-network; do
-  systemctl show "$unit" -p Id -p ExecMainStartTimestampMonotonic -p ExecMainExitTimestampMonotonic -p CPUUsageNSec | tr '\\n' ' '; echo
-done
+systemctl is-system-running --wait
+systemctl show -p InitRDTimestampMonotonic -p UserspaceTimestampMonotonic -p FinishTimestampMonotonic
+echo
+systemctl show -p Id -p ActiveEnterTimestampMonotonic -p ExecMainStartTimestampMonotonic -p ExecMainExitTimestampMonotonic -p CPUUsageNSec '*.service' '*.target'
+echo
+echo "waits=$(journalctl -b -t kairos-boot -o cat KAIROS_EVENT=lock | wc -l)"
 """
-HOLD = 1500
+CHAIN = "systemd-analyze; systemd-analyze critical-chain; systemd-analyze blame | head -n 25; journalctl -b -o short-monotonic -t kairos-boot | tail -n 60"
 
 
 class Kind:
-    """One way to boot: a name, and what makes a machine for a scratch directory."""
+    """One way to boot: its name, its machine, and the figures of its boots."""
 
-    def __init__(self, name: str, oem: Path | None) -> None:
-        self.name, self.oem = name, oem
+    def __init__(self, name: str, scratch: Path) -> None:
+        self.name, self.scratch = name, scratch
         self.taken: list[dict[str, float]] = []
+        self.how: dict[str, object] = {}
+        scratch.mkdir()
 
-    def machine(self, scratch: Path) -> tuple[qemu.Machine, dict[str, object]]:
-        """The machine, and how it is started."""
-        if self.oem is None:
-            return without_us(scratch)
-        overlay = variant.Overlay(variant.base(self.oem, ("active",)), scratch / "node.qcow2")
+    def machine(self) -> qemu.Machine:
+        """Its machine, with the disk made."""
+        raise NotImplementedError
+
+    def prepare(self) -> None:
+        """Make the disk."""
+        self.node = self.machine()
+
+    def boot(self, *, chain: bool = False) -> dict[str, float]:
+        """Boot, take the figures, switch off."""
+        node = self.node
+        try:
+            node.start(**self.how)  # type: ignore[arg-type]
+            node.wait_console(r"Reached target.*(multi-user|Multi-User)", LIMIT)
+            time.sleep(SETTLE)
+            told = node.ssh(ASK, LIMIT, check=False)
+            if chain:
+                print(f"== {self.name}\n{node.ssh(CHAIN, LIMIT, check=False)}", flush=True)
+            node.press_power(300)
+            return parse(told)
+        finally:
+            node.kill()
+
+
+class Plain(Kind):
+    """Without us."""
+
+    def machine(self) -> qemu.Machine:
+        """The tree as an ordinary system."""
+        disk = self.scratch / "plain.qcow2"
+        self.how = plain.make(variant.base(variant.OEM, ("active",)), self.scratch, disk)
+        return qemu.Machine(disk, self.scratch)
+
+
+class Node(Kind):
+    """A node with the configurations of *oem* in its image, made by the scripts of *checkout*."""
+
+    def __init__(self, name: str, scratch: Path, oem: Path, checkout: Path = TOP) -> None:
+        super().__init__(name, scratch)
+        self.oem, self.checkout = oem, checkout
+
+    def prepare(self) -> None:
+        """Make the disk, and boot once."""
+        super().prepare()
+        self.boot()
+
+    def machine(self) -> qemu.Machine:
+        """The node."""
+        overlay = variant.Overlay(self.base(), self.scratch / "node.qcow2")
         overlay.write_oem(variant.access(), {"menu_timeout": "0"})
-        return qemu.Machine(overlay.path, scratch), {}
+        return qemu.Machine(overlay.path, self.scratch)
 
-    def round(self) -> None:
-        """Boot once, with a first boot before it that does not count: keys are made in it."""
-        with tempfile.TemporaryDirectory() as place:
-            machine, how = self.machine(Path(place))
-            try:
-                for count in (False, True):
-                    machine.start(**how)  # type: ignore[arg-type]
-                    machine.wait_ssh(HOLD)
-                    told = machine.ssh(ASK, HOLD, check=False)
-                    if count:
-                        self.taken.append(parse(told))
-                    machine.press_power(300)
-            finally:
-                machine.kill()
-
-
-def without_us(scratch: Path) -> tuple[qemu.Machine, dict[str, object]]:
-    """The node's image as the root file system of a plain system."""
-    raw = variant.base(variant.OEM, ("active",))
-    state = next(part for part in json.loads(run("sfdisk", "--json", raw))["partitiontable"]["partitions"] if part["name"] == "state")
-    plain = scratch / "plain.raw"
-    run("debugfs", "-R", f"dump /cOS/active.img {plain}", f"{raw}?offset={state['start'] * 512}")
-    run("truncate", "-s", "+512M", plain)
-    subprocess.run(["e2fsck", "-fy", str(plain)], capture_output=True, check=False)
-    run("resize2fs", plain)
-    run("e2label", plain, "PLAIN")
-    (scratch / "authorized_keys").write_text(variant.SSH_KEY.with_suffix(".pub").read_text())
-    for kind in ("rsa", "ed25519"):
-        run("ssh-keygen", "-q", "-t", kind, "-N", "", "-f", scratch / f"ssh_host_{kind}_key")
-    files = [("/root/.ssh/authorized_keys", "authorized_keys", "0100600")]
-    files += [(f"/etc/ssh/ssh_host_{kind}_key{end}", f"ssh_host_{kind}_key{end}", mode) for kind in ("rsa", "ed25519") for end, mode in (("", "0100600"), (".pub", "0100644"))]
-    lines = ["set_inode_field /root/.ssh mode 040700"]
-    for target, source, mode in files:
-        lines += [f"write {scratch / source} {target}", f"set_inode_field {target} mode {mode}"]
-    if "Type: directory" not in run("debugfs", "-R", "stat /root/.ssh", plain):
-        debugfs(plain, "mkdir /root/.ssh")
-    debugfs(plain, *lines)
-    disk = scratch / "plain.qcow2"
-    run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", plain, disk)
-    # The kernel unpacks what is appended over the rest: without the file that keeps an unfinished root from being entered.
-    drop_in = scratch / "over/usr/lib/systemd/system/initrd-cleanup.service.d/50-kairos-boot.conf"
-    drop_in.parent.mkdir(parents=True)
-    drop_in.write_text("")
-    names = [str(path.relative_to(scratch / "over")) for path in sorted((scratch / "over").rglob("*"))]
-    run("cpio", "-o", "-H", "newc", "--quiet", "-O", scratch / "over.cpio", cwd=scratch / "over", stdin="\n".join(names) + "\n")
-    initrd = scratch / "initrd"
-    base = (raw.parent / "initrd").read_bytes()
-    initrd.write_bytes(base + bytes(-len(base) % 4) + (scratch / "over.cpio").read_bytes())
-    masks = " ".join(f"{prefix}systemd.mask={unit}.service" for unit in UNITS for prefix in ("", "rd."))
-    append = f"console=ttyS0,115200 net.ifnames=1 root=LABEL=PLAIN rootfstype=ext4 rw rd.immucore.disable selinux=0 {masks}"
-    return qemu.Machine(disk, scratch), {"kernel": raw.parent / "vmlinuz", "initrd": initrd, "append": append}
+    def base(self) -> Path:
+        """The disk that its own version makes."""
+        if self.checkout == TOP:
+            return variant.base(self.oem, ("active",))
+        script = f"import pathlib, variant; print(variant.base(pathlib.Path({str(self.oem)!r}), ('active',)))"
+        made = subprocess.run([sys.executable, "-c", script], cwd=self.checkout / "packaging/image", stdout=subprocess.PIPE, text=True, check=True)
+        raw = Path(made.stdout.strip().splitlines()[-1])
+        hold(raw)
+        return raw
 
 
 def parse(told: str) -> dict[str, float]:
-    """Seconds of the boot after the switch, of CPU in all of it, and of each stage."""
-    pairs = dict(word.split("=", 1) for line in told.splitlines() for word in line.split() if "=" in word and "Id=" not in line)
-    cpu = next(line.split() for line in told.splitlines() if line[:1].isdigit())
-    found = {"boot": (int(pairs["FinishTimestampMonotonic"]) - int(pairs["UserspaceTimestampMonotonic"])) / 1e6,
-             "cpu": (sum(map(int, cpu[:3])) + sum(map(int, cpu[5:7]))) / 100}
-    for line in told.splitlines():
-        if line.startswith("Id="):
-            stage = dict(word.split("=", 1) for word in line.split() if "=" in word)
-            begin, end = int(stage.get("ExecMainStartTimestampMonotonic") or 0), int(stage.get("ExecMainExitTimestampMonotonic") or 0)
-            found[stage["Id"].removesuffix(".service")] = max(end - begin, 0) / 1e6
+    """Seconds: of the initrd, of the rest of the boot, until a login is possible, of all services' CPU, and wall and CPU of each stage."""
+    blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in told.split("\n\n")]
+    merged = {name: value for block in blocks if "Id" not in block for name, value in block.items()}
+    units = {block["Id"]: block for block in blocks if "Id" in block}
+    switch = stamp(merged, "UserspaceTimestampMonotonic")
+    found = {
+        "initrd": switch - stamp(merged, "InitRDTimestampMonotonic"),
+        "end": stamp(merged, "FinishTimestampMonotonic") - switch,
+        "basic": stamp(units["basic.target"], "ActiveEnterTimestampMonotonic") - switch,
+        "login": max(stamp(units[name], "ActiveEnterTimestampMonotonic") for name in ("ssh.service", "getty.target")) - switch,
+        "cpu": sum(cpu(unit) for name, unit in units.items() if name not in ("kairos-boot-image.service", "kairos-boot-initrd.service")),
+        "waits": float(merged.get("waits") or 0),
+    }
+    for name in STAGES:
+        unit = units.get(f"cos-setup-{name}.service", {})
+        found[name] = max(stamp(unit, "ExecMainExitTimestampMonotonic") - stamp(unit, "ExecMainStartTimestampMonotonic"), 0.0)
+        found[f"{name} CPU"] = cpu(unit)
     return found
 
 
-def main() -> None:
-    """Boot all kinds in turn and print medians and ratios."""
-    kinds = [Kind("without us", None), Kind("our defaults", variant.OEM)]
-    kinds += [Kind("published defaults", PUBLISHED)] if PUBLISHED.is_dir() else []
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-    for number in range(count):
-        for kind in kinds:
-            kind.round()
-            print(f"round {number + 1}: {kind.name}: {kind.taken[-1]}", file=sys.stderr)
-    bare = statistics.median(taken["boot"] for taken in kinds[0].taken)
-    names = ["boot", "cpu", "cos-setup-fs", "cos-setup-boot", "cos-setup-network"]
-    rows = [["", "after the switch", "ratio", "CPU in all", *names[2:]]]
-    for kind in kinds:
-        median = {name: statistics.median(taken.get(name, 0.0) for taken in kind.taken) for name in names}
-        ratios = [a["boot"] / b["boot"] for a, b in zip(kind.taken, kinds[0].taken, strict=True)]
-        rows.append([kind.name, f"{median['boot']:.1f} s", f"{statistics.median(ratios):.2f}", f"{median['cpu']:.1f} s", *(f"{median[name]:.1f} s" for name in names[2:])])
+def stamp(unit: dict[str, str], name: str) -> float:
+    """A time stamp of systemd's, in seconds since the kernel started; 0 where it has none."""
+    return int(unit.get(name) or 0) / 1e6
+
+
+def cpu(unit: dict[str, str]) -> float:
+    """Seconds of CPU that a unit took."""
+    text = unit.get("CPUUsageNSec", "")
+    return int(text) / 1e9 if text.isdecimal() and len(text) < 19 else 0.0
+
+
+def report(kinds: list[Kind]) -> None:
+    """Medians of the kinds so far, and ratios of boots of the same round."""
+    columns = ("initrd", "end", "basic", "login", "cpu")
+    rows = [["median of the rounds, s", "initrd", "switch to end", "to basic", "to login", "CPU of services"]]
+    rows += [[kind.name, *(f"{middle(kind, name):.1f}" for name in columns)] for kind in kinds]
     show(rows)
-    print(f"ratio: median of the rounds; bare boot {bare:.1f} s")
+    rows = [["stages, wall / CPU, s", *STAGES, "waited for a lock or a turn"]]
+    rows += [[kind.name, *(f"{middle(kind, name):.2f} / {middle(kind, f'{name} CPU'):.2f}" for name in STAGES), f"{middle(kind, 'waits'):.0f} times"]
+             for kind in kinds if not isinstance(kind, Plain)]  # fmt: skip
+    if rows[1:]:
+        print()
+        show(rows)
+    rows = [["ratio of boots of the same round", "switch to end", "CPU", "stage network", "its CPU"]]
+    found = {kind.name: kind for kind in kinds}
+    for one, other, names in ((OURS, BARE, WHOLE), (THEIRS, BARE, WHOLE), (THEIRS, OTHER, (*WHOLE, "network", "network CPU"))):
+        if one in found and other in found:
+            cells = [ratio(found[one], found[other], name) for name in names]
+            rows.append([f"{one} : {other}", *cells, *[""] * (4 - len(cells))])
+    if rows[1:]:
+        print()
+        show(rows)
+
+
+def middle(kind: Kind, name: str) -> float:
+    """The median of a figure."""
+    return statistics.median(taken[name] for taken in kind.taken)
+
+
+def ratio(one: Kind, other: Kind, name: str) -> str:
+    """The median ratio of two boots of a round, and its range."""
+    found = [a[name] / b[name] for a, b in zip(one.taken, other.taken, strict=True) if b[name]]
+    return f"{statistics.median(found):.2f} ({min(found):.2f} to {max(found):.2f})" if found else "-"
+
+
+def main() -> None:
+    """Boot all kinds in turn and print what it took."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("rounds", nargs="?", type=int, default=3)
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="a checkout of another version, booted with the published defaults")
+    parser.add_argument("--only", metavar="PATTERN", default="", help="only the kinds whose name has this expression")
+    parser.add_argument("--chain", action="store_true", help="show what the last boot of each kind waited for")
+    given = parser.parse_args()
+    need_root(sys.argv)
+    with tempfile.TemporaryDirectory(prefix="bench-boot-") as place:
+        scratch = Path(place)
+        kinds: list[Kind] = [Plain(BARE, scratch / "plain"), Node(OURS, scratch / "ours", variant.OEM)]
+        if PUBLISHED.is_dir():
+            kinds.append(Node(THEIRS, scratch / "published", PUBLISHED))
+            kinds += [Node(OTHER, scratch / "other", PUBLISHED, given.against.resolve())] if given.against else []
+        chosen = [kind for kind in kinds if re.search(given.only, kind.name)]
+        for kind in chosen:
+            kind.prepare()
+        for number in range(given.rounds):
+            taken = []
+            for kind in chosen:
+                taken.append(kind.boot(chain=given.chain and number == given.rounds - 1))
+                say(f"round {number + 1}, {kind.name}: " + ", ".join(f"{name} {value:.2f}" for name, value in taken[-1].items()))
+            for kind, figures in zip(chosen, taken, strict=True):
+                kind.taken.append(figures)
+            print(f"\nafter round {number + 1}:")
+            report(chosen)
 
 
 if __name__ == "__main__":
