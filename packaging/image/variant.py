@@ -105,7 +105,8 @@ class Overlay:
             block = run("debugfs", "-R", f"bmap {path} {number}", f"{self.raw}?offset={start}").strip()
             if not block.isdecimal():
                 raise SystemExit(f"no such file on {partition}: {path}")
-            self.zero(start + int(block) * BLOCK, BLOCK)
+            if int(block):  # else a hole, which is zeros
+                self.zero(start + int(block) * BLOCK, BLOCK)
 
     def write(self, source: Path, offset: int) -> None:
         """Write a file at *offset*; its holes become zeros that take no room."""
