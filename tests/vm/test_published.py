@@ -9,6 +9,7 @@ import machine as qemu
 import pytest
 import variant
 import yaml
+from ahead import Ahead
 from vm import AT_ONCE, Node
 
 from kairos_boot.actions.datasource_found import BUDGET
@@ -23,14 +24,23 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def node(scratch: Path, machines: list[qemu.Machine]) -> Node:
+def boot(home: Path, machines: list[qemu.Machine]) -> Node:
     """A node whose images have the published files in /system/oem; one image is enough here."""
-    overlay = variant.Overlay(variant.base(DEFAULTS, ("active",)), scratch / "published.qcow2")
+    overlay = variant.Overlay(variant.base(DEFAULTS, ("active",)), home / "published.qcow2")
     overlay.write_oem(variant.access(), AT_ONCE)
-    machine = qemu.Machine(overlay.path, scratch)
+    machine = qemu.Machine(overlay.path, home)
     machines.append(machine)
     return Node(machine).boot()
+
+
+AHEAD = {"node": boot} if DEFAULTS.is_dir() else {}
+
+
+@pytest.fixture(scope="module")
+def node(ahead: Ahead) -> Node:
+    """The node, booted while others were."""
+    booted: Node = ahead.result(boot)
+    return booted
 
 
 def test_the_node_boots(node: Node) -> None:
@@ -67,6 +77,16 @@ def test_no_step_fails_for_lack_of_a_data_source(node: Node) -> None:
     assert len([r for r in node.facts["ledger"] if r["kind"] == "item" and "no metadata/userdata found" in r["action"]]) == 3
     for stage in ("rootfs.before", "initramfs.before", "network"):
         assert [step["result"] for step in node.steps(stage=stage) if "Pull data" in step["step"]] != ["failed"]
+
+
+def test_no_unit_fails_for_lack_of_a_data_source(node: Node) -> None:
+    """Decision B14: a unit of a stage is shown as failed for what other steps of it met, and nothing else is."""
+    stages = {"kairos-boot-initrd.service": ("rootfs", "initramfs"), **{f"cos-setup-{stage}.service": (stage,) for stage in ("fs", "boot", "network")}}
+    assert set(node.facts["failed"]) <= set(stages)
+    for unit in node.facts["failed"]:
+        records = [r for r in node.facts["ledger"] if str(r.get("stage", "")).partition(".")[0] in stages[unit]]
+        culprits = [r for r in records if (r["kind"] == "step" and r.get("result") == "failed") or (r["kind"] == "problem" and r["severity"] == "error")]
+        assert [r for r in culprits if "Pull data" not in r.get("step", "")], unit
 
 
 def test_the_search_keeps_within_its_limit(node: Node) -> None:
