@@ -9,7 +9,6 @@ import time
 import pytest
 
 from kairos_boot.template import TemplateError, render
-from tests.unit.template_data import DATA, refused, results
 
 DIGITS = frozenset("0123456789")
 LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -175,16 +174,6 @@ FAILS = {
         ('{{ semverCompare "1.0" "x" }}', 'template: template:1:3: executing "template" at <semverCompare "1.0" "x">: error calling semverCompare: Invalid Semantic Version'),
     ],
 }
-
-
-@pytest.mark.parametrize(("text", "printed"), results(PRINTS))
-def test_function_gives_what_sprig_gives(text: str, printed: str) -> None:
-    assert render(text, DATA) == printed
-
-
-@pytest.mark.parametrize(("text", "message"), results(FAILS))
-def test_function_refuses_as_sprig_does(text: str, message: str) -> None:
-    assert refused(text) == message
 
 
 @pytest.mark.skipif(not os.path.exists("/usr/share/zoneinfo/Asia/Kolkata"), reason="there is no time zone database")

@@ -8,7 +8,6 @@ import ctypes.util
 import pytest
 
 from kairos_boot.template import TemplateError, render
-from tests.unit.template_data import DATA, refused, results
 
 PRINTS = {
     "strings": [
@@ -260,16 +259,6 @@ FAILS = {
         ('{{ urlParse "http://h/%zz" }}', 'template: template:1:3: executing "template" at <urlParse "http://h/%zz">: error calling urlParse: unable to parse url: parse "http://h/%zz": invalid URL escape "%zz"'),
     ],
 }
-
-
-@pytest.mark.parametrize(("text", "printed"), results(PRINTS))
-def test_function_gives_what_sprig_gives(text: str, printed: str) -> None:
-    assert render(text, DATA) == printed
-
-
-@pytest.mark.parametrize(("text", "message"), results(FAILS))
-def test_function_refuses_as_sprig_does(text: str, message: str) -> None:
-    assert refused(text) == message
 
 
 @pytest.mark.skipif(not ctypes.util.find_library("crypt"), reason="this system has no libcrypt")

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-from kairos_boot.template import render
-from tests.unit.template_data import DATA, refused, results
-
 PRINTS = {
     "arithmetic": [
         ('{{ atoi "12" }}', "12"),
@@ -289,13 +284,3 @@ FAILS = {
         ('{{ mergeOverwrite (dict "a" 1) "x" }}', 'template: template:1:31: executing "template" at <"x">: can\'t handle "x" for arg of type map[string]interface {}'),
     ],
 }
-
-
-@pytest.mark.parametrize(("text", "printed"), results(PRINTS))
-def test_function_gives_what_sprig_gives(text: str, printed: str) -> None:
-    assert render(text, DATA) == printed
-
-
-@pytest.mark.parametrize(("text", "message"), results(FAILS))
-def test_function_refuses_as_sprig_does(text: str, message: str) -> None:
-    assert refused(text) == message
