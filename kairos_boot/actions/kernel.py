@@ -6,6 +6,7 @@ import os
 
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
+from kairos_boot.system.descriptors import Held
 from kairos_boot.system.host import Host
 
 
@@ -34,11 +35,8 @@ class WriteKernel:
         try:
             if self.would_change(host) is False:
                 return False
-            fd = os.open(host.path(self.path), os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
-            try:
+            with Held(os.open(host.path(self.path), os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)) as fd:
                 os.write(fd, self.value.encode())
-            finally:
-                os.close(fd)
         except FileNotFoundError as error:
             raise KairosError(f"no such kernel setting: {self.path}", self.where) from error
         except OSError as error:

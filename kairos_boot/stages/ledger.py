@@ -26,6 +26,7 @@ import os
 import time
 
 from kairos_boot.errors import reason
+from kairos_boot.system.descriptors import Held, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,8 +112,7 @@ class Ledger:
 
 
 def _keep(path: str, boot_id: str, directory: str, boots: int) -> None:
-    source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    with Held(os.open(path, os.O_RDONLY | os.O_CLOEXEC)) as source:
         size = os.fstat(source).st_size
         os.makedirs(directory, mode=0o750, exist_ok=True)
         known = kept(directory)
@@ -124,30 +124,21 @@ def _keep(path: str, boot_id: str, directory: str, boots: int) -> None:
         others = [entry for entry in known if entry[1] != boot_id]
         for _, _, old in others[:max(0, len(others) - (boots - 1))]:
             os.unlink(f"{directory}/{old}")
-    finally:
-        os.close(source)
 
 
 def _copy(source: int, size: int, target: str) -> None:
     new = f"{target}.new"
-    out = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
-    try:
-        at = 0
-        while at < size:
-            data = os.pread(source, min(size - at, 1 << 20), at)
-            if not data:
-                break
-            written = 0
-            while written < len(data):
-                written += os.write(out, data[written:])
-            at += len(data)
-        os.fsync(out)
-        os.rename(new, target)
-    except OSError:
-        os.unlink(new)
-        raise
-    finally:
-        os.close(out)
+    with Held(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)) as out:
+        try:
+            at = 0
+            while at < size and (data := os.pread(source, min(size - at, 1 << 20), at)):
+                write_all(out, data)
+                at += len(data)
+            os.fsync(out)
+            os.rename(new, target)
+        except OSError:
+            os.unlink(new)
+            raise
 
 
 def kept(directory: str) -> list[tuple[int, str, str]]:

@@ -6,6 +6,8 @@ import errno
 import os
 from _thread import LockType, allocate_lock  # `threading` costs more
 
+from kairos_boot.system.descriptors import Held
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,10 +108,8 @@ def keep_attributes(place: Place, fd: int) -> None:
         old = place.open()
     except OSError:
         return
-    try:
+    with Held(old):
         copy_attributes(old, fd)
-    finally:
-        os.close(old)
 
 
 def copy_attributes(old: int, fd: int) -> None:
@@ -165,8 +165,5 @@ def write_file(path: str, content: bytes, mode: int) -> None:
 
 def sync_directory(path: str, directory: int | None = None) -> None:
     """Make the names in the directory *path*, of this system or below an open *directory*, durable."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
-    try:
+    with Held(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)) as fd:
         sync_descriptor(fd)
-    finally:
-        os.close(fd)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from kairos_boot.records import record
+from kairos_boot.system.descriptors import Held
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,11 +90,8 @@ def unmount(target: str, *, detach: bool = False) -> None:
 
 def sync_filesystem(path: str) -> None:
     """Write everything of the file system that *path* lies on to its disk."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    with Held(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as fd:
         _check(_libc().syncfs(fd), path)
-    finally:
-        os.close(fd)
 
 
 def parse(text: str) -> list[Mounted]:
@@ -135,11 +133,8 @@ def visible(path: str) -> Mounted | None:
         fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
         return None
-    try:
-        with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
-            number = next((line.split()[1] for line in file if line.startswith("mnt_id:")), "")
-    finally:
-        os.close(fd)
+    with Held(fd), open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
+        number = next((line.split()[1] for line in file if line.startswith("mnt_id:")), "")
     return next((item for item in mounted() if item.number == number and item.target == path), None)
 
 

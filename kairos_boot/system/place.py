@@ -7,6 +7,7 @@ import os
 import stat
 
 from kairos_boot.errors import KairosError
+from kairos_boot.system.descriptors import Held
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,15 +83,12 @@ class Place:
 
     def own(self, user: int | None, group: int | None, mode: int | None) -> None:
         """Give what is there an owner and a mode; None leaves it."""
-        fd = self.open()
-        try:
+        with Held(self.open()) as fd:
             now = os.fstat(fd)
             if user is not None or group is not None:
                 os.fchown(fd, -1 if user is None else user, -1 if group is None else group)
             os.fchmod(fd, stat.S_IMODE(now.st_mode) if mode is None else mode)  # after chown, which clears set-uid
             self.status = os.fstat(fd)
-        finally:
-            os.close(fd)
 
     def make_parents(self, mode: int, user: int | None, group: int | None) -> None:
         """Make the directories that are missing, each with exactly *mode*; an owner that is None is the heir's."""
@@ -117,8 +115,7 @@ class Place:
             made = False
         else:
             made = True
-        fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.directory)
-        try:
+        with Held(os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.directory)) as fd:
             now = os.fstat(fd)
             if now.st_uid not in {os.geteuid(), heir[0]}:
                 raise OSError(errno.ESTALE, f"{name} was made by another user meanwhile")
@@ -127,5 +124,3 @@ class Place:
                 os.fchown(fd, heir[0] if user is None else user, group if group is not None else heir[1] if own else 0)
                 os.fchmod(fd, mode)
             return os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)
-        finally:
-            os.close(fd)
