@@ -6,9 +6,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from kairos_boot.actions import image_file
-from kairos_boot.lifecycle import marker
+from kairos_boot.lifecycle import marker, switching, upgrading
 from kairos_boot.node import grubenv
-from kairos_boot.system import checkpoint, copying
+from kairos_boot.system import checkpoint, copying, ext4
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,3 +115,76 @@ def erase_first() -> None:
     module.phases = reordered
 
 
+RESET = tuple(CONTROLS)
+"""The wrong programs of a reset."""
+UPGRADE = ("no_fsync_of_data", "environment_in_place", "no_upgrade_marker", "two_renames", "relabelled_in_place", "switched_before_its_data", "passive_last")
+"""Those of an upgrade."""
+
+
+@control
+def no_upgrade_marker() -> None:
+    """Nobody knows that an upgrade was begun, and what it left stays."""
+    marker.Marker._write = _nothing  # type: ignore[method-assign, unused-ignore]
+
+
+@control
+def two_renames() -> None:
+    """Active becomes passive by a rename, as Kairos does it: for a while there is none."""
+    def apply(self: switching.LinkImage, host: Any) -> bool:
+        os.rename(host.path(self.source), host.path(self.target))
+        checkpoint.checkpoint(os.path.dirname(host.path(self.target)))
+        return True
+
+    switching.LinkImage.apply = apply  # type: ignore[method-assign, unused-ignore]
+
+
+@control
+def relabelled_in_place() -> None:
+    """The label of the passive image is written inside it, which is the running one."""
+    apply = switching.LinkImage.apply
+
+    def relabelled(self: switching.LinkImage, host: Any) -> bool:
+        done = apply(self, host)
+        with open(host.path(self.target), "r+b") as file:
+            file.seek(ext4.START)
+            head = ext4.relabelled(file.read(ext4.SIZE), "COS_PASSIVE")
+            file.seek(ext4.START)
+            file.write(head)
+            file.flush()
+            os.fsync(file.fileno())
+        return done
+
+    switching.LinkImage.apply = relabelled  # type: ignore[method-assign, unused-ignore]
+
+
+@control
+def switched_before_its_data() -> None:
+    """The new name is there before what it leads to."""
+    os.fsync = _nothing
+    checkpoint.checkpoint = _nothing
+    apply = switching.SwitchImage.apply
+
+    def first(self: switching.SwitchImage, host: Any) -> bool:
+        with open(host.path(self.new), "r+b") as file:
+            content = file.read()
+            file.seek(0)
+            file.write(content)
+        return apply(self, host)
+
+    switching.SwitchImage.apply = first  # type: ignore[method-assign, unused-ignore]
+
+
+@control
+def passive_last() -> None:
+    """What becomes passive is what is active after the switch: the new system, which nobody has booted."""
+    module: Any = upgrading
+    phases = module.phases
+
+    def reordered(*values: Any) -> Any:
+        found = phases(*values)
+        at = next(n for n, phase in enumerate(found) if phase.name == "passive")
+        passive = found.pop(at)
+        found.insert(next(n for n, phase in enumerate(found) if phase.name == "switch") + 1, passive)
+        return found
+
+    module.phases = reordered

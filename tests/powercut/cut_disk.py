@@ -31,6 +31,10 @@ MARKS = SIZE
 """Where the program writes how far it says it is."""
 HOOKS = """
 stages:
+  before-upgrade:
+  - files: [{path: /oem/before, content: x}]
+  after-upgrade:
+  - files: [{path: /usr/local/after, content: x}]
   before-reset:
   - files: [{path: /oem/before, content: x}]
   after-reset:
@@ -49,10 +53,11 @@ def file_system(path: Path, size: int, label: str, source: Path | None = None, *
 
 
 def system_image(path: Path, label: str, seed: int, scratch: Path) -> None:
-    """An image with a kernel and an initrd; *seed* makes its content its own."""
+    """An image with a kernel and an initrd that starts it by its name; *seed* makes its content its own."""
     tree = scratch / f"tree{seed}"
     files = {"boot/vmlinuz": _noise(seed, MIB // 4), "boot/initrd": _noise(seed + 100, MIB), "etc/os-release": b"ID=test\n", "etc/cos/grub.cfg": MENU,
-             "sbin/init": b"#!", "usr/lib/old": b"x" * seed}
+             "etc/cos/bootargs.cfg": b"x", "sbin/init": b"#!", "usr/lib/kairos-boot/x": b"", "usr/lib/udev/rules.d/61-kairos-boot.rules": b"",
+              "usr/lib/old": b"x" * seed}
     for name, data in files.items():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_bytes(data)

@@ -29,7 +29,7 @@ class Judge:
         self._read: dict[tuple[bytes, str], bytes | None] = {}
         self._sound: dict[bytes, str] = {}
         self.old = {name: self._image(before, "state", name) for name in ("active", "passive")}
-        self.source = self._image(before, "recovery", "recovery")
+        self.source = self.recovery = self._image(before, "recovery", "recovery")
         assert self.source
         self.resumed = 0
 
@@ -76,11 +76,11 @@ class Judge:
         good = 0
         for name in ("active", "passive"):
             image = self._image(disk, "state", name)
-            whole = image in {self.old[name], self._labelled(name)} if image else False
+            whole = image in self._may_be(name) if image else False
             good += whole
             if image and not whole:
                 faults.append(f"{name}.img is neither the old nor the new image for GRUB ({len(image)} bytes)")
-        if self._image(disk, "recovery", "recovery") != self.source:
+        if self._image(disk, "recovery", "recovery") != self.recovery:
             faults.append("the recovery image was changed")
         if not good:
             faults.append("neither the active nor the passive image can be booted")
@@ -105,6 +105,10 @@ class Judge:
         whole = len(block) == 1024 and block.startswith(grubenv.HEADER)
         known = variables.get("resume_entry", "statereset") == "statereset" and variables.get("trial", "reset") == "reset" and len(variables) <= 2
         return [] if whole and known and variables.keys() <= {"resume_entry", "trial"} else [f"the environment has {len(block)} bytes and {variables}"]
+
+    def _may_be(self, name: str) -> set[bytes]:
+        """What the image *name* may be at any instant."""
+        return {self.old[name], self._labelled(name)}
 
     def _labelled(self, name: str) -> bytes:
         """The recovery image under another label."""

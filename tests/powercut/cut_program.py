@@ -1,6 +1,8 @@
-"""The program that is cut: the real reset of a node whose partitions are loop devices (runs as root, in a mount namespace of its own).
+"""The program that is cut: the real reset or upgrade of a node whose partitions are loop devices (runs as root, in a mount namespace of its own).
 
     cut_program.py BACKING [CONTROL]     BACKING is the disk, a file; CONTROL is a wrong program to be caught
+
+POWERCUT_ACTION is what it does: reset, upgrade (from the image file POWERCUT_SOURCE) or settle, what the boot after a cut does.
 
 Prints how it ended, as JSON.
 """
@@ -22,17 +24,19 @@ from cut_disk import MARKS, PARTS  # noqa: E402
 
 from kairos_boot.cli.actions import Wired  # noqa: E402
 from kairos_boot.errors import KairosError  # noqa: E402
-from kairos_boot.lifecycle import marker, resetting  # noqa: E402
+from kairos_boot.lifecycle import marker, resetting, upgrading  # noqa: E402
 from kairos_boot.node.partitions import NodeDisk  # noqa: E402
 from kairos_boot.stages.ledger import Ledger  # noqa: E402
 from kairos_boot.system import mounts  # noqa: E402
 from kairos_boot.system.udev import Partition  # noqa: E402
 
+ACTION = os.environ.get("POWERCUT_ACTION", "reset")
+SOURCE = os.environ.get("POWERCUT_SOURCE", "")
 OPTIONS = tuple(os.environ.get("POWERCUT_MOUNT", "").split())
 
 
 class CutNode(Wired):
-    """A node in its recovery system over the disk *backing*."""
+    """A node over the disk *backing*: in its recovery system for a reset, else in its active one."""
 
     def __init__(self, backing: str) -> None:
         self.backing = backing
@@ -42,13 +46,15 @@ class CutNode(Wired):
             mounts.mount("tmpfs", place, "tmpfs")
         for path in ("/run/cos", "/run/initramfs/cos-state", "/system/oem"):
             os.makedirs(path)
-        with open("/run/cos/recovery_mode", "w", encoding="ascii") as file:
+        with open(f"/run/cos/{'recovery' if ACTION == 'reset' else 'active'}_mode", "w", encoding="ascii") as file:
             file.write("1")
         parts = {name: Partition(node, "vda", PARTS[name].label, "ext4") for name, node in self.loops.items()}
-        mounts.mount(self.loops["recovery"], "/run/initramfs/cos-state", "ext4", ("ro",))
+        mounts.mount(self.loops["recovery" if ACTION == "reset" else "state"], "/run/initramfs/cos-state", "ext4", ("ro", *OPTIONS))
+        if ACTION != "reset":
+            mounts.mount(self.loops["persistent"], "/usr/local", "ext4", OPTIONS)
         mounts.mount(self.loops["oem"], "/oem", "ext4", OPTIONS)
         self.node_disk = NodeDisk("/dev/vda", parts["state"], parts["recovery"], parts["oem"], parts["persistent"])
-        super().__init__("reset")
+        super().__init__(ACTION)
         self.ledger = Ledger("/run/cos/ledger", "boot")
         self.log = self.note
 
@@ -109,8 +115,15 @@ def mark(backing: str) -> None:
     marker.Marker.end = noted  # type: ignore[method-assign]
 
 
+def do(node: CutNode) -> object:
+    """What ACTION says; the failures that stopped nothing."""
+    if ACTION == "settle":
+        return upgrading.settle(node)
+    return (upgrading.upgrade(node, {"source": f"file:{SOURCE}"}) if ACTION == "upgrade" else resetting.reset(node, {})).failures
+
+
 def main() -> None:
-    """Reset once."""
+    """Do it once."""
     backing, control = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else ""
     if control:
         import cut_controls
@@ -120,8 +133,7 @@ def main() -> None:
     if os.environ.get("POWERCUT_MARKS"):
         mark(backing)
     try:
-        outcome = resetting.reset(node, {})
-        told: dict[str, Any] = {"failures": outcome.failures}
+        told: dict[str, Any] = {"failures": do(node)}
     except KairosError as error:
         told = {"error": str(error)}
     node.close()

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import random
 import shutil
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import cut_controls
 import cut_disk
 import cut_recording
 import cut_states
 import pytest
-from cut_judge import Judge
+from cut_replay import by_two, every_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,47 +52,6 @@ def record(before: bytes, memory: Path, control: str = "", schedule: str = "norm
     return cut_recording.read(log)
 
 
-def every_state(entries: list[cut_recording.Entry], seed: int) -> list[tuple[str, int, list[cut_recording.Entry]]]:
-    """All states of a recording in a random order: a name, the epoch, and what of it is there."""
-    todo = [(f"epoch {number}: {name}", number, writes) for number, epoch in enumerate(cut_states.epochs(entries))
-            for name, writes in cut_states.crashes(epoch, seed + number)]
-    random.Random(seed).shuffle(todo)
-    return todo
-
-
-def judged(before: bytes, entries: list[cut_recording.Entry], todo: list[tuple[str, int, list[cut_recording.Entry]]], scratch: Path) -> Told:
-    """Judge the states *todo*."""
-    judge, parts = Judge(before, scratch), cut_states.epochs(entries)
-    faults: dict[str, list[str]] = {}
-    durable, reached = bytearray(before), 0
-    for name, number, writes in sorted(todo, key=lambda item: item[1]):
-        while reached < number:
-            cut_states.apply(durable, parts[reached])
-            reached += 1
-        state = bytearray(durable)
-        cut_states.apply(state, writes)
-        found = judge.verdict(bytes(state))
-        if found:
-            faults[name] = found
-    return Told(faults, judge.states, judge.resumed)
-
-
-class Told(NamedTuple):
-    """What came of some states: faults by the state's name, how many different ones there were, and from how many a reset went on."""
-
-    faults: dict[str, list[str]]
-    states: int
-    resumed: int
-
-
-def by_two(before: bytes, entries: list[cut_recording.Entry], todo: list[tuple[str, int, list[cut_recording.Entry]]], memory: Path) -> Told:
-    """The same by two processes."""
-    with ProcessPoolExecutor(2, multiprocessing.get_context("fork")) as pool:
-        halves = [pool.submit(judged, before, entries, todo[at::2], memory / f"judge{at}") for at in (0, 1)]
-        one, other = (half.result() for half in halves)
-    return Told(one.faults | other.faults, one.states + other.states, one.resumed + other.resumed)
-
-
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_every_state_that_a_cut_leaves_ends_in_a_reset_node(before: bytes, memory: Path, schedule: str) -> None:
     if schedule == "delayed" and not shutil.which("strace"):
@@ -110,7 +66,7 @@ def test_every_state_that_a_cut_leaves_ends_in_a_reset_node(before: bytes, memor
     print(f"{schedule}: {len(entries)} entries, {len(cut_states.epochs(entries))} epochs, {told.states} states, {told.resumed} resumed")
 
 
-@pytest.mark.parametrize("control", cut_controls.CONTROLS)
+@pytest.mark.parametrize("control", cut_controls.RESET)
 def test_a_wrong_program_is_caught(before: bytes, memory: Path, control: str) -> None:
     """The check itself is checked: each of these is known to lose something."""
     entries = record(before, memory, control)
