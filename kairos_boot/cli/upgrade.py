@@ -43,14 +43,20 @@ def run(words: list[str]) -> int:
     if "reboot" in given and "poweroff" in given:
         raise UsageError("--reboot or --poweroff, not both")
     wiring.need_root("/")
+    from kairos_boot.cli import pod
     from kairos_boot.cli.actions import Wired
     from kairos_boot.lifecycle import upgrading
 
+    directory = pod.host_directory()
+    if directory:
+        pod.enter(directory)
     wired = Wired("upgrade")
     if "settle" in given:
         upgrading.settle(wired)
         return 0
     asked = _asked(given)
+    if directory and "source" in asked:
+        asked["source"] = pod.source(asked["source"])
     if "plan" in given:
         from kairos_boot.cli.reset import print_plan
 
@@ -62,7 +68,7 @@ def run(words: list[str]) -> int:
     except Broken as error:
         sys.stderr.write(f"kairos-boot upgrade: {error}\n")
         return 1
-    if outcome.then:
+    if outcome.then and not directory:  # there is no systemd in a pod: whoever started it restarts the node
         wired.leave(outcome.then)
     return 1 if outcome.failures else 0
 

@@ -16,7 +16,7 @@ import rootfs
 from common import EPOCH, HERE, TOP, digest, need_root, phase, run
 
 OEM = HERE / "oem"
-SOURCES = [TOP / "kairos_boot", TOP / "units", TOP / "dracut", *(TOP / "packaging" / name for name in ("install", "entry", "generator", "catalog", "udev"))]
+SOURCES = [TOP / "kairos_boot", TOP / "units", TOP / "dracut", *(TOP / "packaging" / name for name in ("install", "entry", "generator", "catalog", "udev", "kubernetes/suc-upgrade"))]
 CONFIGS = [HERE / "grub.cfg", HERE / "grubmenu.cfg", HERE / "bootargs.cfg", *sorted(HERE.glob("*.preset")), *sorted(HERE.glob("*.tmpfiles"))]
 
 

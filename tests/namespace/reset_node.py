@@ -138,7 +138,7 @@ def content(image: str) -> dict[str, str]:
         mounts.mount(node, place, "ext4", ("ro",))
         found = {}
         for folder, _, files in os.walk(place):
-            for name in files:
+            for name in (name for name in files if not os.path.islink(f"{folder}/{name}")):
                 with open(f"{folder}/{name}", encoding="utf-8") as file:
                     found[f"{folder}/{name}".removeprefix(f"{place}/")] = file.read()
         mounts.unmount(place)

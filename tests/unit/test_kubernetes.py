@@ -58,3 +58,15 @@ def _closed(schema: dict[str, Any]) -> dict[str, Any]:
     if isinstance(schema.get("items"), dict):
         closed["items"] = _closed(schema["items"])
     return closed
+
+
+def test_the_plans_of_an_upgrade_are_valid_and_run_the_script_of_their_image() -> None:
+    plans = list(yaml.safe_load_all((PACKAGING / "upgrade-plan.yaml").read_text()))
+    assert [plan["spec"]["upgrade"].get("args") for plan in plans] == [["--recovery"], None]
+    assert {plan["spec"]["upgrade"]["command"][0] for plan in plans} == {"/usr/sbin/suc-upgrade"}
+    assert all(plan["spec"]["version"] for plan in plans)
+    if not CRD.exists():
+        pytest.skip("the definition of a Plan is not here")
+    [version] = yaml.safe_load(CRD.read_text())["spec"]["versions"]
+    for plan in plans:
+        jsonschema.validate(plan, version["schema"]["openAPIV3Schema"])
