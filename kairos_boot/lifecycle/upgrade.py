@@ -103,7 +103,7 @@ def phases(place: Place, source: Source, options: Options, around: Surroundings,
                            hint=hint),), extra=not options.strict, notes=stops),
     ]
     if options.entry == "active":
-        found.append(refreshed(new, disk))
+        found += [refreshed(new, disk)] if disk else []
         found.append(Phase("boot-loader", "refresh the boot menu", (InstallMenu(new, place.directory),), notes=("the menu starts the old system, too",)))
         found += [] if tight else passive
     return [*found, *closing(place, options.entry, around.emit, end)]

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from kairos_boot.lifecycle.resetting import Wired
     from kairos_boot.lifecycle.standing import Open
     from kairos_boot.node.config import Config
+    from kairos_boot.node.partitions import NodeDisk
     from kairos_boot.system.host import Host
 
 OEM = "/oem"
@@ -60,7 +61,7 @@ def _run(wired: Wired, config: Config, options: Options, settings: Mapping[str, 
     if _is_there(f"{place.images}/cOS/{options.entry}.img", origin):
         wired.log(5, f"the {options.entry} system is made of {origin} already: there is nothing to do", kind="action", stage=ACTION)
         return Outcome()
-    todo = phases(known, source, options, _around(wired), _end(wired, place, options.entry, known.passive, origin, options.entry_name), wired.disk().disk)
+    todo = phases(known, source, options, _around(wired), _end(wired, place, options.entry, known.passive, origin, options.entry_name), _to_refresh(wired.disk()))
     engine = Engine(ACTION, host, wired.ledger, wired.log)
     engine.check(todo)
     if not survey.admins(config):
@@ -93,7 +94,7 @@ def plan_of(wired: Wired, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
         known = standing.place_of(host, options.entry, state, images)
         place = standing.Open(state, images)
         origin = sources.origin(source)
-        return plan(ACTION, phases(known, source, options, _around(wired), _end(wired, place, options.entry, known.passive, origin, options.entry_name), disk.disk))
+        return plan(ACTION, phases(known, source, options, _around(wired), _end(wired, place, options.entry, known.passive, origin, options.entry_name), _to_refresh(disk)))
 
 
 def settle(wired: Wired) -> str:
@@ -188,6 +189,11 @@ def _must_be_a_node(host: Host) -> None:
     word = boot_word(host)
     if word not in standing.SYSTEMS:
         raise KairosError(f"cannot upgrade from live media/unknown boot state ({word})", hint="boot the active, the passive or the recovery system")
+
+
+def _to_refresh(disk: NodeDisk) -> str:
+    """The disk whose boot loader is refreshed; nothing where its table is not known."""
+    return disk.disk if disk.table is not None else ""
 
 
 def _partition(entry: str) -> str:
