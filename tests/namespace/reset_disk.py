@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+import time
 from typing import TYPE_CHECKING, Any
 
 from reset_node import ResetNode  # type: ignore[import-not-found]  # beside this file
 
 from kairos_boot.actions.layout import BIOS_BOOT, ESP, LINUX
+from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle.survey import disk_of
 from kairos_boot.node.partitions import LABELS, NodeDisk
-from kairos_boot.system import filesystems, loop, partitions
+from kairos_boot.system import blockdev, filesystems, loop, partitions
 from kairos_boot.system.blkid import probe
 from kairos_boot.system.host import Host
 from kairos_boot.system.udev import Partition
@@ -54,9 +56,7 @@ class DiskNode(ResetNode):  # type: ignore[misc]
         subprocess.run(["sfdisk", "-q", "--no-reread", "--no-tell-kernel", node], input=f"label: {kind}\n{script}", text=True, check=True)
         table = partitions.read_table(Host("/"), node)
         assert table
-        from kairos_boot.system.blockdev import tell
-
-        tell(node, {slot.number: (slot.start * table.sector, slot.size * table.sector) for slot in table.slots})
+        blockdev.tell(node, {slot.number: (slot.start * table.sector, slot.size * table.sector) for slot in table.slots})
         return node
 
     @staticmethod
@@ -89,8 +89,22 @@ class DiskNode(ResetNode):  # type: ignore[misc]
         self.loops: list[str] = sorted(now | set(self.loops))
         self.unmount()
         for disk in self.disks:
-            partitions.write_table(Host("/"), disk, "label: gpt\n", "--wipe=always")
+            empty(disk)
             loop.detach(disk)
+
+
+def empty(disk: str) -> None:
+    """Take the partitions away from the kernel. Somebody may be looking at one just now, as everything does that looks for file systems."""
+    end = time.monotonic() + 30
+    while True:
+        try:
+            blockdev.tell(disk, {})
+        except KairosError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+        else:
+            return
 
 
 def sum_of(disk: str) -> str:
