@@ -8,6 +8,7 @@ import time
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.shown import one_line, plain
 from kairos_boot.stages.ledger import encode
+from kairos_boot.system.descriptors import Held
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -220,12 +221,7 @@ def _wrap(text: str) -> list[str]:
 def write_console(path: str, text: str) -> None:
     """Write to a terminal that may not exist, and never wait for it."""
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with Held(os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)) as fd:
+            os.write(fd, text.replace("\n", "\r\n").encode("utf-8", "backslashreplace"))
     except OSError:
         return
-    try:
-        os.write(fd, text.replace("\n", "\r\n").encode("utf-8", "backslashreplace"))
-    except OSError:
-        pass
-    finally:
-        os.close(fd)

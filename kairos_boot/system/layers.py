@@ -15,6 +15,7 @@ import tarfile
 from kairos_boot.errors import KairosError
 from kairos_boot.system.atomic import beside, clear_name
 from kairos_boot.system.layer_links import OPAQUE, WHITEOUT, Links
+from kairos_boot.system.trees import remove
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ class _Tree:
         self.changed = True
         now = _lstat(path)
         if now is not None and stat.S_ISDIR(now.st_mode):
-            shutil.rmtree(path)
+            remove(path)
         head, _, base = path.rpartition("/")
         temporary = f"{head}/{beside(base)}"
         try:
