@@ -214,9 +214,7 @@ def test_the_menu_chooses_what_has_not_failed_and_what_goes_on(variables: dict[s
     overlay.write_oem({}, {**AT_ONCE, **variables})
     machine = qemu.Machine(overlay.path, tmp_path)
     machines.append(machine)
-    machine.start()
-    line = machine.wait_console(r"Command line: .*", BOOT, failed=None)[0]
-    machine.kill()
+    line = started(machine)
     assert entry in line
     assert ("kairos.reset" in line) == (entry == "kairos.reset")
 
@@ -228,11 +226,47 @@ def test_a_kernel_that_grub_cannot_load_is_named_and_the_fallback_started(base_d
     damage_inside(overlay, "state", "/cOS/active.img", kernel, tmp_path)
     machine = qemu.Machine(overlay.path, tmp_path)
     machines.append(machine)
-    machine.start()
-    line = machine.wait_console(r"Command line: .*", BOOT, failed=None)[0]
+    line = started(machine)
     assert "root=LABEL=COS_PASSIVE cos-img/filename=/cOS/passive.img" in line
     assert "kairos.failed=cos" in line
     assert "Entry cos: the kernel or the initrd of /cOS/active.img cannot be read" in machine.screen()
+
+
+def test_an_image_that_grub_does_not_find_is_named_and_the_fallback_started(base_disk: Path, tmp_path: Path, machines: list[qemu.Machine]) -> None:
+    overlay = variant.Overlay(base_disk, tmp_path / "node.qcow2")
+    overlay.write_oem({}, AT_ONCE)
+    overlay.rename("state", "/cOS", "active.img", "absent.img")
+    machine = qemu.Machine(overlay.path, tmp_path)
+    machines.append(machine)
+    line = started(machine)
+    assert "root=LABEL=COS_PASSIVE" in line
+    assert "kairos.failed=cos" in line
+    assert "kairos.tried" not in line
+    assert "Entry cos: /cOS/active.img is missing" in machine.screen()
+
+
+def test_a_new_nodes_system_that_panics_twice_leads_to_the_fallback(base_disk: Path, tmp_path: Path, machines: list[qemu.Machine]) -> None:
+    """The starts are counted from the very first one on (G4); the system that comes up instead is told (and says so: test_reset)."""
+    overlay = variant.Overlay(base_disk, tmp_path / "node.qcow2")
+    overlay.write_oem({}, {**AT_ONCE, "extra_active_cmdline": "rdinit=/none"})
+    machine = qemu.Machine(overlay.path, tmp_path)
+    machines.append(machine)
+    for _ in range(2):
+        machine.start()
+        machine.wait_off(BOOT)
+        assert "Unable to mount root fs" in machine.screen()
+        assert "root=LABEL=COS_ACTIVE" in machine.screen()
+    line = started(machine)
+    assert "root=LABEL=COS_PASSIVE" in line
+    assert "kairos.failed=cos kairos.tried=cos" in line
+
+
+def started(machine: qemu.Machine) -> str:
+    """Start the machine as far as the kernel's command line, and give that."""
+    machine.start()
+    line: str = machine.wait_console(r"Command line: .*", BOOT, failed=None)[0]
+    machine.kill()
+    return line
 
 
 def test_an_image_that_is_gone_ends_at_the_banner_with_its_neighbours(base_disk: Path, tmp_path: Path, machines: list[qemu.Machine]) -> None:
