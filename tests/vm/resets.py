@@ -152,8 +152,8 @@ def cuts_of(number: int) -> list[tuple[int, float]]:
 
 def reset_by(machine: qemu.Machine, way: str) -> Reset:
     """Let the running node reset itself; the node after it."""
-    plan = machine.ssh(PREPARE)
-    machine.ssh(WAYS[way], check=False)
-    machine.wait_off()
+    plan = machine.ssh(PREPARE, BOOT)
+    machine.ssh(WAYS[way], BOOT, check=False)
+    machine.wait_off(BOOT)
     screens = [ends(machine)]
     return Reset(Node(machine).boot(), screens, plan)

@@ -55,9 +55,9 @@ def left(story: Story, base: Path, home: Path, machines: list[qemu.Machine]) -> 
     machines.append(machine)
     for number, name in enumerate(FIRST):
         if number:
-            machine.ssh(PREPARE)
-            machine.ssh(WAYS["entry"], check=False)
-            machine.wait_off()
+            machine.ssh(PREPARE, BOOT)
+            machine.ssh(WAYS["entry"], BOOT, check=False)
+            machine.wait_off(BOOT)
         screens: list[str] = []
         for moment in cuts_of(number):
             machine.start()
@@ -94,22 +94,22 @@ def right(story: Story, base: Path, home: Path, machines: list[qemu.Machine]) ->
     machines.append(machine)
     machine.start()
     machine.wait_up(BOOT)
-    plan = machine.ssh(PREPARE)
+    plan = machine.ssh(PREPARE, BOOT)
     said = machine.ssh("kairos-boot reset --unattended --reboot 2>&1", RESET, check=False)
-    machine.wait_off()
+    machine.wait_off(BOOT)
     story.show("by_hand", Reset(Node(machine).boot(), [said], plan))
     machine.uefi = True
     machine.ssh("rm /oem/30_chroot.yaml")
     for name in RIGHT[1:-1]:
         story.show(name, reset_by(machine, name))
-    plan = machine.ssh(f"cat >/oem/99_bomb.yaml <<'EOF'\n{BOMB}EOF\n{PREPARE}")
-    machine.ssh(WAYS[DIES], check=False)
-    machine.wait_off()
+    plan = machine.ssh(f"cat >/oem/99_bomb.yaml <<'EOF'\n{BOMB}EOF\n{PREPARE}", BOOT)
+    machine.ssh(WAYS[DIES], BOOT, check=False)
+    machine.wait_off(BOOT)
     screens = [ends(machine), ends(machine, BOOT), ends(machine, BOOT)]
     found = Reset(Node(machine).boot(), screens, plan)
-    found.again = machine.ssh(WAYS[DIES])
+    found.again = machine.ssh(WAYS[DIES], BOOT)
     machine.control("quit")
-    machine.wait_off()
+    machine.wait_off(BOOT)
     story.show(DIES, found)
 
 
