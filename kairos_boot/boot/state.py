@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 ACTIVE, PASSIVE, RECOVERY, AUTORESET, LIVE, UNKNOWN = "active", "passive", "recovery", "autoreset", "live", "unknown"
 _IMAGE = {ACTIVE: "COS_ACTIVE", PASSIVE: "COS_PASSIVE", RECOVERY: "COS_SYSTEM", AUTORESET: "COS_SYSTEM"}
 _PARTITION = {ACTIVE: "COS_STATE", PASSIVE: "COS_STATE", RECOVERY: "COS_RECOVERY", AUTORESET: "COS_RECOVERY"}
+FAILURE = "upgrade_failure"
+"""The sentinel, and the word on the command line, of a system that runs instead of another one."""
 _EFI = "/sys/firmware/efi/efivars/{}-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
 
 
@@ -27,6 +29,8 @@ class BootState:
     in_ram: bool = False
     uki: str = ""
     """`boot` or `install` where the whole system is one signed EFI program."""
+    instead: bool = False
+    """The passive system, since the active one was started twice in vain (G4)."""
 
     @property
     def image_label(self) -> str:
@@ -52,6 +56,8 @@ class BootState:
             names.append("in_ram_mode")
         if self.uki:
             names.append(f"uki_{self.uki}_mode")
+        if self.instead:
+            names.append(FAILURE)
         return names
 
 
@@ -67,7 +73,7 @@ def detect(cmdline: Cmdline, efivar: Callable[[str], str] = lambda name: "") -> 
         return BootState(_entry(efivar("LoaderEntrySelected")) if installed else LIVE, True, False, kind)
     mode = _mode(cmdline)
     live = any(value.startswith(("live:LABEL", "live:CDLABEL")) for value in _roots(cmdline)) or cmdline.has("netboot")
-    return BootState(mode, live or cmdline.disabled)
+    return BootState(mode, live or cmdline.disabled, instead=mode == PASSIVE and cmdline.has(FAILURE))
 
 
 def _entry(entry: str) -> str:
@@ -104,7 +110,7 @@ def write_sentinels(state: BootState, directory: str) -> None:
     os.makedirs(directory, exist_ok=True)
     wanted = state.sentinels
     for name in ("active_mode", "passive_mode", "recovery_mode", "autoreset_mode", "live_mode", UNKNOWN, "in_ram_mode", "uki_boot_mode",
-                 "uki_install_mode"):
+                 "uki_install_mode", *((FAILURE,) if state.instead else ())):
         path = f"{directory}/{name}"
         if name in wanted:
             if os.path.isfile(path) and not os.path.islink(path) and os.path.getsize(path) == 1:

@@ -128,6 +128,12 @@ def test_the_labels_of_the_image_and_of_its_partition(text: str, image: str, par
     assert (state.image_label, state.partition_label) == (image, partition)
 
 
+@pytest.mark.parametrize(("label", "told"), [("PASSIVE", ["passive_mode", "upgrade_failure"]), ("ACTIVE", ["active_mode"])])
+def test_the_passive_system_that_runs_instead_of_the_active_one_says_so(label: str, told: list[str], tmp_path: Path) -> None:
+    write_sentinels(detect(Cmdline(f"root=LABEL=COS_{label} upgrade_failure")), str(tmp_path))
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == dict.fromkeys(told, "1")
+
+
 def test_sentinels_hold_a_one_and_those_of_another_state_go(tmp_path: Path) -> None:
     (tmp_path / "passive_mode").write_text("1")
     (tmp_path / "upgrade_failure").write_text("1")

@@ -258,7 +258,7 @@ def test_a_new_nodes_system_that_panics_twice_leads_to_the_fallback(base_disk: P
         assert "root=LABEL=COS_ACTIVE" in machine.screen()
     line = started(machine)
     assert "root=LABEL=COS_PASSIVE" in line
-    assert "kairos.failed=cos kairos.tried=cos" in line
+    assert "kairos.failed=cos kairos.tried=cos upgrade_failure" in line
 
 
 def started(machine: qemu.Machine) -> str:

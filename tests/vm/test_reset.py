@@ -259,7 +259,7 @@ def test_a_system_that_dies_twice_leads_to_the_fallback_which_says_why(dead: Res
     """One start was ended by force in stage fs, in the other the init exited; nobody was there to choose (G4)."""
     node = dead.node
     assert "Attempted to kill init" in dead.screens[2]
-    assert node.facts["cos"]["passive_mode"] == "1"
+    assert (node.facts["cos"]["passive_mode"], node.facts["cos"]["upgrade_failure"]) == ("1", "1")
     assert {"kairos.failed=cos", "kairos.tried=cos"} <= set(node.facts["cmdline"])
     assert leads_with(node) == ["cos"]
     assert "the active system was started twice and not found good either time" in node.facts["status"][1]
