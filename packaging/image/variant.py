@@ -108,14 +108,14 @@ class Overlay:
             if int(block):  # else a hole, which is zeros
                 self.zero(start + int(block) * BLOCK, BLOCK)
 
-    def rename(self, partition: str, directory: str, name: str, other: str) -> None:
-        """Give what *directory* of the disk has as *name* another name of the same length."""
+    def edit(self, partition: str, path: str, old: str, new: str) -> None:
+        """Replace text by another one of the same length in the first block of a file, or of a directory, which has the names."""
         start = self.parts[partition]["start"] * SECTOR
-        at = start + int(run("debugfs", "-R", f"bmap {directory} 0", f"{self.raw}?offset={start}")) * BLOCK
+        at = start + int(run("debugfs", "-R", f"bmap {path} 0", f"{self.raw}?offset={start}")) * BLOCK
         with self.raw.open("rb") as file:
             file.seek(at)
             block = file.read(BLOCK)
-        self.write_bytes(block.replace(name.encode(), other.encode()), at)
+        self.write_bytes(block.replace(old.encode(), new.encode()), at)
 
     def write(self, source: Path, offset: int) -> None:
         """Write a file at *offset*; its holes become zeros that take no room."""

@@ -235,7 +235,7 @@ def test_a_kernel_that_grub_cannot_load_is_named_and_the_fallback_started(base_d
 def test_an_image_that_grub_does_not_find_is_named_and_the_fallback_started(base_disk: Path, tmp_path: Path, machines: list[qemu.Machine]) -> None:
     overlay = variant.Overlay(base_disk, tmp_path / "node.qcow2")
     overlay.write_oem({}, AT_ONCE)
-    overlay.rename("state", "/cOS", "active.img", "absent.img")
+    overlay.edit("state", "/cOS", "active.img", "absent.img")
     machine = qemu.Machine(overlay.path, tmp_path)
     machines.append(machine)
     line = started(machine)
