@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kairos_boot.actions.image_file import CopyImage, put
+from kairos_boot.actions.image_file import CopyImage, no_progress, put
 from kairos_boot.actions.remove import Remove
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kairos_boot.system.copying import Progress
     from kairos_boot.system.host import Host
 
     Emit = Callable[[str, str], str]
@@ -25,6 +26,11 @@ BINDS = (("/oem", "/oem"), ("/usr/local", "/usr/local"))
 
 
 HOOK_SECONDS = 3600.0
+
+
+def untold(_: str) -> Progress:
+    """The progress of what nobody is told of."""
+    return no_progress
 
 
 @record
@@ -95,6 +101,8 @@ class HookInImage:
     directories: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     hint: str = ""
+    progress: Callable[[str], Progress] = untold
+    """Tells how far a copy is, by its title."""
 
     def describe(self) -> str:
         """The stage and its place."""
@@ -134,7 +142,7 @@ class HookInImage:
             try:
                 if not self.unborn:
                     with open(path, "rb") as source:
-                        copy_file(source.fileno(), target)
+                        copy_file(source.fileno(), target, self.progress(f"write {os.path.basename(self.image)}"))
                 with mount(new) as place:
                     for gone in self.removed:
                         Remove(gone).apply(Host(place))
@@ -153,7 +161,7 @@ class HookInImage:
 
         put(host, self.image, path, write)
         for copy, label in self.copies:
-            CopyImage(self.image, copy, label).apply(host)
+            CopyImage(self.image, copy, label, self.progress(f"write {os.path.basename(copy)}")).apply(host)
         if failed:
             raise KairosError(f"stage {self.stage} failed: {failed}", hint=self.hint)
         return True

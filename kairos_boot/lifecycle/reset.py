@@ -94,7 +94,7 @@ def phases(disk: NodeDisk, source: Source, options: Options, around: Surrounding
         *([Phase("boot-code", "refresh the boot loader's own code", (InstallBootCode(active, disk.disk),), extra=True,
                  notes=("if it fails, the one that is there stays",))] if disk.table is not None else []),
         Phase("after-reset-chroot", "stage after-reset-chroot",
-              (HookInImage("after-reset-chroot", active, ((passive, "COS_PASSIVE"),), around.emit, around.steps),),
+              (HookInImage("after-reset-chroot", active, ((passive, "COS_PASSIVE"),), around.emit, around.steps, progress=around.progress),),
               again="the hook runs again, in a new copy", extra=True),
     ]
     if options.erase_oem or disk.oem is None or not disk.oem.fstype:

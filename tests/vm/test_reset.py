@@ -220,7 +220,7 @@ def test_the_second_run_of_the_pod_finds_its_configuration_in_place(dead: Reset)
 
 def test_a_reset_whose_power_was_cut_goes_on_with_the_phase_that_was_cut(menu: Reset) -> None:
     first, second, third, last = menu.screens
-    assert "Booting `Kairos state reset (auto)'" in first
+    assert "*Kairos state reset (auto)" in first, "the cursor of the menu"
     assert "the reset begins" in first
     for screen in (second, third, last):
         assert "an interrupted reset goes on" in screen
