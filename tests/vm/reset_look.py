@@ -28,8 +28,8 @@ def beside(directory: str, label: str) -> str:
     """The partition with this label on the disk of what is mounted there: there may be other disks with the same labels."""
     device = subprocess.run(["findmnt", "-no", "SOURCE", directory], capture_output=True, text=True, check=True).stdout.strip()
     disk = subprocess.run(["lsblk", "-ndo", "PKNAME", device], capture_output=True, text=True, check=True).stdout.strip()
-    listed = json.loads(subprocess.run(["lsblk", "--json", "-o", "LABEL,PATH", f"/dev/{disk}"], capture_output=True, text=True, check=True).stdout)
-    [found] = [part["path"] for part in listed["blockdevices"][0]["children"] if part["label"] == label]
+    listed = json.loads(subprocess.run(["lsblk", "--json", "--list", "-o", "LABEL,PATH", f"/dev/{disk}"], capture_output=True, text=True, check=True).stdout)
+    [found] = [part["path"] for part in listed["blockdevices"] if part["label"] == label]
     return str(found)
 
 
