@@ -15,7 +15,7 @@ from pathlib import Path
 import machine as qemu
 import pytest
 import variant
-from common import run
+from common import SECTOR, run
 from resets import BOMB, PREPARE, RESET, WAYS, Reset, Story, boots, cut, cuts_of, ends, reset_by
 from vm import AT_ONCE, BOOT, Node, leads_with, oem_files
 
@@ -83,7 +83,7 @@ def right(story: Story, base: Path, home: Path, machines: list[qemu.Machine]) ->
     overlay = variant.Overlay(base, home / "node.qcow2")
     overlay.write_oem({**oem_files("reset", "reset-chroot"), "kept": "kept\n"}, {**AT_ONCE, "next_entry": "statereset"})
     overlay.fill("persistent", "COS_PERSISTENT", {"mine": "mine\n"})
-    digest = run("debugfs", "-R", f"cat {DIGEST}", f"{base}?offset={overlay.parts['recovery']['start'] * variant.SECTOR}")[:8]
+    digest = run("debugfs", "-R", f"cat {DIGEST}", f"{base}?offset={overlay.parts['recovery']['start'] * SECTOR}")[:8]
     overlay.edit("recovery", DIGEST, digest, "00000000")
     machine = qemu.Machine(overlay.path, home, others=[other_disk(base, home)])
     machines.append(machine)
