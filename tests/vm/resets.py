@@ -1,6 +1,6 @@
 """Nodes that are reset in virtual machines: the ways in, the power cuts, and what a reset left.
 
-A reset node is a node to reset, so the ways share machines. Two stories go on at once, each in a thread; tests wait for their parts by name.
+A reset node is a node to reset, so the ways share machines.
 """
 
 from __future__ import annotations
@@ -10,9 +10,6 @@ import json
 import random
 import shlex
 import subprocess
-import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from typing import Any
 
 import machine as qemu
@@ -76,36 +73,6 @@ class Reset:
     def phases(self) -> list[tuple[str, str]]:
         """Name and title of the phases that the last reset started, by the record that it kept."""
         return [(r["phase"], r["title"]) for r in self.left["phases"] if r["event"] == "start"]
-
-
-class Story:
-    """What happens to one machine, part by part, each with a name."""
-
-    def __init__(self, names: Sequence[str], tell: Callable[[Story], None]) -> None:
-        self.parts: dict[str, Future[Any]] = {name: Future() for name in names}
-        self._tell = tell
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._tell(self)
-        except BaseException as error:  # noqa: BLE001 - whoever waits for a part is told why it did not happen
-            for part in self.parts.values():
-                if not part.done():
-                    part.set_exception(error)
-
-    def show(self, name: str, found: Any) -> None:
-        """This part is over."""
-        self.parts[name].set_result(found)
-
-    def __getitem__(self, name: str) -> Any:
-        """What was found in the part *name*; the error that kept it from being told."""
-        return self.parts[name].result()
-
-    def end(self) -> None:
-        """Wait until it is over."""
-        self._thread.join()
 
 
 def boots(machine: qemu.Machine) -> list[str]:

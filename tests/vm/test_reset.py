@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import machine as qemu
 import pytest
 import variant
+from ahead import Ahead
 from common import SECTOR, run
-from resets import BOMB, PREPARE, RESET, WAYS, Reset, Story, boots, cut, cuts_of, ends, reset_by
+from resets import BOMB, PREPARE, RESET, WAYS, Reset, boots, cut, cuts_of, ends, reset_by
 from vm import AT_ONCE, BOOT, Node, leads_with, oem_files
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
@@ -38,25 +39,14 @@ RESETS = [*LEFT, *RIGHT[1:]]
 LASTING = [name for name in RESETS if name != DIES]
 
 
-@pytest.fixture(scope="module")
-def stories(base_disk: Path, scratch: Path, machines: list[qemu.Machine]) -> Iterator[dict[str, Story]]:
-    """The story that each part is told in, by its name."""
-    told = [Story(LEFT, lambda story: left(story, base_disk, scratch / "left", machines)), Story(RIGHT, lambda story: right(story, base_disk, scratch / "right", machines))]
-    yield {name: story for story in told for name in story.parts}
-    for machine in machines:
-        machine.kill()
-    for story in told:
-        story.end()
-
-
-def left(story: Story, base: Path, home: Path, machines: list[qemu.Machine]) -> None:
+def left(home: Path, machines: list[qemu.Machine]) -> dict[str, Reset]:
     """A person chooses the reset in the menu, and the power is cut again and again; then the other ways."""
-    home.mkdir()
-    overlay = variant.Overlay(base, home / "node.qcow2")
+    overlay = variant.Overlay(variant.base(), home / "node.qcow2")
     overlay.write_oem({**oem_files("reset"), "kept": "kept\n"}, {"menu_timeout": "1"})
     overlay.fill("persistent", "COS_PERSISTENT", {"mine": "mine\n"})
     machine = qemu.Machine(overlay.path, home)
     machines.append(machine)
+    found = {}
     for number, name in enumerate(FIRST):
         if number:
             machine.ssh(PREPARE, BOOT)
@@ -70,16 +60,17 @@ def left(story: Story, base: Path, home: Path, machines: list[qemu.Machine]) -> 
                 machine.press("down", "down", "down", "ret")
             screens.append(cut(machine, *moment))
         screens += boots(machine)
-        story.show(name, Reset(Node(machine).look(), screens))
+        found[name] = Reset(Node(machine).look(), screens)
     for name in LEFT[ROUNDS:]:
-        story.show(name, reset_by(machine, name))
+        found[name] = reset_by(machine, name)
+    return found
 
 
-def right(story: Story, base: Path, home: Path, machines: list[qemu.Machine]) -> None:
+def right(home: Path, machines: list[qemu.Machine]) -> dict[str, Any]:
     """A reset that is refused, since the recovery image boots, but is not what its digest says; mended and done by hand. Then ways in under UEFI, the last one into
     a system that dies.
     """
-    home.mkdir()
+    base = variant.base()
     overlay = variant.Overlay(base, home / "node.qcow2")
     overlay.write_oem({**oem_files("reset", "reset-chroot"), "kept": "kept\n"}, {**AT_ONCE, "next_entry": "statereset"})
     overlay.fill("persistent", "COS_PERSISTENT", {"mine": "mine\n"})
@@ -90,24 +81,23 @@ def right(story: Story, base: Path, home: Path, machines: list[qemu.Machine]) ->
     node = Node(machine).boot()
     node.facts["left"] = machine.ssh(REFUSED)
     node.facts["screen"] = machine.screen()
-    story.show("refused", node)
     plan = machine.ssh(f"{MEND}; {PREPARE}", BOOT)
     said = machine.ssh("kairos-boot reset --unattended --reboot 2>&1", RESET, check=False)
     machine.wait_off(BOOT)
-    story.show("by_hand", Reset(Node(machine).boot(), [said], plan))
+    found: dict[str, Any] = {"refused": node, "by_hand": Reset(Node(machine).boot(), [said], plan)}
     machine.uefi = True
     machine.ssh("rm /oem/30_chroot.yaml")
     for name in RIGHT[2:-1]:
-        story.show(name, reset_by(machine, name))
+        found[name] = reset_by(machine, name)
     plan = machine.ssh(f"cat >/oem/99_bomb.yaml <<'EOF'\n{BOMB}EOF\n{PREPARE}", BOOT)
     machine.ssh(WAYS[DIES], BOOT, check=False)
     machine.wait_off(BOOT)
     screens = [ends(machine), ends(machine, BOOT), ends(machine, BOOT)]
-    found = Reset(Node(machine).boot(), screens, plan)
-    found.again = machine.ssh(WAYS[DIES], BOOT)
+    found[DIES] = Reset(Node(machine).boot(), screens, plan)
+    found[DIES].again = machine.ssh(WAYS[DIES], BOOT)
     machine.control("quit")
     machine.wait_off(BOOT)
-    story.show(DIES, found)
+    return found
 
 
 def other_disk(base: Path, home: Path) -> Path:
@@ -118,31 +108,41 @@ def other_disk(base: Path, home: Path) -> Path:
     return seen
 
 
+AHEAD = {"stories": left}
+
+
+@pytest.fixture(scope="module")
+def stories(ahead: Ahead, scratch: Path, machines: list[qemu.Machine]) -> dict[str, Any]:
+    """Each reset, and the refusal, by its name; the left machine is at work while the right one is, or before."""
+    found = right(scratch, machines)
+    return {**ahead.result(left), **found}
+
+
 @pytest.fixture(params=RESETS)
-def reset(request: pytest.FixtureRequest, stories: dict[str, Story]) -> Reset:
+def reset(request: pytest.FixtureRequest, stories: dict[str, Any]) -> Reset:
     """The node after each of the resets."""
-    found: Reset = stories[request.param][request.param]
+    found: Reset = stories[request.param]
     return found
 
 
 @pytest.fixture(params=LASTING)
-def lasting(request: pytest.FixtureRequest, stories: dict[str, Story]) -> Reset:
+def lasting(request: pytest.FixtureRequest, stories: dict[str, Any]) -> Reset:
     """The node after each of the resets whose system lives."""
-    found: Reset = stories[request.param][request.param]
+    found: Reset = stories[request.param]
     return found
 
 
 @pytest.fixture
-def menu(stories: dict[str, Story]) -> Reset:
+def menu(stories: dict[str, Any]) -> Reset:
     """The first reset of the left machine."""
-    found: Reset = stories["menu"]["menu"]
+    found: Reset = stories["menu"]
     return found
 
 
 @pytest.fixture
-def dead(stories: dict[str, Story]) -> Reset:
+def dead(stories: dict[str, Any]) -> Reset:
     """The last reset of the right machine."""
-    found: Reset = stories[DIES][DIES]
+    found: Reset = stories[DIES]
     return found
 
 
@@ -168,17 +168,17 @@ def test_nothing_is_left_of_the_action_for_the_boot_loader(reset: Reset) -> None
     assert [name for name in reset.left["on state"] if name != "known-failures"] == ["active.img", "active.img.sha256", "passive.img", "passive.img.sha256"]
 
 
-def test_both_images_are_the_recovery_image_behind_their_own_labels(reset: Reset, stories: dict[str, Story]) -> None:
+def test_both_images_are_the_recovery_image_behind_their_own_labels(reset: Reset, stories: dict[str, Any]) -> None:
     """But for what a hook wrote inside."""
     images = reset.left["images"]
     assert (images["active label"], images["passive label"]) == ("COS_ACTIVE", "COS_PASSIVE")
-    inside = "inside" if reset is stories["by_hand"]["by_hand"] else ""
+    inside = "inside" if reset is stories["by_hand"] else ""
     assert (images["active inside"], images["passive inside"]) == (inside, inside)
     assert (images["active"], images["passive"]) == ((1, 1) if inside else (0, 0))
 
 
-def test_a_hook_inside_the_image_ran_once(stories: dict[str, Story]) -> None:
-    assert stories["by_hand"]["by_hand"].left["hooks"].count("chroot") == 1
+def test_a_hook_inside_the_image_ran_once(stories: dict[str, Any]) -> None:
+    assert stories["by_hand"].left["hooks"].count("chroot") == 1
 
 
 def test_the_first_boot_after_it_is_one(lasting: Reset) -> None:
@@ -187,8 +187,8 @@ def test_the_first_boot_after_it_is_one(lasting: Reset) -> None:
     assert "last-reset: " in lasting.left["events"]
 
 
-def test_each_reset_makes_another_node(stories: dict[str, Story]) -> None:
-    nodes = [stories[name][name].node.facts for name in RESETS]
+def test_each_reset_makes_another_node(stories: dict[str, Any]) -> None:
+    nodes = [stories[name].node.facts for name in RESETS]
     for identity in ("host_key", "machine_id"):
         assert len({facts[identity] for facts in nodes}) == len(RESETS)
 
@@ -203,9 +203,9 @@ def test_the_active_system_is_up_and_its_boot_was_good(lasting: Reset) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in RESETS if name not in FIRST])
-def test_the_plan_is_what_was_done(name: str, stories: dict[str, Story]) -> None:
+def test_the_plan_is_what_was_done(name: str, stories: dict[str, Any]) -> None:
     """The list that is printed is the list that runs (G8)."""
-    reset: Reset = stories[name][name]
+    reset: Reset = stories[name]
     assert [phase["phase"] for phase in reset.plan] == PHASES
     assert reset.phases() == [(phase["phase"], phase["title"]) for phase in reset.plan]
 
@@ -244,7 +244,7 @@ def test_a_reset_boot_offers_no_login_and_no_service_but_the_reset(menu: Reset) 
 def test_a_disk_with_the_same_labels_is_not_written_to(dead: Reset, scratch: Path) -> None:
     """Through two resets and all boots of the other disk (G5): QEMU has not one block that differs from what was there before."""
     assert dead.node.facts["efi"]
-    told = json.loads(subprocess.run(["qemu-img", "map", "--output=json", scratch / "right/seen.qcow2"], capture_output=True, check=True).stdout)
+    told = json.loads(subprocess.run(["qemu-img", "map", "--output=json", scratch / "seen.qcow2"], capture_output=True, check=True).stdout)
     assert {part["depth"] for part in told} - {0}
     assert [part for part in told if part["depth"] == 0 and part.get("present", True)] == []
 
@@ -268,9 +268,9 @@ def test_a_system_that_dies_twice_leads_to_the_fallback_which_says_why(dead: Res
 # A reset that is refused
 
 
-def test_a_reset_that_is_refused_ends_in_recovery_with_a_login_and_the_reason(stories: dict[str, Story]) -> None:
+def test_a_reset_that_is_refused_ends_in_recovery_with_a_login_and_the_reason(stories: dict[str, Any]) -> None:
     """Decision D8: on every console, and in the record on /oem; no hook ran (G1)."""
-    node: Node = stories["refused"]["refused"]
+    node: Node = stories["refused"]
     screen = node.facts["screen"]
     assert screen.count("THE RESET FAILED") == 1
     assert "the image is damaged: its content has the digest" in " ".join(screen.split())
@@ -278,7 +278,7 @@ def test_a_reset_that_is_refused_ends_in_recovery_with_a_login_and_the_reason(st
     assert node.facts["units"]["multi-user.target"]["ActiveState"] == "active"
 
 
-def test_a_refusal_changes_nothing_and_keeps_its_record(stories: dict[str, Story]) -> None:
-    node: Node = stories["refused"]["refused"]
+def test_a_refusal_changes_nothing_and_keeps_its_record(stories: dict[str, Any]) -> None:
+    node: Node = stories["refused"]
     assert node.facts["left"].split() == ["active.img", "active.img.sha256", "passive.img", "passive.img.sha256", "0", "no", "hooks", "1"]
     assert "next_entry=statereset" not in node.facts["grubenv"]
