@@ -22,6 +22,7 @@ EXCEPTED = {
     "actions/replacement.py": "the time of an open descriptor",
     "actions/kernel.py": "the kernel's own files, which nobody can replace",
     "actions/image_file.py": "images on the state partition, where only root has anything",
+    "actions/partitioning.py": "a disk, which it has for itself",
     "actions/image_tree.py": "a tree of its own, which becomes an image",
     "actions/git.py": "locks in a repository that is root's, as are its parents: that is asked before",
 }
