@@ -14,7 +14,7 @@ from kairos_boot.actions.mounts import Mount
 from kairos_boot.actions.partition import AddPartition
 from kairos_boot.actions.remove import Remove
 from kairos_boot.errors import KairosError
-from kairos_boot.lifecycle.bootcode import InstallBootCode
+from kairos_boot.lifecycle.bootcode import refreshed
 from kairos_boot.lifecycle.bootloader import InstallMenu, SetVariables
 from kairos_boot.lifecycle.hooks import Hook, HookInImage
 from kairos_boot.lifecycle.missing import SIZES, places
@@ -91,8 +91,7 @@ def phases(disk: NodeDisk, source: Source, options: Options, around: Surrounding
         Phase("active", "write the active system", (_image(source, active, "COS_ACTIVE", options.size, around),)),
         Phase("passive", "write the passive system", (_image(source, passive, "COS_PASSIVE", options.size, around),)),
         Phase("boot-loader", "refresh the boot menu", (InstallMenu(active, STATE), SetVariables(f"{STATE}/grubenv", _variables(options)))),
-        *([Phase("boot-code", "refresh the boot loader's own code", (InstallBootCode(active, disk.disk),), extra=True,
-                 notes=("if it fails, the one that is there stays",))] if disk.table is not None else []),
+        *([refreshed(active, disk.disk)] if disk.table is not None else []),
         Phase("after-reset-chroot", "stage after-reset-chroot",
               (HookInImage("after-reset-chroot", active, ((passive, "COS_PASSIVE"),), around.emit, around.steps, progress=around.progress),),
               again="the hook runs again, in a new copy", extra=True),

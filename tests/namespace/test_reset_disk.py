@@ -283,7 +283,7 @@ node.close()
     assert same
 
 
-@pytest.mark.parametrize(("fault", "told"), [("brings(2, 600 << 10)", "half of its partition"), ("wipe(node.parts['efi'])", "refresh the boot loader's own code: /dev/loop")])
+@pytest.mark.parametrize(("fault", "told"), [("brings(2, 600 << 10)", "half of its partition"), ("wipe(node.parts['efi'])", "refresh the boot loader: /dev/loop")])
 def test_a_boot_loader_that_cannot_be_refreshed_stops_no_reset(unshared: Callable[..., Any], fault: str, told: str) -> None:
     """The one that is there starts the new system; it is told."""
     failures, clear = unshared(START + BOOT_CODE + f"""
