@@ -26,7 +26,6 @@ import os
 import time
 
 from kairos_boot.errors import reason
-from kairos_boot.system.descriptors import Held, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,15 +111,15 @@ class Ledger:
 
 
 def _keep(path: str, boot_id: str, directory: str, boots: int) -> None:
-    with Held(os.open(path, os.O_RDONLY | os.O_CLOEXEC)) as source:
-        size = os.fstat(source).st_size
+    with open(path, "rb", buffering=0) as source:
+        size = os.fstat(source.fileno()).st_size
         os.makedirs(directory, mode=0o750, exist_ok=True)
         known = kept(directory)
         own = next((name for _, boot, name in known if boot == boot_id), "")
         name = own or f"{known[-1][0] + 1 if known else 1:06d}-{boot_id}.jsonl"
         target = f"{directory}/{name}"
         if not own or os.stat(target).st_size != size:
-            _copy(source, size, target)
+            _copy(source.fileno(), size, target)
         others = [entry for entry in known if entry[1] != boot_id]
         for _, _, old in others[:max(0, len(others) - (boots - 1))]:
             os.unlink(f"{directory}/{old}")
@@ -128,17 +127,18 @@ def _keep(path: str, boot_id: str, directory: str, boots: int) -> None:
 
 def _copy(source: int, size: int, target: str) -> None:
     new = f"{target}.new"
-    with Held(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)) as out:
-        try:
+    out = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+    try:
+        with open(out, "wb") as file:
             at = 0
             while at < size and (data := os.pread(source, min(size - at, 1 << 20), at)):
-                write_all(out, data)
-                at += len(data)
+                at += file.write(data)
+            file.flush()
             os.fsync(out)
-            os.rename(new, target)
-        except OSError:
-            os.unlink(new)
-            raise
+        os.rename(new, target)
+    except OSError:
+        os.unlink(new)
+        raise
 
 
 def kept(directory: str) -> list[tuple[int, str, str]]:
