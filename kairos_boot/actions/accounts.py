@@ -11,6 +11,8 @@ from kairos_boot.system.passwords import field, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kairos_boot.system.accounts import Table
     from kairos_boot.system.host import Host
 
@@ -98,9 +100,7 @@ class EnsureUser:
                 accounts.table("shadow")
                 if line is None:
                     return self._make(host, accounts)
-                if line[1] != "x":
-                    accounts.table("user").put([self.name, "x", *line[2:]])
-                self._set_password(host, accounts.table("shadow"))
+                set_password(accounts, self.name, self._field, today(host))
                 return accounts.save()
         except KairosError as error:
             raise KairosError(f"user {self.name}: {error.message}", self.where, error.hint) from error
@@ -109,12 +109,6 @@ class EnsureUser:
         if self.lock or not self.password:
             return "!"
         return plain(self.password, stored) if self.plain else field(self.password, stored)
-
-    def _set_password(self, host: Host, table: Table) -> None:
-        line = table.fields(self.name) or [self.name, *[""] * 8]
-        password = self._field(line[1])
-        if password != line[1]:
-            table.put([self.name, password, today(host), *line[3:]])
 
     def _make(self, host: Host, accounts: Accounts) -> bool:
         """Everything is looked up before the first write (C9); the passwd line comes last."""
@@ -125,7 +119,7 @@ class EnsureUser:
         for group in self.groups:
             if self.create_groups or accounts.table("group").fields(group):
                 accounts.ensure_group(group, (self.name,), avoid=gids)
-        self._set_password(host, accounts.table("shadow"))
+        set_password(accounts, self.name, self._field, today(host))
         self._set_days(accounts.table("shadow"))
         users.put([self.name, "x", str(uid), str(gid), self.gecos or "Created by entities", home.path, self.shell or defaults["SHELL"]])
         failure = ""
@@ -229,3 +223,15 @@ def is_entry(text: str) -> bool:
 def today(host: Host) -> str:
     """The day of a password's change: days since the epoch, never 0, which would ask for a new password at once."""
     return str(int(host.clock() // 86400) or 1)
+
+
+def set_password(accounts: Accounts, name: str, new: Callable[[str], str], day: str) -> None:
+    """Give *name* the field of shadow that *new* makes of its present one, changed on *day*; what stands in passwd leads there then."""
+    account = accounts.table("user").fields(name)
+    if account and account[1] != "x":
+        accounts.table("user").put([name, "x", *account[2:]])
+    shadow = accounts.table("shadow")
+    line = shadow.fields(name) or [name, *[""] * 8]
+    password = new(line[1])
+    if password != line[1]:
+        shadow.put([name, password, day, *line[3:]])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kairos_boot.actions.accounts import today
+from kairos_boot.actions.accounts import set_password, today
 from kairos_boot.errors import KairosError
 from kairos_boot.records import record
 from kairos_boot.system.accounts import Accounts, find_account, read_table
@@ -47,14 +47,7 @@ class SetPassword:
             if not self.would_change(host):
                 return False
             with Accounts(host) as accounts:
-                users, shadow = accounts.table("user"), accounts.table("shadow")
-                account = users.fields(self.name)
-                line = shadow.fields(self.name) or [self.name, *[""] * 8]
-                if account and account[1] != "x":
-                    users.put([self.name, "x", *account[2:]])
-                password = self._field(line[1])
-                if password != line[1]:
-                    shadow.put([self.name, password, "0" if self.expire else today(host), *line[3:]])
+                set_password(accounts, self.name, self._field, "0" if self.expire else today(host))
                 return accounts.save()
         except KairosError as error:
             raise KairosError(f"password of {self.name}: {error.message}", self.where, error.hint) from error
