@@ -57,6 +57,41 @@ class Unmount:
 
 
 @record
+class LetGo:
+    """Nothing is mounted at *target* for anybody who looks for it there: unmounted, or detached where somebody holds it longer than a moment.
+
+    What is written has to be durable before. Who looks at a loop device in this moment holds its file, and so the file system below it.
+    """
+
+    target: str
+    seconds: float = 5.0
+
+    def describe(self) -> str:
+        """The place."""
+        return f"unmount {self.target}"
+
+    def would_change(self, host: Host) -> bool | None:
+        """Whether something is mounted there."""
+        return Unmount(self.target).would_change(host)
+
+    def apply(self, host: Host) -> bool:
+        """Unmount, or detach. KairosError: the kernel refuses both."""
+        import time
+
+        end = time.monotonic() + self.seconds
+        while time.monotonic() < end:
+            try:
+                return Unmount(self.target).apply(host)
+            except KairosError:
+                time.sleep(0.1)
+        target = host.path(self.target)
+        mounts.sync_filesystem(target)
+        with Explained("cannot be unmounted", self.target, "end what uses it; see lsof or fuser"):
+            mounts.unmount(target, detach=True)
+        return True
+
+
+@record
 class Remount:
     """The file system at *target* is writable, or read-only."""
 

@@ -19,6 +19,8 @@ PERSISTENT_MIB = 1024
 """MiB of the persistent partition where nobody says how large the disk is; it grows on the machine."""
 TAIL = 2 * MIB
 """Bytes at the end of a disk for the second copy of its table."""
+RELEASE = 10.0
+"""Seconds for whoever looks at one of the partitions in this moment."""
 UNITS = {"": MIB, "M": MIB, "G": MIB << 10, "T": MIB << 20}
 
 
@@ -77,8 +79,18 @@ def _release(node: str) -> None:
     """Give the device back, its partitions first."""
     from kairos_boot.system import blockdev, loop
 
+    import time
+
     _durable(node)
-    blockdev.tell(node, {})
+    end = time.monotonic() + RELEASE
+    while True:
+        try:
+            blockdev.tell(node, {})
+            break
+        except KairosError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
     loop.detach(node)
 
 

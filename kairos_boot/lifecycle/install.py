@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from kairos_boot.actions.filesystem import Unmount
+from kairos_boot.actions.filesystem import LetGo
 from kairos_boot.actions.image_file import BuildImage, CopyImage
 from kairos_boot.actions.mounts import Mount
 from kairos_boot.actions.partitioning import PartitionDisk
@@ -36,8 +36,14 @@ if TYPE_CHECKING:
     from kairos_boot.system.host import Host
 
 ACTION = "install"
-STATE, OEM, RECOVERY, PERSISTENT = "/run/cos/state", "/run/cos/oem", "/run/cos/recovery", "/run/cos/persistent"
-PLACES = {"oem": OEM, "persistent": PERSISTENT, "recovery": RECOVERY, "state": STATE}
+STATE, OEM, RECOVERY, PERSISTENT, EFI = "/run/cos/state", "/run/cos/oem", "/run/cos/recovery", "/run/cos/persistent", "/run/cos/efi"
+PLACES = {"efi": EFI, "oem": OEM, "persistent": PERSISTENT, "recovery": RECOVERY, "state": STATE}
+ASSESSMENT = {
+    "grubcustom": "# More of the boot menu, for the owner of this node. Kairos keeps a variable bootfile_loc here; this menu counts starts by itself (boot_tries).\n",
+    "grub_boot_assessment": "# Kairos assesses boots here, with boot_assessment_blk; this menu counts every start by itself (boot_tries, fallback_tries in grubenv).\n",
+}
+"""Files that scripts of Kairos look for on COS_STATE."""
+EJECT = "/usr/lib/systemd/system-shutdown/eject"
 FORBIDDEN = "/run/cos/fail_installation"
 """A file by which a step of `before-install` ends the installation; what is in it is the reason."""
 EXECUTABLES = {when: f"/usr/bin/kairos-agent.install.{when}.hook" for when in ("pre", "after")}
@@ -59,7 +65,9 @@ class Options:
     offline: bool = False
     """The disk is a file on a machine that builds images: nothing of that machine is a node's, so no hook runs on it."""
     eject: bool = False
-    seeded: bool = False
+    """The disc that was booted from is ejected when the machine goes down."""
+    fat: bool = False
+    """The kernel mounts the partition of the firmware, so that steps find it."""
 
 
 @record
@@ -132,7 +140,8 @@ def before(options: Options, around: Surroundings) -> list[Phase]:
 def phases(target: Target, source: Source, images: Images, layout: Layout | None, options: Options, around: Surroundings, sector: int = 512) -> list[Phase]:
     """The phases that make *target* a node. Without *layout* its partitions are there already (`no-format`), and are not formatted."""
     active, passive, recovery = f"{STATE}/cOS/active.img", f"{STATE}/cOS/passive.img", f"{RECOVERY}/cOS/recovery.img"
-    mounted = tuple(Mount(target.nodes[name], place, target.kinds[name]) for name, place in PLACES.items())
+    places = {name: place for name, place in PLACES.items() if name != "efi" or (name in target.nodes and options.fat)}
+    mounted = tuple(Mount(target.nodes[name], place, target.kinds[name]) for name, place in places.items())
     found = []
     if layout is not None:
         found.append(Phase("partition", "make the partitions", (PartitionDisk(target.disk, layout.places, layout.guid, sector),), again=AGAIN, notes=layout.notes,
@@ -143,11 +152,12 @@ def phases(target: Target, source: Source, images: Images, layout: Layout | None
         found += [Phase("before-install", "stage before-install", (Hook("before-install", around.emit),), again=AGAIN, extra=not options.strict),
                   Phase("permission", "ask whether a step forbids it", (MayGoOn(),), again=AGAIN)]
     environment = grubenv.changed(b"", {"default_menu_entry": options.entry_name} if options.entry_name else {})
-    named = (("grub_oem_env", environment, 0o644),) if options.entry_name else ()
+    named = [("grubenv", environment, 0o644), *((name, text.encode(), 0o644) for name, text in ASSESSMENT.items())]
+    named += [("grub_oem_env", environment, 0o644)] if options.entry_name else []
     found += [
         Phase("active", "write the active system", (_image(source, active, images.active, options, around),), again=AGAIN),
         Phase("configuration", "write the configuration", (PutFiles(OEM, options.files),), again=AGAIN),
-        Phase("menu", "write the boot menu", (InstallMenu(active, STATE), PutFiles(STATE, (("grubenv", environment, 0o644), *named))), again=AGAIN),
+        Phase("menu", "write the boot menu", (InstallMenu(active, STATE), PutFiles(STATE, tuple(named))), again=AGAIN),
         Phase("after-install-chroot", "stage after-install-chroot", (HookInImage("after-install-chroot", active, (), around.emit, around.steps, BINDS),),
               again=AGAIN, extra=not options.strict),
         Phase("recovery", "write the recovery system", (CopyImage(active, recovery, "COS_SYSTEM", around.progress("write recovery.img")),), again=AGAIN),
@@ -157,11 +167,14 @@ def phases(target: Target, source: Source, images: Images, layout: Layout | None
         found.append(Phase("after-install", "stage after-install", (Hook("after-install", around.emit),), again=AGAIN, extra=not options.strict))
     found += [
         Phase("record", "note the installation", around.finish, again=AGAIN, extra=True),
-        Phase("boot-loader", "make the disk bootable", (MakeDurable(tuple(PLACES.values())), InstallBootCode(active, target.disk, must=True)), again=AGAIN),
-        Phase("unmount", "unmount the partitions", tuple(Unmount(place) for place in PLACES.values()), again="nothing is left to do"),
+        Phase("boot-loader", "make the disk bootable", (MakeDurable(tuple(places.values())), InstallBootCode(active, target.disk, must=True)), again=AGAIN),
+        Phase("unmount", "unmount the partitions", tuple(LetGo(place) for place in places.values()), again="nothing is left to do", extra=True),
     ]
     if not options.offline:
         end = (Hook("kairos-install.after", around.emit), RunExecutable(EXECUTABLES["after"]))
+        if options.eject:
+            script = PutFiles(os.path.dirname(EJECT), ((os.path.basename(EJECT), b"#!/bin/sh\nexec eject -rmF\n", 0o755),))
+            found.append(Phase("eject", "let the medium be ejected at the end", (script,), again="nothing is left to do", extra=True))
         found.append(Phase("after", "stage kairos-install.after", end, again="nothing is left to do", extra=True))
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kairos_boot.actions.filesystem import Unmount
+from kairos_boot.actions.filesystem import LetGo
 from kairos_boot.actions.partitioning import MIB
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle import bootcode, sources, survey, target
@@ -14,8 +14,10 @@ from kairos_boot.lifecycle.install import ACTION, PERSISTENT, PLACES, Options, S
 from kairos_boot.lifecycle.layout import Images, Layout, compute, wishes
 from kairos_boot.lifecycle.phases import Broken, Engine, Phase, plan
 from kairos_boot.lifecycle.resetting import Outcome
+from kairos_boot.lifecycle.signature import VerifySignature
 from kairos_boot.node.state import release
 from kairos_boot.records import record
+from kairos_boot.system import filesystems
 from kairos_boot.system.host import Host
 
 TYPE_CHECKING = False
@@ -60,7 +62,7 @@ INITS = ("/sbin/init", "/usr/lib/systemd/systemd", "/lib/systemd/systemd")
 UNKNOWN = {"encrypted_partitions": "encrypted partitions are not in this version", "iso": "an ISO file is no source in this version"}
 SPARE = 100 * MIB
 """Bytes of an image's usual size that its tree does not need."""
-LIVE = "dir:/run/rootfsbase"
+LIVE = f"dir:{sources.TREE}"
 FIRMWARE = "/sys/firmware/efi"
 
 
@@ -104,6 +106,7 @@ class Installation:
         data = config.settings.data
         self.settings: dict[str, Any] = data["install"] if isinstance(data.get("install"), dict) else {}
         self.strict = data.get("strict") is True
+        self.signed = data.get("cosign") is True or data.get("verify") is True
         self.eject = data.get("eject-cd") is True and "cdroot" in wired.cmdline.split()
 
     # -- what is asked for
@@ -116,25 +119,38 @@ class Installation:
                 raise KairosError(why, f"install.{key}", "leave it out")
         if self.settings.get("reboot") is True and self.settings.get("poweroff") is True:
             raise KairosError("reboot or poweroff, not both", "install.reboot", "leave one of them out")
+        if self.signed:
+            self._must_verify()
         if self.asked.users and not (survey.admins(self.config) or self.settings.get("nousers") is True or self.host.exists(NO_USERS)):
             raise KairosError("No users found in any stage that are part of the 'admin' group: nobody could log in to the new node", "users",
                               "add a user with `groups: [admin]`, or write install.nousers: true")
 
+    def _must_verify(self) -> None:
+        """KairosError: a signature is asked for, and nobody here can check one."""
+        filesystems.need(self.host, ["cosign"])
+        named = sources.parse(self._named())
+        if named.kind != sources.IMAGE:
+            raise KairosError(f"only an image in a registry has a signature, and {named} is none", "cosign", "leave cosign and verify out, or name oci:IMAGE")
+
+    def _named(self) -> str:
+        """The source that the call or the configuration names, else the live medium's root."""
+        system = _map(self.settings.get("system"))
+        return str(self.asked.source or self.settings.get("source") or system.get("source") or system.get("uri") or LIVE)
+
     def source(self) -> Source:
         """What the images are made of. KairosError: nothing is named, or it is not there."""
-        system = _map(self.settings.get("system"))
-        named = self.asked.source or self.settings.get("source") or system.get("source") or system.get("uri") or ""
-        if not named and not self.host.is_directory(LIVE.removeprefix("dir:")):
+        named = self._named()
+        if named == LIVE and not self.host.is_directory(sources.TREE):
             raise KairosError("undefined system source to install", "install.source", "name one: --source dir:/PATH, file:/PATH or oci:IMAGE")
-        return sources.find(self.host, str(named or LIVE), "install.source")
+        return sources.find(self.host, named, "install.source")
 
     def images(self, source: Source) -> Images:
-        """How large the images are."""
-        sizes = [_map(self.settings.get(key)).get("size") for key in ("system", "passive", "recovery-system")]
-        asked = [size * MIB if isinstance(size, int) and size > 0 and source.is_tree else source.size for size in sizes]
-        if asked[0] < source.size - SPARE and source.is_tree:
-            raise KairosError(f"the system does not fit into an image of {asked[0] // MIB} MiB: about {source.size // MIB} are needed", "install.system.size")
-        return Images(asked[0], asked[0], asked[0])
+        """How large the images are: recovery and passive are copies of active, which `install.system.size` may make larger."""
+        asked = str(_map(self.settings.get("system")).get("size") or "")
+        size = int(asked) * MIB if source.is_tree and asked.isdecimal() else source.size
+        if source.is_tree and size < source.size - SPARE:
+            raise KairosError(f"the system does not fit into an image of {size // MIB} MiB: about {(source.size - SPARE) // MIB} are needed", "install.system.size")
+        return Images(size, size, size)
 
     def options(self, source: Source) -> Options:
         """The choices of the configuration. KairosError: a document cannot be had, or contradicts another."""
@@ -144,7 +160,7 @@ class Installation:
             if not path.startswith("/") or ".." in path.split("/"):
                 raise KairosError(f"not an absolute path: {path!r}", "install.extra-dirs-rootfs")
         return Options(tuple(documents(self.config, self.wired.cmdline, self.wired.read)), self.strict, str(name), extra, offline=self.asked.image,
-                       eject=self.eject, seeded=bool(self.asked.seed))
+                       eject=self.eject, fat=filesystems.mountable(self.host, "vfat"))
 
     def firmware(self) -> str:
         """What starts the new node, where the configuration does not say."""
@@ -158,7 +174,11 @@ class Installation:
 
     def first(self, options: Options, around: Surroundings) -> list[Phase]:
         """The phases before the disk is decided on."""
-        return before(options, around)
+        found = before(options, around)
+        if self.signed:
+            named, key = sources.parse(self._named()), str(self.config.settings.data.get("cosign-key") or "")
+            found.append(Phase("signature", "check the signature of the image", (VerifySignature(named.name, key),)))
+        return found
 
     def todo(self, source: Source, options: Options, around: Surroundings) -> list[Phase]:
         """The phases on the disk, as it is now. KairosError: there is none, or it does not fit."""
@@ -260,7 +280,7 @@ def _tidy(wired: Wired) -> None:
     """Nothing of ours stays mounted."""
     for place in PLACES.values():
         try:
-            Unmount(place).apply(wired.host)
+            LetGo(place).apply(wired.host)
         except (KairosError, OSError) as error:
             wired.log(4, f"{place} stays mounted: {error}", kind="warning", stage=ACTION)
 

@@ -41,6 +41,14 @@ def need(host: Host, programs: Iterable[str]) -> None:
         raise KairosError(f"it needs {', '.join(missing)}, which this system does not have; nothing was written", hint="put it into the image and its initrd")
 
 
+def mountable(host: Host, fstype: str) -> bool:
+    """Whether the kernel mounts *fstype*: it has it, or a module of that name."""
+    if any(line.split()[-1:] == [fstype] for line in (host.read("/proc/filesystems") or b"").decode().splitlines()):
+        return True
+    folder, wanted = f"/lib/modules/{os.uname().release}", f"/{fstype}.ko".encode()
+    return any(wanted in (host.read(f"{folder}/{name}") or b"") for name in ("modules.dep", "modules.builtin"))
+
+
 def wipe(node: str) -> None:
     with Held(os.open(node, os.O_WRONLY | os.O_CLOEXEC | os.O_EXCL)) as fd:
         os.pwrite(fd, bytes(WIPED), 0)

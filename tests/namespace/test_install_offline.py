@@ -1,0 +1,123 @@
+"""A disk as a file, made on a machine that builds images: whole or not at all, nothing of that machine in it, nothing left on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+sys.path.append(str(Path(__file__).parent))
+from install_node import FILES, MENU  # type: ignore[import-not-found]  # beside this file
+
+pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: mounts and loop devices")]
+TOP = Path(__file__).resolve().parents[2]
+SMALL = ("install.partitions.state.size=10", "install.partitions.recovery.size=10", "install.partitions.oem.size=8", "install.partitions.efi.size=8",
+         "install.partitions.persistent.size=16", "install.system.size=12")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Iterator[Path]:
+    """A small system."""
+    for name, text in FILES.items():
+        path = tmp_path / "tree" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    yield tmp_path / "tree"
+    left = subprocess.run(["losetup", "--list", "--noheadings", "--output", "BACK-FILE"], capture_output=True, text=True, check=True).stdout
+    assert str(tmp_path) not in left, "no loop device is left"
+
+
+def make(tree: Path, target: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    """Run the program as somebody on a build machine does."""
+    settings = [word for setting in SMALL for word in ("--set", setting)]
+    words = [sys.executable, "-m", "kairos_boot", "install", "--disk-image", str(target), "--source", f"dir:{tree}", *settings, *more]
+    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=300, cwd="/", env={**os.environ, "PYTHONPATH": str(TOP)})
+
+
+def cat(disk: Path, partition: str, path: str) -> str:
+    """A file as GRUB reads it."""
+    done = subprocess.run(["grub-fstest", str(disk), "cat", f"(loop0,{partition}){path}"], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.decode("utf-8", "replace")
+
+
+def table(disk: Path) -> dict[str, object]:
+    """What sfdisk says of it."""
+    told: dict[str, object] = json.loads(subprocess.run(["sfdisk", "--json", str(disk)], capture_output=True, check=True).stdout)["partitiontable"]
+    assert isinstance(told["partitions"], list)
+    for part in told["partitions"]:
+        del part["node"]
+    return {name: value for name, value in told.items() if name != "device"}
+
+
+def test_a_disk_image_is_a_node_for_both_firmwares(tree: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("#cloud-config\n# mine\nusers: [{name: a, groups: [admin]}]\ninstall: {grub_options: {extra_cmdline: foobarzz}}\n"
+                      f"stages: {{before-install: [{{commands: ['touch {tmp_path}/ran']}}], after-install-chroot: [{{files: [{{path: /made, content: x}}]}}]}}\n")
+    disk = tmp_path / "disk.raw"
+    done = make(tree, disk, "--config", str(config))
+    assert done.returncode == 0, done.stderr
+    assert cat(disk, "gpt3", "/90_custom.yaml") == config.read_text()
+    assert "extra_cmdline=foobarzz" in cat(disk, "gpt3", "/grubenv")
+    assert cat(disk, "gpt5", "/grub2/grub.cfg") == MENU
+    assert "remoterecovery" in cat(disk, "gpt5", "/grubmenu")
+    assert cat(disk, "gpt2", "/EFI/BOOT/BOOTX64.EFI").startswith("MZ")
+    with disk.open("rb") as file:
+        assert file.read(440).strip(b"\0")
+    assert not (tmp_path / "ran").exists(), "a step of the node does not run on the machine that builds"
+    assert disk.stat().st_blocks * 512 < disk.stat().st_size, "it is sparse"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "disk.raw", "tree"]
+
+
+def test_identifiers_follow_from_the_seed(tree: Path, tmp_path: Path) -> None:
+    tables = []
+    for number, seed in enumerate((("--seed", "a"), ("--seed", "a"), ("--seed", "b"))):
+        disk = tmp_path / f"{number}.raw"
+        assert make(tree, disk, *seed).returncode == 0
+        uuid = subprocess.run(["debugfs", "-R", "show_super_stats -h", f"{disk}?offset={_start(disk, 'oem')}"], capture_output=True, text=True, check=True).stdout
+        tables.append((table(disk), next(line for line in uuid.splitlines() if line.startswith("Filesystem UUID"))))
+    assert tables[0] == tables[1]
+    assert tables[0][0] != tables[2][0]
+    assert tables[0][1] != tables[2][1]
+
+
+def test_what_fails_leaves_no_file_and_an_older_one_as_it_is(tree: Path, tmp_path: Path) -> None:
+    disk = tmp_path / "disk.raw"
+    disk.write_text("older")
+    (tree / "usr/share/kairos-boot/grub/core.img").write_bytes(b"x" * (1 << 20))  # larger than its place, which only the last phase finds
+    done = make(tree, disk)
+    assert done.returncode == 3
+    assert "GRUB's core has" in done.stderr
+    assert disk.read_text() == "older"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["disk.raw", "tree"]
+
+
+@pytest.mark.parametrize(("more", "code", "said"), [
+    (("--size", "100M"), 3, "does not fit in the target disk"), (("--size", "x"), 3, "not a size"), (("--firmware", "coreboot"), 2, "--firmware is bios, efi or both"),
+    (("/dev/null",), 2, "no device"), (("--config", "/nowhere"), 3, "no such file")])
+def test_what_cannot_be_made_is_refused(tree: Path, tmp_path: Path, more: tuple[str, ...], code: int, said: str) -> None:
+    done = make(tree, tmp_path / "disk.raw", *more)
+    assert (done.returncode, said in done.stderr) == (code, True), done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["tree"]
+
+
+def test_a_plan_makes_nothing(tree: Path, tmp_path: Path) -> None:
+    done = make(tree, tmp_path / "disk.raw", "--plan", "--json")
+    assert done.returncode == 0, done.stderr
+    names = [phase["phase"] for phase in json.loads(done.stdout)]
+    assert names == ["partition", "mount", "active", "configuration", "menu", "after-install-chroot", "recovery", "passive", "record", "boot-loader", "unmount"]
+    assert [path.name for path in tmp_path.iterdir()] == ["tree"]
+
+
+def _start(disk: Path, name: str) -> int:
+    parts = table(disk)["partitions"]
+    assert isinstance(parts, list)
+    return next(int(part["start"]) * 512 for part in parts if part["name"] == name)
