@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kairos_boot.actions.base import always
-from kairos_boot.errors import Explained
+from kairos_boot.errors import Explained, KairosError
 from kairos_boot.records import record
 from kairos_boot.system import filesystems, mounts
 from kairos_boot.system.host import Host

@@ -77,9 +77,9 @@ def made(path: str, size: int, *, keep: bool = True) -> Iterator[str]:
 
 def _release(node: str) -> None:
     """Give the device back, its partitions first."""
-    from kairos_boot.system import blockdev, loop
-
     import time
+
+    from kairos_boot.system import blockdev, loop
 
     _durable(node)
     end = time.monotonic() + RELEASE
