@@ -113,7 +113,7 @@ def keep_attributes(place: Place, fd: int) -> None:
 
 
 def copy_attributes(old: int, fd: int) -> None:
-    """Give the open file *fd* the attributes of *old*, which is open too; see `keep_attributes`."""
+    """Give the open file *fd* the attributes of *old*, which is open too, or -1 for nothing; see `keep_attributes`."""
     try:
         for name in os.listxattr(old):
             if name not in ("security.capability", "security.ima", "security.evm"):

@@ -73,7 +73,7 @@ class _Scope(Evaluator):
             elif isinstance(node, n.Call):
                 self.call(dot, node)
             elif isinstance(node, n.Jump):
-                raise _Jump(node.keyword)
+                raise _Jump(node.name)
 
     def branch(self, dot: object, node: n.Branch) -> None:
         value = self.pipe(dot, node.pipe)

@@ -29,26 +29,8 @@ class Literal(SyntaxNode):
         return self.source
 
 
-class Dot(SyntaxNode):
-    """The cursor."""
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        return "."
-
-
-class Nil(SyntaxNode):
-    """The untyped nil."""
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        return "nil"
-
-
-class Identifier(SyntaxNode):
-    """The name of a function."""
+class Word(SyntaxNode):
+    """What one word says."""
 
     __slots__ = ("name",)
 
@@ -58,6 +40,24 @@ class Identifier(SyntaxNode):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Dot(Word):
+    """The cursor."""
+
+    __slots__ = ()
+
+
+class Nil(Word):
+    """The untyped nil."""
+
+    __slots__ = ()
+
+
+class Identifier(Word):
+    """The name of a function."""
+
+    __slots__ = ()
 
 
 class Field(SyntaxNode):
@@ -167,14 +167,10 @@ class Branch(SyntaxNode):
         self.otherwise = otherwise
 
 
-class Jump(SyntaxNode):
+class Jump(Word):
     """break or continue."""
 
-    __slots__ = ("keyword",)
-
-    def __init__(self, position: int, keyword: str) -> None:
-        super().__init__(position)
-        self.keyword = keyword
+    __slots__ = ()
 
 
 class Call(SyntaxNode):
@@ -191,14 +187,10 @@ class Call(SyntaxNode):
         return "{{template " + quote(self.name) + (f" {self.pipe}" if self.pipe else "") + "}}"
 
 
-class Stop(SyntaxNode):
+class Stop(Word):
     """end or else: ends a list of nodes, never executed."""
 
-    __slots__ = ("keyword",)
-
-    def __init__(self, position: int, keyword: str) -> None:
-        super().__init__(position)
-        self.keyword = keyword
+    __slots__ = ()
 
     def __str__(self) -> str:
-        return "{{" + self.keyword + "}}"
+        return "{{" + self.name + "}}"

@@ -71,7 +71,7 @@ class _Parser(TokenStream):
         outer, self.variables = self.variables, ["$"]
         loops, self.loops = self.loops, 0
         body, stop = self.items()
-        if stop.keyword != "end":
+        if stop.name != "end":
             raise self.error(f"unexpected {stop} in define clause")
         self.variables, self.loops = outer, loops
         self.add(name, body)
@@ -161,7 +161,7 @@ class _Parser(TokenStream):
         body, stop = self.items()
         self.loops -= keyword == "range"
         otherwise: list[n.SyntaxNode] | None = None
-        if stop.keyword == "else":
+        if stop.name == "else":
             following = self.peek()
             if keyword != "range" and following[:2] == ("keyword", keyword):
                 self.next()
@@ -172,7 +172,7 @@ class _Parser(TokenStream):
                 raise self.unexpected(following, "input")
             else:
                 otherwise, stop = self.items()
-                if stop.keyword != "end":
+                if stop.name != "end":
                     raise self.error(f"expected end; found {stop}")
         del self.variables[mark:]
         return n.Branch(position, keyword, pipe, body, otherwise)
@@ -286,9 +286,9 @@ class _Parser(TokenStream):
                 raise self.error(f"function {quote(value)} not defined", function=value, hint=functions.suggestion(value))
             return n.Identifier(position, value)
         if kind == ".":
-            return n.Dot(position)
+            return n.Dot(position, value)
         if kind == "nil":
-            return n.Nil(position)
+            return n.Nil(position, value)
         if kind == "var":
             self.used(value)
             return n.Variable(position, value, [])
