@@ -41,6 +41,7 @@ def main() -> None:
         "order": [line.split() for line in read("/run/order").splitlines()],
         "units": {unit: show(unit) for unit in UNITS},
         "failed": [line.split()[0] for line in run("systemctl", "--failed", "--plain", "--no-legend").splitlines()],
+        "waits": run("journalctl", "-b", "-q", "-o", "cat", "KAIROS_EVENT=lock").splitlines(),
         "ledgers": len(ledgers),
         "ledger": [json.loads(line) for path in ledgers for line in read(path).splitlines()],
         "kept": sorted(os.path.basename(path) for path in glob.glob("/var/log/kairos-boot/*.jsonl")),
