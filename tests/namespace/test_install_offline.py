@@ -121,3 +121,18 @@ def _start(disk: Path, name: str) -> int:
     parts = table(disk)["partitions"]
     assert isinstance(parts, list)
     return next(int(part["start"]) * 512 for part in parts if part["name"] == name)
+
+
+def test_without_a_device_and_without_install_auto_nothing_is_installed() -> None:
+    """The program guesses at no disk, and says how to name one."""
+    words = [sys.executable, "-m", "kairos_boot", "install", "--source", "dir:/"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300, cwd="/", env={**os.environ, "PYTHONPATH": str(TOP)})
+    assert done.returncode == 3
+    assert "no device is named, and the configuration does not allow an installation by itself" in done.stderr
+    assert "kairos-boot install /dev/" in done.stderr
+
+
+def test_a_configuration_that_cannot_be_had_is_told_of(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "kairos_boot", "manual-install", str(tmp_path / "none.yaml")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300, cwd="/", env={**os.environ, "PYTHONPATH": str(TOP)})
+    assert (done.returncode, "no such file" in done.stderr) == (3, True)

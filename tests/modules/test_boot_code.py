@@ -1,0 +1,87 @@
+"""The boot loader's files: what an image brings, and how they lead to each other."""
+
+from __future__ import annotations
+
+import os
+import struct
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kairos_boot.errors import KairosError
+from kairos_boot.lifecycle.bootcode import MACHINES, MADE, BootFiles, find, put_bios
+from kairos_boot.system import grub
+from kairos_boot.system.host import Host
+from kairos_boot.system.partitions import Slot
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SHORT = MACHINES.get(os.uname().machine, ("", ""))[1]
+needs_uefi = pytest.mark.skipif(not SHORT, reason="no UEFI boot loader is known for this machine")
+
+
+def write(root: Path, path: str, content: bytes) -> None:
+    """One file of a tree."""
+    target = root / path.lstrip("/")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(content)
+
+
+@needs_uefi
+def test_a_shim_comes_first_and_leads_to_the_signed_grub_and_that_to_the_menu(tmp_path: Path) -> None:
+    """What firmware starts is written last; the signed GRUB finds its few lines under its distribution's name."""
+    platform = MACHINES[os.uname().machine][0]
+    write(tmp_path, f"/usr/lib/shim/shim{SHORT}.efi.signed", b"shim")
+    write(tmp_path, f"/usr/lib/grub/{platform}-signed/grub{SHORT}.efi.signed", b"grub")
+    write(tmp_path, f"{MADE}/boot{SHORT}.efi", b"unsigned")
+    write(tmp_path, "/etc/os-release", b"ID=ubuntu\nID_LIKE=debian\n")
+    files = find(Host("/"), Host(str(tmp_path)), "efi").efi
+    assert list(files)[-1] == f"EFI/BOOT/BOOT{SHORT.upper()}.EFI"
+    assert files[f"EFI/BOOT/BOOT{SHORT.upper()}.EFI"] == b"shim"
+    assert files[f"EFI/BOOT/grub{SHORT}.efi"] == b"grub"
+    for folder in ("BOOT", "ubuntu", "debian"):
+        assert b"configfile ($root)/grub2/grub.cfg" in files[f"EFI/{folder}/grub.cfg"]
+
+
+@needs_uefi
+def test_without_a_shim_the_image_s_own_program_is_started(tmp_path: Path) -> None:
+    write(tmp_path, f"{MADE}/boot{SHORT}.efi", b"made")
+    assert find(Host("/"), Host(str(tmp_path)), "efi").efi == {f"EFI/BOOT/BOOT{SHORT.upper()}.EFI": b"made"}
+
+
+@pytest.mark.parametrize(("firmware", "said"), [("bios", "no boot loader for BIOS"), ("efi", "no boot loader for UEFI"), ("both", "no boot loader for BIOS")])
+@needs_uefi
+def test_an_image_without_a_boot_loader_is_told_what_it_needs(tmp_path: Path, firmware: str, said: str) -> None:
+    with pytest.raises(KairosError, match=said) as caught:
+        find(Host("/"), Host(str(tmp_path)), firmware)
+    assert "it needs" in caught.value.hint
+
+
+def test_the_boot_code_knows_where_the_core_lies_and_the_core_where_its_rest_does() -> None:
+    """The three numbers that grub-bios-setup writes."""
+    boot, core = grub.core_at(bytes(512), bytes(1300), 5 << 20)
+    assert len(boot) == 440
+    assert grub.core_of(boot + bytes(72)) == 5 << 20
+    assert struct.unpack_from("<QHH", core, 0x1F4) == ((5 << 20) // 512 + 1, 2, 0x820)
+
+
+def test_the_partition_table_in_the_first_sector_stays(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.write_bytes(bytes(440) + b"T" * 72 + bytes((4 << 20) - 512))
+    slot = Slot(1, f"{disk}1", 2048, 2048)
+    files = BootFiles(b"B" * 512, b"C" * 1000)
+    assert put_bios(str(disk), slot, 512, files) is True
+    content = disk.read_bytes()
+    assert content[440:512] == b"T" * 72
+    assert content[1 << 20] == ord("C")
+    assert put_bios(str(disk), slot, 512, files) is False
+    assert disk.read_bytes() == content
+
+
+def test_a_core_that_does_not_fit_twice_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.write_bytes(bytes(4 << 20))
+    with pytest.raises(KairosError, match="and half of its partition"):
+        put_bios(str(disk), Slot(1, "x", 2048, 2048), 512, BootFiles(b"B" * 512, b"C" * (600 << 10)))
+    assert not disk.read_bytes().strip(b"\0")
