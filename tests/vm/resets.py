@@ -37,6 +37,9 @@ chroot . env -i PATH=/usr/bin:/bin HOST_DIR=/host GRACE=0 /bin/sh /SECRET/reset.
 echo "the pod ended with $code"
 """.replace("SECRET", "run/system-upgrade/secrets/kairos-boot-reset").replace("SCRIPT", (TOP / "packaging/kubernetes/reset.sh").read_text())
 """Another root directory, the node's at /host, a secret of symbolic links: the script of the Plan sees what it sees in its pod."""
+MARKS = ["stage before-reset", "make room", "write the active system", "write the passive system", "refresh the boot menu", "stage after-reset-chroot",
+         "erase the persistent partition", "stage after-reset"]
+"""Phases of a reset, in order, by what the console shows of them."""
 WAYS = {
     "next_boot": "kairos-boot reset --next-boot && systemctl reboot",
     "grub2_editenv": "grub2-editenv /oem/grubenv set next_entry=statereset && systemctl reboot",
@@ -98,9 +101,9 @@ def ends(machine: qemu.Machine, seconds: float = RESET) -> str:
     return machine.screen()
 
 
-def cut(machine: qemu.Machine, phase: int, delay: float = 0) -> str:
+def cut(machine: qemu.Machine, phase: str, delay: float = 0) -> str:
     """Pull the plug when the console shows that this phase of a reset starts, or so many seconds later; what it showed. What was not flushed is lost."""
-    machine.wait_console(rf"reset {phase}/\d+: ", RESET)
+    machine.wait_console(rf"reset \d+/\d+: {phase}(?!: done before)", RESET)
     with contextlib.suppress(subprocess.TimeoutExpired):
         if delay and machine.process:
             machine.process.wait(delay)
@@ -108,13 +111,12 @@ def cut(machine: qemu.Machine, phase: int, delay: float = 0) -> str:
     return machine.screen()
 
 
-def cuts_of(number: int) -> list[tuple[int, float]]:
+def cuts_of(number: int) -> list[tuple[str, float]]:
     """Where the power goes in the reset with this number: in the first one at three of its marks, in each other at another three moments."""
     if not number:
-        return [(3, 0), (4, 0), (7, 0)]
+        return [(MARKS[2], 0), (MARKS[3], 0), (MARKS[6], 0)]
     chance = random.Random(number)
-    phases = sorted(chance.sample(range(1, 9), 3))
-    return [(phase, round(chance.uniform(0, 8), 1) if phase in (3, 4) else 0) for phase in phases]
+    return [(MARKS[mark], round(chance.uniform(0, 8), 1) if mark in (2, 3) else 0) for mark in sorted(chance.sample(range(len(MARKS)), 3))]
 
 
 def reset_by(machine: qemu.Machine, way: str) -> Reset:

@@ -17,12 +17,11 @@ import pytest
 import variant
 from ahead import Ahead
 from common import SECTOR, run
-from resets import BOMB, PREPARE, RESET, WAYS, Reset, boots, cut, cuts_of, ends, reset_by
+from resets import BOMB, MARKS, PREPARE, RESET, WAYS, Reset, boots, cut, cuts_of, ends, reset_by
 from vm import AT_ONCE, BOOT, Node, leads_with, oem_files
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
 
-PHASES = ["before-reset", "room", "active", "passive", "boot-loader", "after-reset-chroot", "persistent", "after-reset", "finish"]
 ALL = "KAIROS_RESETS" in os.environ
 ROUNDS = -(-int(os.environ.get("POWERCUTS_VM", "3")) // 3)
 """Resets whose power is cut, three times each."""
@@ -206,7 +205,8 @@ def test_the_active_system_is_up_and_its_boot_was_good(lasting: Reset) -> None:
 def test_the_plan_is_what_was_done(name: str, stories: dict[str, Any]) -> None:
     """The list that is printed is the list that runs (G8)."""
     reset: Reset = stories[name]
-    assert [phase["phase"] for phase in reset.plan] == PHASES
+    titles = [phase["title"] for phase in reset.plan]
+    assert [title for title in titles if title in MARKS] == MARKS
     assert reset.phases() == [(phase["phase"], phase["title"]) for phase in reset.plan]
 
 
@@ -224,7 +224,7 @@ def test_a_reset_whose_power_was_cut_goes_on_with_the_phase_that_was_cut(menu: R
     assert "the reset begins" in first
     for screen in (second, third, last):
         assert "an interrupted reset goes on" in screen
-        assert "reset 1/9: stage before-reset: done before" in screen
+        assert "stage before-reset: done before" in screen
     assert "write the active system (again: it was cut short)" in second
     assert "write the passive system (again: it was cut short)" in third
     assert "erase the persistent partition (again: it was cut short)" in last
