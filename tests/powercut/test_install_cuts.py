@@ -28,7 +28,7 @@ WANTED = int(os.environ.get("POWERCUTS", "500"))
 """States to judge: those that no firmware starts cost nothing, of the others one in ten is looked at as a whole."""
 AGAIN = 4
 """From so many states of a cut installation another one is run."""
-SIZE = 320 << 20
+SIZE = 232 << 20
 FILES = {"gpt2": ("/90_custom.yaml", "/grubenv"), "gpt3": ("/cOS/recovery.img",), "gpt4": ("/cOS/active.img", "/cOS/passive.img", "/grub2/grub.cfg", "/grubenv")}
 """What a complete node has for GRUB, which replays no journal."""
 
@@ -119,7 +119,7 @@ class Judge:
         return [] if content in (self.old, self.new) else [f"it is started, and is neither the old node nor the new one: {content}"]
 
 
-def judged(before: bytes, entries: Sequence[cut_recording.Entry], memory: Path, wanted: int, seed: int = 1, every: int = 10) -> tuple[dict[str, list[str]], int, int, list[bytes]]:
+def judged(before: bytes, entries: Sequence[cut_recording.Entry], memory: Path, wanted: int, seed: int = 1, every: int = 10, *, all_of_them: bool = True) -> tuple[dict[str, list[str]], int, int, list[bytes]]:
     """Judge *wanted* states: faults, how many states, how many of them can be started, and some that cannot."""
     epochs = cut_states.epochs(entries)
     after = bytearray(before)
@@ -150,6 +150,8 @@ def judged(before: bytes, entries: Sequence[cut_recording.Entry], memory: Path, 
             found = judge.faults(durable, whole=started % every == 1 or every == 1)
             if found:
                 faults[f"epoch {number} of {len(epochs)}: {name}"] = found
+                if not all_of_them:
+                    break
         elif len(unstarted) < AGAIN and len(seen) % 60 == 1:
             unstarted.append(bytes(durable))
         for at, old in reversed(kept):
@@ -175,5 +177,5 @@ def test_every_state_is_the_old_node_no_node_or_the_new_node(before: bytes, memo
 @pytest.mark.parametrize("control", cut_install.CONTROLS)
 def test_a_wrong_program_is_caught(before: bytes, memory: Path, control: str) -> None:
     """The check itself is checked."""
-    faults, _, _, _ = judged(before, record(before, memory, control), memory, 150, every=2)
+    faults, _, _, _ = judged(before, record(before, memory, control), memory, 150, every=2, all_of_them=False)
     assert faults, f"{control}: no state was wrong"
