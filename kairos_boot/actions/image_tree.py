@@ -94,7 +94,8 @@ def size_for(source: str, spare: int = 100 << 20) -> int:
             folders[:] = [name for name in folders if name not in KERNELS]
         for name in (*folders, *files):
             found = os.lstat(f"{folder}/{name}")
-            if found.st_dev == device and (found.st_dev, found.st_ino) not in seen:
+            # Of an overlay only the directories have one device: files have that of the layer that they lie in.
+            if (found.st_dev == device or name in files) and (found.st_dev, found.st_ino) not in seen:
                 seen.add((found.st_dev, found.st_ino))
                 total += max(found.st_blocks * 512, -(-found.st_size // 4096) * 4096 if name in files and not found.st_blocks else 0) + 256
         folders[:] = [name for name in folders if os.lstat(f"{folder}/{name}").st_dev == device]

@@ -327,3 +327,23 @@ tell(grubenv.load(COS + "/grubenv"))
 node.close()
 """)
     assert state == {"boot_tries": "x", "trial": "upgrade"}
+
+
+def test_a_tree_of_layers_is_measured_whole(unshared: Callable[..., Any]) -> None:
+    """As the root of a container is: of an overlay, files have the device of the layer that they lie in."""
+    plain, layered = unshared("""
+from kairos_boot.actions.image_tree import size_for
+from kairos_boot.system import mounts
+for name in ("lower", "changes", "merged"):
+    os.makedirs(f"{home}/{name}")
+mounts.mount("tmpfs", home + "/changes", "tmpfs")
+for name in ("upper", "work"):
+    os.makedirs(f"{home}/changes/{name}")
+with open(home + "/lower/file", "wb") as file:
+    file.write(bytes(range(256)) * (1 << 16))
+mounts.mount("overlay", home + "/merged", "overlay", [f"lowerdir={home}/lower", f"upperdir={home}/changes/upper", f"workdir={home}/changes/work"])
+tell([size_for(home + "/lower", 0), size_for(home + "/merged", 0)])
+for name in ("merged", "changes"):
+    mounts.unmount(f"{home}/{name}")
+""")
+    assert layered == plain > 16 << 20
