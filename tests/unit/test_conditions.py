@@ -220,7 +220,7 @@ def test_a_search_that_takes_too_long_fails(host: Host) -> None:
     assert "too much work" in decision.reason
 
 
-@pytest.mark.parametrize("pattern", ["(([a-z]|.)+)+#", "(a*)*b", "(a|aa)+$", "(.*)(.*)(.*)(.*)y", "|".join(f"(x+x+)+{n}" for n in range(300))])
+@pytest.mark.parametrize("pattern", ["(([a-z]|.)+)+#", "(a*)*b", "(a|aa)+$", "(.*)(.*)(.*)(.*)y", pytest.param("|".join(f"(x+x+)+{n}" for n in range(300)), id="many")])
 def test_a_condition_takes_time_linear_in_the_text(host: Host, pattern: str) -> None:
     """An expression that would keep a backtracking engine busy for years is decided, or refused, at once."""
     with open(host.path("/etc/os-release"), "w") as file:

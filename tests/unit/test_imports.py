@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,7 @@ def part(path: Path) -> str:
     return path.relative_to(TOP).parts[0].removesuffix(".py")
 
 
+@cache
 def imports(path: Path) -> list[tuple[list[str], int, bool]]:
     """What a file imports of ours: the path below kairos_boot, the line, and whether only type checkers see it."""
     tree = ast.parse(path.read_text())
