@@ -101,7 +101,8 @@ def _first(tree: Host, paths: tuple[str, ...], **words: str) -> bytes:
 class InstallBootCode:
     """The boot loader of the image *image* on *disk*: at its first installation, or in place of an older one.
 
-    With *must* the image has to bring what the disk's partitions ask for; else what it does not bring stays as it is.
+    With *must* the image has to bring what the disk's partitions ask for; else what it does not bring stays as it is. A program of UEFI that is signed
+    is not replaced by one that is not.
     """
 
     image: str
@@ -142,7 +143,7 @@ class InstallBootCode:
                         raise
                     continue
                 if firmware == "efi":
-                    changed = fat.put_files(host, slot.node, files.efi) or changed
+                    changed = fat.put_files(host, slot.node, files.efi, stays_trusted) or changed
                 else:
                     changed = put_bios(self.disk, slot, table.sector, files) or changed
         return changed
@@ -151,6 +152,11 @@ class InstallBootCode:
 def refreshed(image: str, disk: str) -> Phase:
     """The phase in which a new image brings its boot loader to *disk*: before its menu, which may need it. Where it fails the old one stays, and works."""
     return Phase("boot-code", "refresh the boot loader", (InstallBootCode(image, disk),), again="compared, and written where it is another one", extra=True)
+
+
+def stays_trusted(old: bytes, new: bytes) -> bool:
+    """A signed program is never replaced by one that is not: with Secure Boot nothing would start any more."""
+    return grub.is_signed(new) or not grub.is_signed(old)
 
 
 def put_bios(disk: str, slot: Slot, sector: int, files: BootFiles) -> bool:

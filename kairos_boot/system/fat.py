@@ -9,7 +9,7 @@ from kairos_boot.errors import KairosError, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from kairos_boot.system.host import Host
 
@@ -18,10 +18,10 @@ NEW, OLD = ".new", ".old"
 """Behind a name: what is being written, and what was there before."""
 
 
-def put_files(host: Host, node: str, files: Mapping[str, bytes]) -> bool:
+def put_files(host: Host, node: str, files: Mapping[str, bytes], may_replace: Callable[[bytes, bytes], bool] | None = None) -> bool:
     """Put *files* (path on the partition, content) on the FAT file system of *node*, in their order; whether one of them was another one.
 
-    A new content is complete and durable before it takes the name, which is one sector of the directory; the old one stays beside it.
+    None is written where *may_replace* forbids it for one of them, of its old and its new content. A new content is complete and durable before it takes the name, which is one sector of the directory; the old one stays beside it.
     KairosError: it cannot be written.
     """
     from kairos_boot.system import mounts
@@ -35,6 +35,10 @@ def put_files(host: Host, node: str, files: Mapping[str, bytes]) -> bool:
         raise KairosError(f"the partition of the firmware cannot be mounted: {reason(error)}", node, f"check it: fsck.fat -n {node}") from error
     try:
         changed = False
+        for name, content in files.items():
+            old = _read(f"{PLACE}/{name}")
+            if may_replace and old is not None and old != content and not may_replace(old, content):
+                return False
         for name, content in files.items():
             changed = _put(f"{PLACE}/{name}", content) or changed
     except OSError as error:

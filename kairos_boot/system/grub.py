@@ -23,8 +23,11 @@ echo "GRUB: menu is on $root"
 export disk
 configfile ($root)/grub2/grub.cfg
 configfile ($root)/grub2/grub.cfg.old
+configfile ($root)/grub/grub.cfg
 """
-"""What GRUB runs first, read by its rescue parser: no comments, no `if`. Of two partitions of that label it takes the one of its own disk."""
+"""What GRUB runs first, read by its rescue parser: no comments, no `if`. Of two partitions of that label it takes the one of its own disk; a node that
+Kairos installed may have its menu at the last place until ours is written.
+"""
 MODULES = ("part_gpt", "ext2", "fat", "loopback", "linux", "normal", "configfile", "loadenv", "search", "search_label", "search_fs_file", "test", "echo", "probe",
            "regexp", "serial", "terminal", "minicmd", "reboot", "halt", "sleep", "ls", "cat", "true", "eval")
 FOLDERS = ("/usr/lib/grub", "/usr/share/grub2", "/usr/lib/grub2")
@@ -68,6 +71,15 @@ def core_at(sector: bytes, core: bytes, at: int) -> tuple[bytes, bytes]:
     boot[_JUMP:_JUMP + 2] = b"\x90\x90"  # do not insist on the first hard disk
     struct.pack_into("<QHH", rest, _BLOCKS, at // SECTOR + 1, -(-len(core) // SECTOR) - 1, 0x820)
     return bytes(boot), bytes(rest)
+
+
+def is_signed(program: bytes) -> bool:
+    """Whether a program of UEFI bears a signature, of whomever: its certificate table is not empty (PE/COFF)."""
+    at = int.from_bytes(program[0x3C:0x40], "little")
+    if program[:2] != b"MZ" or program[at:at + 4] != b"PE\0\0":
+        return False
+    entry = at + 24 + (144 if program[at + 24:at + 26] == b"\x0b\x02" else 128)
+    return any(program[entry:entry + 8])
 
 
 def core_of(sector: bytes) -> int:

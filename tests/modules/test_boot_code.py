@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kairos_boot.errors import KairosError
-from kairos_boot.lifecycle.bootcode import MACHINES, MADE, BootFiles, find, put_bios
+from kairos_boot.lifecycle.bootcode import MACHINES, MADE, BootFiles, find, put_bios, stays_trusted
 from kairos_boot.system import grub
 from kairos_boot.system.host import Host
 from kairos_boot.system.partitions import Slot
@@ -85,3 +85,25 @@ def test_a_core_that_does_not_fit_twice_is_refused_and_nothing_is_written(tmp_pa
     with pytest.raises(KairosError, match="and half of its partition"):
         put_bios(str(disk), Slot(1, "x", 2048, 2048), 512, BootFiles(b"B" * 512, b"C" * (600 << 10)))
     assert not disk.read_bytes().strip(b"\0")
+
+
+def program(*, signed: bool) -> bytes:
+    """The head of a PE32+ program."""
+    head = bytearray(1024)
+    head[:2] = b"MZ"
+    struct.pack_into("<I", head, 0x3C, 0x80)
+    head[0x80:0x84] = b"PE\0\0"
+    struct.pack_into("<H", head, 0x80 + 24, 0x20B)
+    if signed:
+        struct.pack_into("<II", head, 0x80 + 24 + 144, 900, 100)
+    return bytes(head)
+
+
+@pytest.mark.parametrize(("old", "new", "replaced"), [(True, True, True), (False, True, True), (False, False, True), (True, False, False)])
+def test_a_signed_program_is_never_replaced_by_one_that_is_not(old: bool, new: bool, replaced: bool) -> None:
+    """With Secure Boot the node would not start any more."""
+    assert stays_trusted(program(signed=old), program(signed=new)) is replaced
+
+
+def test_what_is_no_program_is_not_signed() -> None:
+    assert not any(grub.is_signed(text) for text in (b"", b"MZ", b"MZ" + bytes(200), bytes(500)))
