@@ -38,6 +38,7 @@ SPARE = 4 << 20
 """Bytes that the partition needs besides the images."""
 LABELS = {"active": "COS_ACTIVE", "recovery": "COS_SYSTEM"}
 EVENTS = {"active": "last-active-upgrade", "recovery": "last-recovery-upgrade"}
+UNDONE = "what it left is removed, and the systems are as they were"
 STOPS = "if it fails, the upgrade stops, and the node is as it was"
 
 
@@ -89,22 +90,22 @@ def phases(place: Place, source: Source, options: Options, around: Surroundings,
     tight = place.passive == "link" and place.room < need <= place.room + place.freed
     hint = "mend the step, or set upgrade.strict: false" if options.strict else ""
     stops = (STOPS,) if options.strict else ()
-    passive = [Phase("passive", "what runs now becomes the passive system", (_passive(place, images),), again="nothing is left to do",
+    passive = [Phase("passive", "what runs now becomes the passive system", (_passive(place, images),), again="it is the old one or what was active, whole",
                      notes=("it goes first, since a third image does not fit",) if tight else ())] if place.passive != "keep" else []
     found = [
         Phase("before-upgrade", "stage before-upgrade", (Hook("before-upgrade", around.emit, hint),), checks=(*checks(source, around), _fits(place, need, tight=tight)),
-              extra=not options.strict, notes=stops),
-        Phase("room", "remove what an earlier upgrade left", tuple(Remove(path) for path in temporaries(place.directory)), again="nothing is left to do"),
+              again=UNDONE, extra=not options.strict, notes=stops),
+        Phase("room", "remove what an earlier upgrade left", tuple(Remove(path) for path in temporaries(place.directory)), again=UNDONE),
         *(passive if tight else ()),
         *fetch,
-        Phase("system", f"write the new {options.entry} system", (_image(source, new, options, around),)),
+        Phase("system", f"write the new {options.entry} system", (_image(source, new, options, around),), again=UNDONE),
         Phase("after-upgrade-chroot", "stage after-upgrade-chroot",
               (HookInImage("after-upgrade-chroot", new, (), around.emit, around.steps, unborn=True, directories=options.directories, removed=options.removed,
-                           hint=hint),), extra=not options.strict, notes=stops),
+                           hint=hint),), again=UNDONE, extra=not options.strict, notes=stops),
     ]
     if options.entry == "active":
         found += [refreshed(new, disk)] if disk else []
-        found.append(Phase("boot-loader", "refresh the boot menu", (InstallMenu(new, place.directory),), notes=("the menu starts the old system, too",)))
+        found.append(Phase("boot-loader", "refresh the boot menu", (InstallMenu(new, place.directory),), again="the menu of either system starts both", notes=("the menu starts the old system, too",)))
         found += [] if tight else passive
     return [*found, *closing(place, options.entry, around.emit, end)]
 

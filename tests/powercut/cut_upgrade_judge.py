@@ -32,6 +32,7 @@ class UpgradeJudge(Judge):
         path.write_bytes(disk)
         before = self._images(path)
         faults += [f"the kernel finds no whole {name}.img" for name in ("active", "passive") if before.get(name) not in self._digests_of(name)]
+        faults += self._block(path)
         told = run(path, environment={"POWERCUT_ACTION": "settle"})
         faults += [f"the next boot ended with: {told['error']}"] if "error" in told else []
         self.resumed += bool(told.get("failures"))
@@ -39,6 +40,11 @@ class UpgradeJudge(Judge):
         if after.get("active") != before.get("active"):
             faults.append("the next boot has changed the active image")
         return faults + list(self._ended(path, after)) + self._oem(path) + self._checked(path.read_bytes())
+
+    def _block(self, path: Path) -> list[str]:
+        """The boot loader's environment is whole, with whichever variables."""
+        look = self._mounted(path, "state", "stat -c %s {place}/grubenv && head -n 1 {place}/grubenv").stdout.splitlines()
+        return [] if look == ["1024", "# GRUB Environment Block"] else [f"the environment is damaged: {look}"]
 
     def _ended(self, path: Path, images: dict[str, str]) -> Iterator[str]:
         """It is the old node, whole, or the upgraded one, complete."""
