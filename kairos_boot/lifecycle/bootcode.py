@@ -10,6 +10,7 @@ import os
 from kairos_boot.actions.layout import BIOS_BOOT, ESP
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.lifecycle.phases import Phase
+from kairos_boot.node.state import secure_boot
 from kairos_boot.records import NOTHING, record
 from kairos_boot.system import fat, grub
 
@@ -46,10 +47,16 @@ class BootFiles:
     efi: Mapping[str, bytes] = NOTHING
 
 
-def find(host: Host, tree: Host, firmware: str) -> BootFiles:
-    """What the *tree* of a system brings for *firmware* (`bios`, `efi` or `both`). KairosError: it lacks one of them."""
+def find(host: Host, tree: Host, firmware: str, *, elsewhere: bool = False) -> BootFiles:
+    """What the *tree* of a system brings for *firmware* (`bios`, `efi` or `both`). KairosError: it lacks one of them, or this machine's firmware
+    insists on signatures (unless it is for a disk that will be *elsewhere*) and there is none.
+    """
     boot, core = _bios(host, tree) if firmware in ("bios", "both") else (b"", b"")
-    return BootFiles(boot, core, _efi(host, tree) if firmware in ("efi", "both") else NOTHING)
+    efi = _efi(host, tree) if firmware in ("efi", "both") else {}
+    if efi and not elsewhere and not grub.is_signed(list(efi.values())[-1]) and secure_boot(host):
+        raise KairosError("the firmware starts signed programs only (Secure Boot), and the system's boot loader has no signature", tree.path("/"),
+                          "build the image with shim and a signed GRUB (Debian: shim-signed, grub-efi-amd64-signed), or switch Secure Boot off")
+    return BootFiles(boot, core, efi)
 
 
 def _bios(host: Host, tree: Host) -> tuple[bytes, bytes]:
@@ -108,6 +115,8 @@ class InstallBootCode:
     image: str
     disk: str
     must: bool = False
+    elsewhere: bool = False
+    """The disk is for another machine than this one."""
 
     def describe(self) -> str:
         """Both."""
@@ -137,7 +146,7 @@ class InstallBootCode:
                 if slot is None:
                     continue
                 try:
-                    files = find(host, Tree(place), firmware)
+                    files = find(host, Tree(place), firmware, elsewhere=self.elsewhere)
                 except KairosError:
                     if self.must:
                         raise

@@ -167,7 +167,7 @@ def phases(target: Target, source: Source, images: Images, layout: Layout | None
         found.append(Phase("after-install", "stage after-install", (Hook("after-install", around.emit),), again=AGAIN, extra=not options.strict))
     found += [
         Phase("record", "note the installation", around.finish, again=AGAIN, extra=True),
-        Phase("boot-loader", "make the disk bootable", (MakeDurable(tuple(places.values())), InstallBootCode(active, target.disk, must=True)), again=AGAIN),
+        Phase("boot-loader", "make the disk bootable", (MakeDurable(tuple(places.values())), InstallBootCode(active, target.disk, must=True, elsewhere=options.offline)), again=AGAIN),
         Phase("unmount", "unmount the partitions", tuple(LetGo(place) for place in places.values()), again="nothing is left to do", extra=True),
     ]
     if not options.offline:

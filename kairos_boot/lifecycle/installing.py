@@ -273,7 +273,7 @@ def _is_system(host: Host, source: Source, this: Installation) -> None:
     if missing:
         raise KairosError(f"what is to become the system lacks {', '.join(missing)}", source.path, "name the root directory of a node's system")
     if this.settings.get("no-format", this.settings.get("no_format")) is not True:
-        bootcode.find(host, tree, wishes(this.settings, this.firmware()).firmware)
+        bootcode.find(host, tree, wishes(this.settings, this.firmware()).firmware, elsewhere=this.asked.image)
 
 
 def _tidy(wired: Wired) -> None:

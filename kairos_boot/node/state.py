@@ -39,6 +39,11 @@ def release(host: Host) -> dict[str, str]:
     return {name.removeprefix("KAIROS_").lower(): value for name, value in given.items() if name.startswith("KAIROS_")}
 
 
+def secure_boot(host: Host) -> bool:
+    """Whether the firmware starts signed programs only; four bytes of attributes come before the value."""
+    return (host.read("/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c") or b"")[4:5] == b"\1"
+
+
 def document(host: Host, partitions: Callable[[], Sequence[Partition]], mounts: Sequence[Mounted]) -> Values:
     """The whole document; each part is found out when it is asked for."""
     known: list[Sequence[Partition]] = []
@@ -118,6 +123,5 @@ def _addresses(host: Host) -> list[str]:
 
 def _kairos(host: Host) -> dict[str, Any]:
     given = release(host)
-    secure = host.read("/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c") or b""
     return {"flavor": given.get("flavor") or os_release(host).get("ID", ""), "version": given.get("version") or given.get("release", ""),
-            "init": "systemd", "secureboot": secure[4:5] == b"\1"}
+            "init": "systemd", "secureboot": secure_boot(host)}

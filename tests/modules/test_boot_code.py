@@ -107,3 +107,16 @@ def test_a_signed_program_is_never_replaced_by_one_that_is_not(old: bool, new: b
 
 def test_what_is_no_program_is_not_signed() -> None:
     assert not any(grub.is_signed(text) for text in (b"", b"MZ", b"MZ" + bytes(200), bytes(500)))
+
+
+@needs_uefi
+def test_where_the_firmware_insists_on_signatures_a_boot_loader_without_one_is_refused(tmp_path: Path) -> None:
+    """Before anything is changed; a disk that is made for another machine may have it."""
+    write(tmp_path, f"{MADE}/boot{SHORT}.efi", program(signed=False))
+    write(tmp_path / "machine", "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c", bytes([6, 0, 0, 0, 1]))
+    machine, tree = Host(str(tmp_path / "machine")), Host(str(tmp_path))
+    with pytest.raises(KairosError, match="signed programs only"):
+        find(machine, tree, "efi")
+    assert find(machine, tree, "efi", elsewhere=True).efi
+    write(tmp_path, f"{MADE}/boot{SHORT}.efi", program(signed=True))
+    assert find(machine, tree, "efi").efi
