@@ -57,5 +57,4 @@ print(json.dumps({
     "state": variables(f"{STATE}/grubenv"), "oem": variables("/oem/grubenv"), "on state": sorted(os.listdir(f"{STATE}/cOS")), "images": images(),
     "hooks": read("/oem/hooks").splitlines(), "written": read("/usr/local/written"), "mine": read("/usr/local/mine"), "kept": read("/oem/kept"),
     "once": sorted(os.path.basename(path) for path in glob.glob("/run/once-*")), "events": read("/usr/local/.kairos-state"), "phases": kept(),
-    "assess": subprocess.run(["journalctl", "-u", "kairos-boot-assess.service", "-o", "cat", "--no-pager"], capture_output=True, text=True, check=False).stdout,
 }))
