@@ -140,6 +140,8 @@ class InstallBootCode:
                 raise KairosError("it has no partition table", self.disk)
             return False
         bios, esp = (next((slot for slot in table.slots if slot.type.upper() == kind), None) for kind in (BIOS_BOOT, ESP))
+        if self.must and esp is None and bios is None:
+            raise KairosError("the disk has no partition for a boot loader", self.disk, "it needs one of the type EFI system, or BIOS boot (layout: bootable: true)")
         changed = False
         with contextmanager(mounted)(host.path(self.image), read_only=True) as place:
             for slot, firmware in ((esp, "efi"), (bios, "bios")):

@@ -160,6 +160,6 @@ def _labelled(host: Host, disk: str) -> dict[str, tuple[Slot, str]]:
         name = next((name for name, label in LABELS.items() if label == content.label), "")
         if name in found:
             raise KairosError(f"two partitions have the label {content.label}: {found[name][0].node}, {slot.node}", disk, "give one another label")
-        if name:
+        if name and (name != "efi" or content.fstype == "vfat"):  # Kairos' label may lie on a partition for BIOS, too
             found[name] = (slot, content.fstype)
     return found

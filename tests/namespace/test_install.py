@@ -192,8 +192,8 @@ def test_partitions_that_a_step_prepares_are_used_and_not_formatted(unshared: Ca
 node = InstallNode(home, 900, 700)
 small = node.own[1]
 before = digest(node.own[0])
-parts = [("bios", "COS_GRUB", 1, "none"), ("oem", "COS_OEM", 16, "ext4"), ("recovery", "COS_RECOVERY", 100, "ext4"), ("state", "COS_STATE", 120, "ext4"), ("persistent", "COS_PERSISTENT", 0, "ext4")]
-layout = ", ".join(f"{{fsLabel: {label}, pLabel: {name}, size: {size}, filesystem: {fs}{', bootable: true' if name == 'bios' else ''}}}".replace("none", "'-'") for name, label, size, fs in parts)
+parts = [("bios", "COS_GRUB", 64, "ext2, bootable: true"), ("oem", "COS_OEM", 16, "ext4"), ("recovery", "COS_RECOVERY", 100, "ext4"), ("state", "COS_STATE", 120, "ext4"), ("persistent", "COS_PERSISTENT", 0, "ext4")]
+layout = ", ".join(f"{{fsLabel: {label}, pLabel: {name}, size: {size}, filesystem: {fs}}}" for name, label, size, fs in parts)
 text = f"{USER}install:\\n  no-format: true\\n  system: {{size: 24}}\\nstages:\\n  kairos-install.pre.before:\\n  - if: '[ -e {small} ]'\\n    layout:\\n      device: {{path: {small}, init_disk: true}}\\n      add_partitions: [{layout}]\\n"
 try:
     failures = list(node.install(text, disk="").failures)
@@ -211,13 +211,16 @@ try:
 except KairosError as error:
     again = str(error)
 forced = list(node.install(text.replace("no-format: true", "no-format: true\\n  force: true"), disk="").failures)
-tell([failures, table, first, again, forced, before == digest(node.own[0])])
+with open(small, "rb") as file:
+    boot = bool(file.read(440).strip(bytes(1)))
+tell([failures, table, first, again, forced, before == digest(node.own[0]), boot])
 node.close()
 """)
-    assert len(told) == 6, told
-    failures, table, first, again, forced, untouched = told
+    assert len(told) == 7, told
+    failures, table, first, again, forced, untouched, boot = told
+    assert boot
     assert failures == []
-    assert [row[2] for row in table] == ["", "COS_OEM", "COS_RECOVERY", "COS_STATE", "COS_PERSISTENT"]
+    assert [row[2] for row in table] == [table[0][2], "COS_OEM", "COS_RECOVERY", "COS_STATE", "COS_PERSISTENT"]
     assert first == ["active.img", "active.img.sha256", "passive.img", "passive.img.sha256"]
     assert "use `force` flag to run an installation over the current running deployment" in again
     assert forced == []
