@@ -138,7 +138,7 @@ def put(host: Host, name: str, target: str, write: Callable[[str], str]) -> None
         summed = write(new)
         check_file_system(host, new, name)
         _forget(target)
-        _change(new, target)
+        take_name(new, target)
         write_digest(target, summed)
         checkpoint(directory)
     except OSError as error:
@@ -149,7 +149,7 @@ def put(host: Host, name: str, target: str, write: Callable[[str], str]) -> None
         raise
 
 
-def _change(new: str, target: str) -> None:
+def take_name(new: str, target: str) -> None:
     """Give *new* the name *target*, for a boot loader that does not replay the journal, too.
 
     The old image is open until the disk itself has the new name: freed, its inode would be empty or the next file's there, maybe before the name is another one's.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kairos_boot.actions.image_file import NEW, digest_of, write_digest
+from kairos_boot.actions.image_file import NEW, digest_of, take_name, write_digest
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
 from kairos_boot.system.atomic import sync_directory
@@ -48,8 +48,7 @@ class LinkImage:
                 return False
             os.link(source, target + NEW)
             _forget(target)
-            os.rename(target + NEW, target)
-            sync_directory(directory)
+            take_name(target + NEW, target)
             summed, origin = _digest(source), origin_of(source)
             if summed:
                 write_digest(target, summed)
@@ -87,8 +86,7 @@ class SwitchImage:
             summed = _digest(new)
             if os.path.exists(new):
                 _forget(target)
-                os.rename(new, target)
-                sync_directory(directory)
+                take_name(new, target)
             if summed:
                 write_digest(target, summed)
             write_origin(target, self.origin)

@@ -117,7 +117,7 @@ def erase_first() -> None:
 
 RESET = tuple(CONTROLS)
 """The wrong programs of a reset."""
-UPGRADE = ("no_fsync_of_data", "environment_in_place", "no_upgrade_marker", "two_renames", "relabelled_in_place", "switched_before_its_data", "passive_last")
+UPGRADE = ("no_fsync_of_data", "no_upgrade_marker", "two_renames", "relabelled_in_place", "switched_before_its_data", "passive_last")
 """Those of an upgrade."""
 
 
