@@ -130,15 +130,15 @@ def local(host: Host, source: str, scratch: Scratch) -> str:
         if not place.is_file:
             raise KairosError(f"cannot read {source}: it is neither a directory nor a regular file")
         with open(place.open(), "rb") as file:
-            packed = _unpacked(file)
+            packed = unpacked(file)
             path, here = (f"{scratch.path}/plain.tar", f"{scratch.here}/plain.tar") if packed else (source, place.path)
             if packed:
-                _keep(packed, here, source)
+                keep(packed, here, source)
     kind = _archive(here, source)
     return kind + path if kind else here
 
 
-def _unpacked(file: IO[bytes]) -> Iterator[bytes] | None:
+def unpacked(file: IO[bytes]) -> Iterator[bytes] | None:
     """The content of a compressed file; None: it is not compressed."""
     start = file.read(6)
     file.seek(0)
@@ -160,7 +160,7 @@ def _reads(file: IO[bytes]) -> Iterator[bytes]:
         yield block
 
 
-def _keep(packed: Iterator[bytes], path: str, source: str) -> None:
+def keep(packed: Iterator[bytes], path: str, source: str) -> None:
     """Write what is unpacked to a file. KairosError: it is damaged, or ends too early."""
     with open(path, "xb") as plain:
         while True:

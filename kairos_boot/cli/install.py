@@ -28,6 +28,7 @@ from kairos_boot.cli.arguments import UsageError, parse
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle.installing import Asked, Installation
 from kairos_boot.node.config import DIRECTORIES
+from kairos_boot.records import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,7 +86,10 @@ def _image(given: Arguments) -> int:
                   insecure="allow-insecure-registries" in given)
     this = Installation(wired, config, asked)
     this.check()
+    if "plan" not in given:  # how large the file is depends on it
+        asked = replace(asked, brought=this.bring(this.source()))
+        this = Installation(wired, config, asked)
     size = diskimage.size_of(given.value("size", "+0"), lambda: diskimage.least(this.images(this.source()), wishes(this.settings, firmware, asked.seed)))
     leave_namespace()
     with contextmanager(diskimage.made)(path, size, keep="plan" not in given) as node:
-        return installer.run(given, wired, config, Asked(node, asked.source, image=True, firmware=firmware, seed=asked.seed, users=asked.users, insecure=asked.insecure))
+        return installer.run(given, wired, config, replace(asked, device=node))

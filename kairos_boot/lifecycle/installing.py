@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 
 from kairos_boot.actions.filesystem import LetGo
+from kairos_boot.actions.image_layers import must_be_system
 from kairos_boot.actions.partitioning import MIB
+from kairos_boot.actions.registry import pinned
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle import bootcode, sources, survey, target
 from kairos_boot.lifecycle.configuration import documents
 from kairos_boot.lifecycle.finish import RECORD, KeepRecord, NoteEvent
 from kairos_boot.lifecycle.install import ACTION, PERSISTENT, PLACES, Options, Surroundings, before, phases
 from kairos_boot.lifecycle.layout import Images, Layout, compute, wishes
-from kairos_boot.lifecycle.phases import Broken, Engine, Phase, plan
+from kairos_boot.lifecycle.phases import Broken, Engine, Memory, Phase, plan
 from kairos_boot.lifecycle.resetting import Outcome
 from kairos_boot.lifecycle.signature import VerifySignature
 from kairos_boot.node.state import release
@@ -57,8 +59,6 @@ if TYPE_CHECKING:
             """How many steps the documents of a root directory have for a stage."""
 
 NO_USERS = "/etc/kairos/.nousers"
-NEEDED = ("/boot/vmlinuz", "/boot/initrd", "/etc/os-release", "/etc/cos/grub.cfg", "/etc/cos/bootargs.cfg")
-INITS = ("/sbin/init", "/usr/lib/systemd/systemd", "/lib/systemd/systemd")
 UNKNOWN = {"encrypted_partitions": "encrypted partitions are not in this version", "iso": "an ISO file is no source in this version"}
 SPARE = 100 * MIB
 """Bytes of an image's usual size that its tree does not need."""
@@ -79,23 +79,10 @@ class Asked:
     """The device where neither the call nor the configuration names one."""
     insecure: bool = False
     """A registry without TLS will do."""
+    brought: Source | None = None
+    """The source, where it is on this machine already."""
     users: bool = True
     """Whether somebody must be able to log in."""
-
-
-class Memory:
-    """The marker of an action that nobody goes on with: it begins again."""
-
-    def __init__(self) -> None:
-        self.done: list[str] = []
-        self.started = ""
-
-    def begin(self, phase: str) -> None:
-        """A phase starts; nobody has to know."""
-
-    def end(self, phase: str) -> None:
-        """A phase is done."""
-        self.done.append(phase)
 
 
 class Installation:
@@ -142,7 +129,12 @@ class Installation:
         named = self._named()
         if named == LIVE and not self.host.is_directory(sources.TREE):
             raise KairosError("undefined system source to install", "install.source", "name one: --source dir:/PATH, file:/PATH or oci:IMAGE")
-        return sources.find(self.host, named, "install.source")
+        insecure = self.asked.insecure or self.settings.get("allow-insecure-registries") is True
+        return self.asked.brought or sources.find(self.host, named, "install.source", fetch=True, insecure=insecure)
+
+    def bring(self, source: Source) -> Source:
+        """*source* on this machine. Refused: it cannot be had, or is no system."""
+        return sources.bring(Engine(ACTION, self.host, self.wired.ledger, self.wired.log), source, self.wired.progress)
 
     def images(self, source: Source) -> Images:
         """How large the images are: recovery and passive are copies of active, which `install.system.size` may make larger."""
@@ -172,12 +164,13 @@ class Installation:
 
     # -- the phases
 
-    def first(self, options: Options, around: Surroundings) -> list[Phase]:
+    def first(self, source: Source, options: Options, around: Surroundings) -> list[Phase]:
         """The phases before the disk is decided on."""
         found = before(options, around)
         if self.signed:
-            named, key = sources.parse(self._named()), str(self.config.settings.data.get("cosign-key") or "")
-            found.append(Phase("signature", "check the signature of the image", (VerifySignature(named.name, key),)))
+            key = str(self.config.settings.data.get("cosign-key") or "")
+            name = pinned(source.named.name, source.digest)  # what is installed, not what the tag has become meanwhile
+            found.append(Phase("signature", "check the signature of the image", (VerifySignature(name, key),)))
         return found
 
     def todo(self, source: Source, options: Options, around: Surroundings) -> list[Phase]:
@@ -228,11 +221,15 @@ def install(wired: Wired, config: Config, asked: Asked) -> Outcome:
         this.check()
         _environment(config.settings.data, this.settings)
         source = this.source()
+        prepared = this.settings.get("no-format", this.settings.get("no_format")) is True
+        if not source.arrived:
+            if not prepared:
+                this.todo(source, this.options(source), this.around(source))  # it is not fetched in vain
+            source = this.bring(source)
         options, around = this.options(source), this.around(source)
         _is_system(wired.host, source, this)
-        prepared = this.settings.get("no-format", this.settings.get("no_format")) is True
         engine = Engine(ACTION, wired.host, wired.ledger, wired.log)
-        first = this.first(options, around)
+        first = this.first(source, options, around)
         later = [] if prepared else this.todo(source, options, around)
         engine.check([*first, *later])
         wired.log(5, "the installation begins", kind="action", stage=ACTION)
@@ -250,6 +247,7 @@ def install(wired: Wired, config: Config, asked: Asked) -> Outcome:
             raise
     finally:
         free()
+    sources.forget(wired.host, layers=True)
     settings = this.settings
     wired.log(5, "the installation is done", kind="action", stage=ACTION)
     return Outcome(tuple(failures), "reboot" if settings.get("reboot") is True else "poweroff" if settings.get("poweroff") is True else "")
@@ -261,19 +259,16 @@ def plan_of(wired: Wired, config: Config, asked: Asked) -> list[dict[str, Any]]:
     this.check()
     source = this.source()
     options, around = this.options(source), this.around(source)
-    return plan(ACTION, [*this.first(options, around), *this.todo(source, options, around)])
+    return plan(ACTION, [*sources.source_phases(source, wired.progress), *this.first(source, options, around), *this.todo(source, options, around)])
 
 
 def _is_system(host: Host, source: Source, this: Installation) -> None:
     """KairosError: the tree is no system that a node can be made of, or has no boot loader (G1)."""
     if not source.is_tree:
         return
-    tree = Host(host.path(source.path))
-    missing = [path for path in NEEDED if not tree.exists(path)] + ([] if any(tree.exists(path) for path in INITS) else ["/sbin/init"])
-    if missing:
-        raise KairosError(f"what is to become the system lacks {', '.join(missing)}", source.path, "name the root directory of a node's system")
+    must_be_system(host.path(source.path), source.path)
     if this.settings.get("no-format", this.settings.get("no_format")) is not True:
-        bootcode.find(host, tree, wishes(this.settings, this.firmware()).firmware, elsewhere=this.asked.image)
+        bootcode.find(host, Host(host.path(source.path)), wishes(this.settings, this.firmware()).firmware, elsewhere=this.asked.image)
 
 
 def _tidy(wired: Wired) -> None:

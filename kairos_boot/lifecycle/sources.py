@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import os
 
-from kairos_boot.errors import KairosError
+from kairos_boot.errors import Explained, KairosError
+from kairos_boot.lifecycle.phases import Broken, Memory, Phase, Refused
 from kairos_boot.records import record, replace
 from kairos_boot.shown import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kairos_boot.lifecycle.phases import Engine
+    from kairos_boot.system.copying import Progress
     from kairos_boot.system.host import Host
+    from kairos_boot.system.oci import Image
 
 RECOVERY = ("/run/initramfs/cos-state/cOS/recovery.img", "/run/initramfs/isoscan/cOS/recovery.img")
 """Where the recovery system that runs has its own image."""
 TREE = "/run/rootfsbase"
 """The root of a live or recovery system that is a squashfs file."""
+WORK = "source"
 IMAGE, ARCHIVE, DIRECTORY, FILE = "oci", "ocifile", "dir", "file"
 KINDS = {"oci": IMAGE, "docker": IMAGE, "ocifile": ARCHIVE, "dir": DIRECTORY, "file": FILE}
 """How a source may begin, and what it is then."""
@@ -54,6 +61,9 @@ class Source:
     digest: str = ""
     """`sha256:…` of the image, where it has one."""
     arrived: bool = True
+    image: Image | None = None
+    """What the registry has under its name."""
+    insecure: bool = False
 
 
 def parse(text: str) -> Named:
@@ -111,26 +121,111 @@ def _is_address(host: str) -> bool:
     return bool(name) and TAG.issuperset(name) and (not colon or port.isdecimal())
 
 
-def find(host: Host, wanted: str, key: str = "") -> Source:
-    """The tree or the image file that *wanted* names, said at *key* of the configuration. KairosError: it is not there."""
+def find(host: Host, wanted: str, key: str = "", *, fetch: bool = False, insecure: bool = False) -> Source:
+    """What *wanted*, said at *key* of the configuration, names. KairosError: it is not there, or, unless *fetch* is set, it would have to be fetched.
+
+    A registry is asked for the digest of its image now; *insecure* is whether one without TLS will do.
+    """
     from kairos_boot.actions.image_tree import size_for
 
     try:
         named = parse(wanted)
     except KairosError as error:
         raise KairosError(error.message, key, error.hint) from error
-    if named.kind not in (DIRECTORY, FILE):
-        raise KairosError(f"{named} cannot be fetched here", key, "write dir:/PATH or file:/PATH")
+    if named.kind == IMAGE:
+        return _in_registry(host, named, key, fetch=fetch, insecure=insecure)
     real = host.path(named.name)
     try:
         found = os.stat(real)
     except OSError as error:
         raise KairosError("what the system is to be made of is not there", named.name, "mount it, or name another source") from error
+    if named.kind == ARCHIVE:
+        if not fetch:
+            raise KairosError(f"{named} cannot be unpacked here", key, "write dir:/PATH or file:/PATH")
+        if os.path.isdir(real):
+            raise KairosError("it is a directory, and no archive", named.name, f"write dir:{named.name} for a tree")
+        return Source(f"{work(host)}/tree", True, found.st_size, named, arrived=False)
     if os.path.isdir(real):
         return Source(named.name, True, size_for(real), replace(named, kind=DIRECTORY))
     if named.kind == DIRECTORY:
         raise KairosError("it is no directory", named.name, f"write file:{named.name} for an image file")
     return Source(named.name, False, found.st_blocks * 512, named)
+
+
+def _in_registry(host: Host, named: Named, key: str, *, fetch: bool, insecure: bool) -> Source:
+    from kairos_boot.actions.registry import resolve
+
+    if not fetch:
+        raise KairosError(f"{named} cannot be fetched here", key, "write dir:/PATH or file:/PATH")
+    place = work(host)
+    image = resolve(host, named.name, f"{place}/layers", insecure=insecure)
+    return Source(f"{place}/tree", True, image.size, named, image.digest, arrived=False, image=image, insecure=insecure)
+
+
+def work(host: Host) -> str:
+    """Where what is fetched lies (G7). KairosError: it cannot be made."""
+    from kairos_boot.system.scratch import kept
+
+    with Explained("there is no place for what is fetched", hint="name one with TMPDIR"):
+        return kept(host, WORK)
+
+
+def source_phases(source: Source, progress: Callable[[str], Progress]) -> list[Phase]:
+    """The phases that bring *source* onto the node; none where it is there. They change nothing but what is in the directory of `work`."""
+    from kairos_boot.actions.image_layers import CheckSystem, UnpackArchive, UnpackLayers
+    from kairos_boot.actions.registry import FetchImage
+
+    if source.arrived:
+        return []
+    found = []
+    if source.image is not None:
+        layers, name = f"{os.path.dirname(source.path)}/layers", str(source.named)
+        found.append(Phase("fetch", "fetch the image", (FetchImage(source.named.name, source.image, layers, source.insecure, progress("fetch the image")),),
+                           again="layers that are there are not fetched again", notes=("sizes below are the least ones, until the image is unpacked",)))
+        unpack: UnpackLayers | UnpackArchive = UnpackLayers(name, source.image.layers, source.path, True, progress("unpack the image"))
+    else:
+        unpack = UnpackArchive(source.named.name, source.path, progress("unpack the image"))
+    return [*found, Phase("unpack", "unpack the image", (unpack,)),
+            Phase("look", "look at what came out", (CheckSystem(source.path, str(source.named)),))]
+
+
+def arrived(host: Host, source: Source) -> Source:
+    """*source* when its phases are done: its size is known now."""
+    from kairos_boot.actions.image_tree import size_for
+
+    if source.arrived:
+        return source
+    digest = source.digest or (host.read(f"{source.path}.digest") or b"").decode("ascii", "replace")
+    found: Source = replace(source, size=size_for(host.path(source.path)), digest=digest, arrived=True)
+    return found
+
+
+def bring(engine: Engine, source: Source, progress: Callable[[str], Progress]) -> Source:
+    """Bring *source* onto the node. Refused: it cannot be had, or is no system; nothing of the node was changed."""
+    todo = source_phases(source, progress)
+    if not todo:
+        return source
+    engine.check(todo)
+    try:
+        engine.run(todo, Memory())
+    except Broken as error:
+        if error.phase == "look":
+            forget(engine.host, layers=False)
+        raise Refused([KairosError(error.message, error.where, error.hint)]) from error
+    return arrived(engine.host, source)
+
+
+def forget(host: Host, *, layers: bool) -> None:
+    """Remove what was made of a source, and, with *layers*, what was fetched for it, which a later run goes on with. KairosError: the disk fails."""
+    from kairos_boot.system.scratch import place_of
+    from kairos_boot.system.trees import remove
+
+    place = host.path(place_of(host, WORK))
+    with Explained("what was fetched cannot be removed", place):
+        if os.path.isdir(place):
+            for name in os.listdir(place):
+                if layers or name != "layers":
+                    remove(f"{place}/{name}")
 
 
 def recovery(host: Host) -> Source:

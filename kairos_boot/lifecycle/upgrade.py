@@ -5,11 +5,9 @@ Before the rename nothing that boots has changed but the boot menu, which starts
 
 from __future__ import annotations
 
-import os
-
 from kairos_boot.actions.image_file import NEW, BuildImage, CheckImage, CopyImage
+from kairos_boot.actions.image_layers import must_be_system
 from kairos_boot.actions.remove import Remove
-from kairos_boot.boot.build import PROGRAMS
 from kairos_boot.boot.resume import UPGRADE as ACTION
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle.bootcode import refreshed
@@ -139,7 +137,7 @@ def checks(source: Source, around: Surroundings) -> tuple[Callable[[Host], None]
     if not source.path:
         return ()
     if source.is_tree:
-        return (lambda host: is_system(host.path(source.path), source.path),)
+        return (lambda host: must_be_system(host.path(source.path), source.path),)
 
     def check(host: Host) -> None:
         from contextlib import contextmanager
@@ -148,18 +146,9 @@ def checks(source: Source, around: Surroundings) -> tuple[Callable[[Host], None]
 
         CheckImage(source.path, around.progress("check the image")).apply(host)
         with contextmanager(mounted)(host.path(source.path), read_only=True) as place:
-            is_system(place, source.path)
+            must_be_system(place, source.path)
 
     return (check,)
-
-
-def is_system(tree: str, name: str) -> None:
-    """KairosError: the *tree*, called *name*, would not boot."""
-    missing = [path for path in ("/boot/vmlinuz", "/boot/initrd", "/etc/os-release", "/etc/cos/grub.cfg", "/etc/cos/bootargs.cfg") if not os.path.exists(tree + path)]
-    if not any(os.path.lexists(tree + path) for path in PROGRAMS):
-        missing.append(PROGRAMS[0])
-    if missing:
-        raise KairosError(f"what is to become the system lacks {', '.join(missing)}", name, "build the image as one of a node")
 
 
 def _image(source: Source, target: str, options: Options, around: Surroundings) -> Action:

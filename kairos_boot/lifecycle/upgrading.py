@@ -55,14 +55,18 @@ def upgrade(wired: Wired, asked: Mapping[str, Any]) -> Outcome:
 def _run(wired: Wired, config: Config, options: Options, settings: Mapping[str, Any], place: Open) -> Outcome:
     host = wired.host
     _end_what_was_begun(wired, place)
-    source = sources.find(host, _source(options), _key(options))
+    source = sources.find(host, _source(options), _key(options), fetch=True, insecure=options.insecure)
+    image = f"{place.images}/cOS/{options.entry}.img"
+    engine = Engine(ACTION, host, wired.ledger, wired.log)
+    if not _is_there(image, sources.origin(source)):
+        source = sources.bring(engine, source, wired.progress)
     known = standing.place_of(host, options.entry, place.state, place.images)
     origin = sources.origin(source)
-    if _is_there(f"{place.images}/cOS/{options.entry}.img", origin):
+    if _is_there(image, origin):
+        sources.forget(host, layers=True)
         wired.log(5, f"the {options.entry} system is made of {origin} already: there is nothing to do", kind="action", stage=ACTION)
         return Outcome()
     todo = phases(known, source, options, _around(wired), _end(wired, place, options.entry, known.passive, origin, options.entry_name), _to_refresh(wired.disk()))
-    engine = Engine(ACTION, host, wired.ledger, wired.log)
     engine.check(todo)
     if not survey.admins(config):
         wired.log(4, "no user of the configuration is in the group admin: nobody may be able to log in after the upgrade", kind="warning", stage=ACTION)
@@ -74,6 +78,7 @@ def _run(wired: Wired, config: Config, options: Options, settings: Mapping[str, 
     except BaseException as error:
         _failed(wired, place, options.entry, mark, error)
         raise
+    sources.forget(host, layers=True)
     wired.log(5, f"Upgrade completed: the next boot of the {options.entry} system is the new one ({origin})", kind="action", stage=ACTION)
     if options.entry == "active":
         wired.log(5, "the recovery system is another matter: upgrade --recovery", kind="action", stage=ACTION)
@@ -89,12 +94,13 @@ def plan_of(wired: Wired, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
     survey.must_be_of_one_mind(config)
     options = options_of(section(config, asked))
     disk = wired.disk()
-    source = sources.find(host, _source(options), _key(options))
+    source = sources.find(host, _source(options), _key(options), fetch=True, insecure=options.insecure)
     with look(disk.need("state"), "state") as state, look(disk.need(_partition(options.entry)), "images") as images:
         known = standing.place_of(host, options.entry, state, images)
         place = standing.Open(state, images)
         origin = sources.origin(source)
-        return plan(ACTION, phases(known, source, options, _around(wired), _end(wired, place, options.entry, known.passive, origin, options.entry_name), _to_refresh(disk)))
+        todo = phases(known, source, options, _around(wired), _end(wired, place, options.entry, known.passive, origin, options.entry_name), _to_refresh(disk))
+        return plan(ACTION, [*sources.source_phases(source, wired.progress), *todo])
 
 
 def settle(wired: Wired) -> str:
@@ -125,6 +131,7 @@ def _end_what_was_begun(wired: Wired, place: Open) -> str:
         for path in temporaries(place.images):
             Remove(path).apply(host)
         marker.clear(place.state)
+        sources.forget(host, layers=False)
         said = "an upgrade was cut short before the new system was in place: what it left was removed, and the systems are as they were"
         _tell(wired, said, "upgrade again")
         return said
@@ -155,6 +162,7 @@ def _failed(wired: Wired, place: Open, entry: str, mark: marker.Marker, error: B
         except KairosError as fault:
             wired.log(4, str(fault), kind="warning", stage=ACTION)
     marker.clear(place.state)
+    sources.forget(wired.host, layers=False)
     if isinstance(error, Broken):
         wired.log(3, f"the upgrade failed, and the systems are as they were: {error}", kind="failure", stage=ACTION)
 

@@ -53,6 +53,19 @@ class Scratch:
             self._lock.release()
 
 
+def kept(host: Host, name: str) -> str:
+    """A directory called *name* of that kind which stays, for who goes on where an ended run stopped. OSError: it cannot be made."""
+    path = place_of(host, name)
+    _make_private(host, os.path.dirname(path))
+    _make_private(host, path)
+    return path
+
+
+def place_of(host: Host, name: str) -> str:
+    """Where `kept` puts what is called *name*."""
+    return f"{_room(host)}/{NAME}/{name}"
+
+
 def _room(host: Host) -> str:
     """Not in memory, if persistent storage is mounted (G7)."""
     named = os.environ.get("TMPDIR", "")

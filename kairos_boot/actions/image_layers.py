@@ -1,0 +1,184 @@
+"""The tree that a container image is: its layers laid over each other in a new directory, and a look at what came out."""
+
+from __future__ import annotations
+
+import os
+
+from kairos_boot.actions.base import always, never
+from kairos_boot.actions.image_file import no_progress
+from kairos_boot.errors import Explained, KairosError
+from kairos_boot.records import record, replace
+from kairos_boot.system.trees import remove
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kairos_boot.system.copying import Progress
+    from kairos_boot.system.host import Host
+    from kairos_boot.system.layer_stream import Layer
+
+ZSTD = b"\x28\xb5\x2f\xfd"
+UNPACK_SECONDS = 3600.0
+
+
+@record
+class UnpackLayers:
+    """The tree *tree* made of *layers*, the lowest first, of the image *name*. With *fetched* they are files of ours, and a damaged one goes."""
+
+    name: str
+    layers: tuple[Layer, ...]
+    tree: str
+    fetched: bool = False
+    progress: Progress = no_progress
+
+    def describe(self) -> str:
+        return f"unpack {self.name} to {self.tree}"
+
+    would_change = always
+
+    def apply(self, host: Host) -> bool:
+        """Make it anew. KairosError: a layer is damaged, or there is no room; no tree is left then."""
+        make_tree(host, self.name, self.layers, self.tree, self.progress, fetched=self.fetched)
+        return True
+
+
+@record
+class UnpackArchive:
+    """The tree *tree* made of the image in the archive *archive*; its digest lies beside the tree afterwards."""
+
+    archive: str
+    tree: str
+    progress: Progress = no_progress
+
+    def describe(self) -> str:
+        return f"unpack {self.archive} to {self.tree}"
+
+    would_change = always
+
+    def apply(self, host: Host) -> bool:
+        """Make it anew. KairosError: it is no archive of an image, or damaged, or there is no room; no tree is left then."""
+        from kairos_boot.system.identity import architecture
+        from kairos_boot.system.oci import archived
+
+        plain = host.path(f"{self.tree}.tar")
+        try:
+            with Explained("the archive cannot be unpacked", self.archive, "make room, or name another place with TMPDIR"):
+                path = _plain(host.path(self.archive), plain, self.archive)
+                image = archived(path, ("linux", architecture()), self.archive)
+                make_tree(host, self.archive, image.layers, self.tree, self.progress)
+                with open(host.path(self.tree) + ".digest", "w", encoding="ascii") as file:
+                    file.write(image.digest)
+        finally:
+            remove(plain)
+        return True
+
+
+def make_tree(host: Host, name: str, layers: Sequence[Layer], tree: str, progress: Progress, *, fetched: bool = False) -> None:
+    """Lay *layers* in the new directory *tree*. KairosError: see `lay`; the tree is gone then."""
+    from kairos_boot.system.layer_tree import lay
+
+    here = host.path(tree)
+    unpacked: list[str] = []
+    try:
+        with Explained("the image cannot be unpacked", name, "make room, or name another place with TMPDIR"):
+            remove(here)
+            os.mkdir(here, 0o755)
+            os.chmod(here, 0o755)
+            lay([_readable(host, replace(layer, path=host.path(layer.path)), here, unpacked) for layer in layers], here, progress)
+    except KairosError as error:
+        remove(here)
+        if error.where and fetched:
+            remove(error.where)
+            raise KairosError(error.message, name, "run it again: that layer is fetched anew") from error
+        raise KairosError(error.message, name, error.hint or "build or copy the image again") from error
+    except BaseException:
+        remove(here)
+        raise
+    finally:
+        for path in unpacked:
+            remove(path)
+
+
+def _readable(host: Host, layer: Layer, tree: str, unpacked: list[str]) -> Layer:
+    """*layer* in a form that is read here: zstd is unpacked by its program, beside the tree. KairosError: it is damaged, or the program is not there."""
+    with open(layer.path, "rb") as file:
+        file.seek(layer.at)
+        if file.read(4) != ZSTD:
+            return layer
+        packed, plain = f"{tree}.{len(unpacked)}.zst", f"{tree}.{len(unpacked)}.tar"
+        unpacked += [packed, plain]
+        file.seek(layer.at)
+        summed = _copy(file.read, packed, layer.size)
+    if not layer.plain and summed != layer.digest:
+        raise KairosError(f"a layer is damaged: its digest is {summed}, and {layer.digest} is expected", layer.path)
+    try:
+        result = host.processes.run(("zstd", "-q", "-d", "-f", "-o", plain, packed), timeout=UNPACK_SECONDS, env={"LC_ALL": "C"})
+    except KairosError as error:
+        raise KairosError(f"a layer is packed with zstd: {error.message}", hint="the node needs the program zstd for it, or pack the image with gzip") from error
+    if result.code or result.timed_out:
+        raise KairosError(f"a layer cannot be unpacked: zstd: {result.explain(UNPACK_SECONDS)}: {result.output.strip()[-300:]}")
+    remove(packed)
+    return replace(layer, path=plain, at=0, size=os.stat(plain).st_size, digest=layer.digest if layer.plain else "")  # type: ignore[no-any-return]
+
+
+def _copy(read: object, path: str, size: int) -> str:
+    from hashlib import sha256
+
+    summed = sha256()
+    with open(path, "xb") as file:
+        while size > 0 and (data := read(min(size, 1 << 20))):  # type: ignore[operator]
+            summed.update(data)
+            file.write(data)
+            size -= len(data)
+    return f"sha256:{summed.hexdigest()}"
+
+
+def _plain(path: str, plain: str, name: str) -> str:
+    """The archive without what it is packed with. KairosError: it is not there, or damaged."""
+    from kairos_boot.actions.images import keep, unpacked
+
+    remove(plain)
+    with open(path, "rb") as file:
+        packed = unpacked(file)
+        if packed is None:
+            return path
+        keep(packed, plain, name)
+    return plain
+
+
+@record
+class CheckSystem:
+    """The tree *tree*, made of *name*, would boot: a kernel, an initrd, an init, what the boot loader reads, and this program in it."""
+
+    tree: str
+    name: str
+
+    def describe(self) -> str:
+        return f"check that {self.tree} is a system that boots"
+
+    would_change = never
+
+    def apply(self, host: Host) -> bool:
+        """KairosError: what it lacks."""
+        must_be_system(host.path(self.tree), self.name)
+        return False
+
+
+NEEDED = ("/boot/vmlinuz", "/boot/initrd", "/etc/os-release", "/etc/cos/grub.cfg", "/etc/cos/bootargs.cfg")
+INITS = ("/sbin/init", "/usr/lib/systemd/systemd", "/lib/systemd/systemd", "/init")
+
+
+def must_be_system(tree: str, name: str) -> None:
+    """KairosError: the *tree*, called *name*, would not boot; links of it lead inside it."""
+    from kairos_boot.system.host import Host
+
+    inside = Host(tree)
+    missing = [path for path in NEEDED if not inside.exists(path)]
+    if not any(inside.exists(path) for path in INITS):
+        missing.append(INITS[0])
+    if missing:
+        raise KairosError(f"what is to become the system lacks {', '.join(missing)}", name, "build the image as one of a node")
+    for path in NEEDED[:2]:
+        if not os.path.getsize(inside.path(path)):
+            raise KairosError(f"{path} of what is to become the system is empty", name, "build the image again")

@@ -1,0 +1,248 @@
+"""Where systems come from: what comes out of a source is what is in it, and what is wrong with one is said before anything is changed."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.root
+needs_skopeo = pytest.mark.skipif(not shutil.which("skopeo"), reason="needs skopeo")
+
+START = """
+import json, subprocess
+from contextlib import contextmanager
+from oci_images import *
+from kairos_boot.actions import image_tree
+from kairos_boot.actions.image_file import BuildImage
+from kairos_boot.errors import KairosError
+from kairos_boot.lifecycle import sources
+from kairos_boot.lifecycle.phases import Engine
+from kairos_boot.system import mounts
+from kairos_boot.system.host import Host
+mounts.mount("tmpfs", "/run", "tmpfs")
+os.environ["TMPDIR"] = home + "/work"
+os.makedirs(home + "/work")
+HOST = Host("/")
+class Silent:
+    def write(self, *a, **k): pass
+def progress(title):
+    return lambda done, total: None
+def bring(text, **how):
+    return sources.bring(Engine("test", HOST, Silent(), lambda *a, **k: None), sources.find(HOST, text, "key", fetch=True, **how), progress)
+def said(text, **how):
+    try:
+        bring(text, **how)
+    except KairosError as error:
+        return str(error)
+    return ""
+def differences(one, other):
+    return [[name, one.get(name), other.get(name)] for name in sorted({*one, *other}) if one.get(name) != other.get(name)]
+def laid(*layers):
+    archive(home + "/a.tar", image(*layers, small({name: text.encode() for name, text in SYSTEM.items()})))
+    place = bring(f"ocifile:{home}/a.tar").path
+    return {where: os.readlink(path) if os.path.islink(path) else "" for folder, folders, files in os.walk(place) for name in folders + files
+            for path in [f"{folder}/{name}"] for where in [os.path.relpath(path, place)] if where not in SYSTEM and not any(f"{known}/".startswith(where + "/") for known in SYSTEM)}
+"""
+
+
+@pytest.mark.parametrize("kind", ["dir", "ocifile", "saved", "packed", pytest.param("oci", marks=needs_skopeo)])
+def test_an_image_of_a_node_equals_its_source(unshared: Callable[..., Any], kind: str) -> None:
+    """Content, owners, modes, times, links, attributes, ACLs, capabilities, devices, odd names; holes stay holes. Compared both ways."""
+    differ, count, blocks, digest = unshared(START + f"""
+kind = {kind!r}
+top = tree(home + "/tree")
+if kind == "dir":
+    source = bring("dir:" + top)
+elif kind == "oci":
+    source = bring(f"oci:{{Registry(image(layer(top))).name}}/node:1", insecure=True)
+elif kind == "saved":
+    saved(home + "/a.tar", layer(top, gz=False))
+    source = bring(f"ocifile:{{home}}/a.tar")
+else:
+    archive(home + "/a.tar", image(layer(top)))
+    if kind == "packed":
+        subprocess.run(["gzip", home + "/a.tar"], check=True)
+    source = bring(f"ocifile:{{home}}/a.tar" + (".gz" if kind == "packed" else ""))
+BuildImage(source.path, home + "/image", "COS_ACTIVE", source.size).apply(HOST)
+with contextmanager(image_tree.mounted)(home + "/image", read_only=True) as place:
+    after = seen(place)
+    blocks = os.stat(place + "/srv/odd/holes").st_blocks
+made = ["'lost+found'", *(f"'{{name}}'" for name, _ in image_tree.PLACES), "'usr'"]
+before = seen(top)
+odd = [found for found in differences(before, after) if found[0].replace("b'", "'") not in made and found[0] != "b'.'"]
+root = differences({{"": before["b'.'"][:3]}}, {{"": after["b'.'"][:3]}})
+tell([odd + root, len(before), blocks, source.digest])
+""")
+    assert differ == []
+    assert count > 40
+    assert blocks < 1000
+    assert digest.startswith("sha256:") == (kind != "dir")
+
+
+def test_upper_layers_hide_what_lower_ones_have(unshared: Callable[..., Any]) -> None:
+    """White-outs, opaque directories wherever they stand in their layer, what replaces another kind, and files below a lower layer's link."""
+    found = unshared(START + """
+lower = small({"a/": 0, "a/gone": b"1", "a/stays": b"1", "b/": 0, "b/old": b"1", "b/sub/": 0, "b/sub/old": b"1", "c/": 0, "c/x": b"1", "d": b"1", "e": "usr/e", "usr/": 0, "usr/e/": 0,
+               "usr/e/low": b"1", "abs": "/usr/e", "f": "a"})
+upper = small({"a/.wh.gone": b"", "b/sub/": 0, "b/sub/new": b"2", "b/.wh..wh..opq": b"", "b/new": b"2", "c": b"2", "d/": 0, "d/y": b"2", "e/high": b"2", "abs/far": b"2",
+               "g/.wh.none": b"", "f/": 0, "f/own": b"2", "a/.wh..wh.plnk/x": b""})
+tell(laid(lower, upper))
+""")
+    assert sorted(name for name in found if not name.startswith("usr/lib")) == sorted([
+        "a", "a/stays", "a/.wh..wh.plnk", "a/.wh..wh.plnk/x", "abs", "b", "b/new", "b/sub", "b/sub/new", "c", "d", "d/y", "e", "f", "f/own", "usr/e", "usr/e/far", "usr/e/high",
+        "usr/e/low"])
+    assert (found["e"], found["abs"], found["f"]) == ("usr/e", "/usr/e", "")
+
+
+def test_nothing_of_an_image_leaves_its_tree(unshared: Callable[..., Any]) -> None:
+    outside, errors = unshared(START + """
+os.makedirs(home + "/outside")
+errors = []
+for layers in ([small({"../outside/x": b"1"})], [small({"out": home + "/outside"}), small({"out/x": b"1"})], [small({"f": b""}), small({"f/x": b"1"})]):
+    try:
+        laid(*layers)
+    except KairosError as error:
+        errors.append(str(error))
+tell([os.listdir(home + "/outside"), errors])
+""")
+    assert outside == []
+    assert "leads out of the image" in errors[0]
+    assert all("no directory in it" in error for error in errors[1:])
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ("data[100:140] = b'x' * 40", "no archive of a container image"),
+    ("data = data[:len(data) // 2]", ""),
+    ("at = data.index(b'\\x1f\\x8b'); data[at + 500] ^= 1", "is damaged"),
+    ("data = bytearray(b'nothing')", "no archive of a container image"),
+])
+def test_a_damaged_archive_is_refused_with_the_reason(unshared: Callable[..., Any], change: str, words: str) -> None:
+    error, left = unshared(START + f"""
+archive(home + "/a.tar", image(layer(tree(home + "/tree"))))
+data = bytearray(open(home + "/a.tar", "rb").read())
+{change}
+open(home + "/a.tar", "wb").write(data)
+tell([said(f"ocifile:{{home}}/a.tar"), os.path.exists(sources.work(HOST) + "/tree")])
+""")
+    assert error
+    assert words in error
+    assert not left
+
+
+def test_what_is_no_system_is_refused_and_removed(unshared: Callable[..., Any]) -> None:
+    error, left = unshared(START + """
+archive(home + "/a.tar", image(small({name: b"x" for name in SYSTEM if name != "sbin/init"})))
+tell([said(f"ocifile:{home}/a.tar"), os.listdir(sources.work(HOST))])
+""")
+    assert "lacks /sbin/init" in error
+    assert left == []
+
+
+@needs_skopeo
+def test_an_interrupted_pull_goes_on_where_it_stopped(unshared: Callable[..., Any]) -> None:
+    """The registry stops half-way; what is whole is not fetched again, what is damaged meanwhile is, and a tag that moved meanwhile changes nothing of what is known."""
+    error, first, again, healed = unshared(START + """
+large = small({"usr/large": os.urandom(300_000)})
+system = small({name: text.encode() for name, text in SYSTEM.items()})
+registry = Registry(image(system, large))
+name = f"oci:{registry.name}/node:1"
+registry.cut = 100_000
+error = said(name, insecure=True)
+first = digest(system) in registry.blobs_asked()
+registry.asked.clear()
+registry.cut = 0
+bring(name, insecure=True)
+again = [one for one in (digest(system), digest(large)) if one in registry.blobs_asked()] == [digest(large)]
+path = f"{sources.work(HOST)}/layers/blobs/sha256/{digest(system)[7:]}"
+data = bytearray(open(path, "rb").read())
+data[50] ^= 1
+open(path, "wb").write(data)
+registry.asked.clear()
+bring(name, insecure=True)
+tell([error, first, again, [one for one in (digest(system), digest(large)) if one in registry.blobs_asked()] == [digest(system)]])
+""")
+    assert "stopped half-way" in error
+    assert "what was fetched is kept" in error
+    assert (first, again, healed) == (True, True, True)
+
+
+@needs_skopeo
+@pytest.mark.parametrize(("fault", "words"), [
+    ("registry.wrong = True", ["something else than it promises"]),
+    ("registry.login = True", ["skopeo login"]),
+    ("name = name.replace('node:1', 'none:1')", ["no such image", "check its name"]),
+    ("insecure = False", ["does not speak TLS", "--allow-insecure-registries"]),
+    ("registry.server.shutdown(); registry.server.server_close()", ["cannot be reached"]),
+    ("tls()", ["nobody vouches", "certs.d", "--allow-insecure-registries"]),
+    ("mounts.mount('tmpfs', home + '/work', 'tmpfs', ('size=64k',))", ["no room for the image", "TMPDIR"]),
+    ("name = name[:-2] + '@sha256:' + '1' * 64", ["no such image"]),
+])
+def test_what_is_wrong_with_a_registry_is_said_with_its_remedy(unshared: Callable[..., Any], fault: str, words: list[str]) -> None:
+    error = unshared(START + f"""
+insecure = True
+system = small({{**{{name: text.encode() for name, text in SYSTEM.items()}}, "large": os.urandom(200_000)}})
+registry = Registry(image(system))
+name = f"oci:{{registry.name}}/node:1"
+def tls():
+    global insecure
+    import ssl
+    insecure = False
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", home + "/key", "-out", home + "/cert", "-days", "2", "-subj", "/CN=127.0.0.1",
+                    "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(home + "/cert", home + "/key")
+    registry.server.socket = context.wrap_socket(registry.server.socket, server_side=True)
+{fault}
+tell(said(name, insecure=insecure))
+""")
+    for word in words:
+        assert word in error
+
+
+@needs_skopeo
+def test_an_upgrade_from_a_registry_is_pinned_and_noted(unshared: Callable[..., Any]) -> None:
+    """What it was made of is noted with its digest; the same image again is nothing to do; what was fetched is gone; a source that is no system changes nothing."""
+    active, origin, plan, again, left, refused, same = unshared("""
+from oci_images import *
+from oci_images import digest as named
+from upgrade_node import *
+from kairos_boot.errors import KairosError
+from kairos_boot.lifecycle.upgrading import upgrade, plan_of
+from kairos_boot.lifecycle import sources
+node = UpgradeNode(home)
+os.environ["TMPDIR"] = home + "/work"
+os.makedirs(home + "/work")
+node.write(node.new + "/usr/lib/kairos-boot/x", "")
+blobs = image(layer(node.new))
+registry = Registry(blobs)
+asked = {"source": f"oci:{registry.name}/node:1", "allow-insecure-registries": True}
+registry.blobs = image(small({"etc/os-release": b"x"}))
+before = digest(COS + "/cOS/active.img")
+try:
+    upgrade(node, asked)
+    refused = ""
+except KairosError as error:
+    refused = str(error)
+same = before == digest(COS + "/cOS/active.img") and not os.path.exists(COS + "/.kairos/action")
+registry.blobs = blobs
+plan = [phase["phase"] for phase in plan_of(node, asked)]
+upgrade(node, asked)
+active = node.inside("active").get("etc/version")
+origin = open(node.state_place + "/cOS/active.img.source").read().strip().replace(registry.name, "R").replace(named(blobs[""]), "DIGEST")
+registry.asked.clear()
+upgrade(node, asked)
+tell([active, origin, plan, registry.blobs_asked(), os.listdir(sources.work(node.host)), refused, same])
+node.close()
+""")
+    assert active == "2"
+    assert origin == "oci://R/node:1@DIGEST"
+    assert plan[:3] == ["fetch", "unpack", "look"]
+    assert again == []
+    assert left == []
+    assert "lacks /boot/vmlinuz" in refused
+    assert same
