@@ -82,7 +82,7 @@ def _image(given: Arguments) -> int:
         config = wired.collector().given(document if "://" in document else os.path.abspath(document), wired.cmdline)
     else:
         config = wired.collector().collect(wired.cmdline, ())
-    asked = Asked("", given.value("source"), image=True, firmware=firmware, seed=given.value("seed"), users=bool(document),
+    asked = Asked("", given.value("source"), image=True, name=path, firmware=firmware, seed=given.value("seed"), users=bool(document),
                   insecure="allow-insecure-registries" in given)
     this = Installation(wired, config, asked)
     this.check()

@@ -14,7 +14,7 @@ from kairos_boot.lifecycle.configuration import documents
 from kairos_boot.lifecycle.finish import RECORD, KeepRecord, NoteEvent
 from kairos_boot.lifecycle.install import ACTION, PERSISTENT, PLACES, Options, Surroundings, before, phases
 from kairos_boot.lifecycle.layout import Images, Layout, compute, wishes
-from kairos_boot.lifecycle.phases import Broken, Engine, Memory, Phase, plan
+from kairos_boot.lifecycle.phases import Broken, Engine, Memory, Phase, Refused, plan
 from kairos_boot.lifecycle.resetting import Outcome
 from kairos_boot.lifecycle.signature import VerifySignature
 from kairos_boot.node.state import release
@@ -73,6 +73,8 @@ class Asked:
     device: str = ""
     source: str = ""
     image: bool = False
+    name: str = ""
+    """What people call the disk, where that is not the device."""
     firmware: str = ""
     seed: str = ""
     default: str = ""
@@ -188,7 +190,7 @@ class Installation:
         return phases(target.planned(disk, layout.places), source, images, layout, options, around, table.sector)
 
     def _layout(self, disk: str, usable: int, images: Images) -> Layout:
-        return compute(disk, usable, images, wishes(self.settings, self.firmware(), self.asked.seed))
+        return compute(self.asked.name or disk, usable, images, wishes(self.settings, self.firmware(), self.asked.seed))
 
     def _room(self, found: Target, images: Images) -> None:
         """KairosError: a prepared partition is too small, or a node lives there."""
@@ -234,7 +236,10 @@ def install(wired: Wired, config: Config, asked: Asked) -> Outcome:
         engine.check([*first, *later])
         wired.log(5, "the installation begins", kind="action", stage=ACTION)
         mark = Memory()
-        failures = engine.run(first, mark, more=len(later))
+        try:
+            failures = engine.run(first, mark, more=len(later))
+        except Broken as error:  # the disk was not touched
+            raise Refused([error]) from error
         later = this.todo(source, options, around)  # a step may have prepared or changed the disk
         engine.check(later)
         try:

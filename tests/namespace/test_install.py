@@ -278,3 +278,25 @@ tell([failures, [row[1] for row in table], table[1][2:], content.decode()])
 node.close()
 """)
     assert told == [[], ["bios", "efi", "oem", "recovery", "state", "persistent"], ["COS_GRUB", "vfat"], "MZ" * 300]
+
+
+def test_a_signature_that_cannot_be_checked_is_a_refusal(unshared: Callable[..., Any]) -> None:
+    """Nothing was changed: without the program, and where the source has no signature."""
+    told = unshared(PRELUDE + """
+node = InstallNode(home, 700)
+before, more = digest(node.own[0]), {}
+text = f"{USER}cosign: true\\ninstall:\\n{SMALL}"
+""" + REFUSED + """
+first = said
+node.write("/run/bin/cosign", "#!/bin/sh\\nexit 0\\n")
+os.chmod("/run/bin/cosign", 0o755)
+mounts.mount("/run/bin", "/usr/local", options=("bind",))
+os.makedirs("/usr/local/bin", exist_ok=True)
+os.rename("/usr/local/cosign", "/usr/local/bin/cosign")
+""" + REFUSED + """
+tell([first, said, before == digest(node.own[0])])
+node.close()
+""")
+    assert "it needs cosign" in told[0]
+    assert "only an image in a registry has a signature" in told[1]
+    assert told[2]
