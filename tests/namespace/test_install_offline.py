@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 sys.path.append(str(Path(__file__).parent))
 from install_node import FILES, MENU  # type: ignore[import-not-found]  # beside this file
+from oci_images import archive, image, small  # type: ignore[import-not-found]
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: mounts and loop devices")]
 TOP = Path(__file__).resolve().parents[2]
@@ -35,10 +36,11 @@ def tree(tmp_path: Path) -> Iterator[Path]:
     assert str(tmp_path) not in left, "no loop device is left"
 
 
-def make(tree: Path, target: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    """Run the program as somebody on a build machine does."""
+def make(tree: Path | str, target: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    """Run the program as somebody on a build machine does; *tree* is a directory, or a source as it is written."""
     settings = [word for setting in SMALL for word in ("--set", setting)]
-    words = [sys.executable, "-m", "kairos_boot", "install", "--disk-image", str(target), "--source", f"dir:{tree}", *settings, *more]
+    source = tree if isinstance(tree, str) else f"dir:{tree}"
+    words = [sys.executable, "-m", "kairos_boot", "install", "--disk-image", str(target), "--source", source, *settings, *more]
     return subprocess.run(words, capture_output=True, text=True, check=False, timeout=300, cwd="/", env={**os.environ, "PYTHONPATH": str(TOP)})
 
 
@@ -75,6 +77,15 @@ def test_a_disk_image_is_a_node_for_both_firmwares(tree: Path, tmp_path: Path) -
     assert not (tmp_path / "ran").exists(), "a step of the node does not run on the machine that builds"
     assert disk.stat().st_blocks * 512 < disk.stat().st_size, "it is sparse"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "disk.raw", "tree"]
+
+
+def test_an_archive_of_a_container_image_becomes_a_node_with_its_digest_noted(tmp_path: Path) -> None:
+    archive(str(tmp_path / "a.tar"), image(small({name: text if isinstance(text, bytes) else text.encode() for name, text in FILES.items()})))
+    disk = tmp_path / "disk.raw"
+    done = make(f"ocifile:{tmp_path}/a.tar", disk)
+    assert done.returncode == 0, done.stderr
+    assert cat(disk, "gpt5", "/grub2/grub.cfg") == MENU
+    assert f"ocifile://{tmp_path}/a.tar@sha256:" in cat(disk, "gpt6", "/.kairos-state")
 
 
 def test_identifiers_follow_from_the_seed(tree: Path, tmp_path: Path) -> None:
