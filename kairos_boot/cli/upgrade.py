@@ -1,4 +1,5 @@
 """kairos-boot upgrade [--source SOURCE | --image IMAGE] [--recovery] [--plan [--json]]
+       kairos-boot upgrade list-releases
 
 Writes a new system beside the running one and lets it be the active system from the next boot on; what runs now becomes the passive one, once it has proved
 itself. The new system is on trial then: if it does not come up, or is not healthy, the node goes back by itself.
@@ -37,6 +38,10 @@ STRICT = {"yes": True, "true": True, "no": False, "false": False}
 
 def run(words: list[str]) -> int:
     """Upgrade, or say what an upgrade would do."""
+    if words[:1] == ["list-releases"]:
+        from kairos_boot.cli import list_releases
+
+        return list_releases.run(words[1:])
     given = parse(words, FLAGS)
     if len(given.words) > 1:
         raise UsageError(f"it takes one source: {given.words[1]}")

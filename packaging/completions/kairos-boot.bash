@@ -1,7 +1,7 @@
 # Completion of kairos-boot for bash; installed as bash-completion's kairos-boot, kairos-agent and kairos.
 _kairos_boot() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb= stage= i
-    local verbs='run-stage plan validate schema config state install manual-install reset upgrade bootentry rollback grubedit status analyze logs'
+    local verbs='run-stage plan validate schema config state install manual-install reset upgrade pull-image bootentry rollback grubedit status analyze logs'
     local stages='rootfs initramfs fs boot network reconcile'
     local sources='--dotnotation --cloud-init-paths --override-cloud-init-paths --root'
     for ((i = 1; i < COMP_CWORD; i++)); do
@@ -30,7 +30,8 @@ _kairos_boot() {
     state) words='--json --root'; [ -n "$stage" ] || words="get $words" ;;
     install) words='--plan --json --source --reboot --poweroff --disk-image --config --set --size --firmware --seed --device --allow-insecure-registries auto' ;;
     manual-install) words='--plan --json --source --device --use-default-dirs --reboot --poweroff --allow-insecure-registries' ;;
-    upgrade) words='--source --image --recovery --boot-entry --exclude-path --allow-insecure-registries --strict --plan --json --reboot --poweroff --settle' ;;
+    upgrade) words='--source --image --recovery --boot-entry --exclude-path --allow-insecure-registries --strict --plan --json --reboot --poweroff --settle'; [ -n "$stage" ] || words="list-releases $words" ;;
+    pull-image) words='--platform' ;;
     reset) words='--plan --json --unattended --reboot --poweroff --reset-oem --keep-persistent --next-boot --host-root --state-only --failed' ;;
     bootentry) words='--select --host-root' ;;
     rollback) words='--host-root' ;;

@@ -246,3 +246,21 @@ node.close()
     assert left == []
     assert "lacks /boot/vmlinuz" in refused
     assert same
+
+
+@needs_skopeo
+def test_releases_are_listed_and_an_image_is_unpacked_by_hand(unshared: Callable[..., Any]) -> None:
+    listed, unpacked = unshared(START + """
+from kairos_boot.actions.registry import tags
+from kairos_boot.actions.images import UnpackImage
+registry = Registry(image(small({"etc/x": b"1"})))
+listed = tags(HOST, registry.name + "/node", insecure=True)
+from kairos_boot.cli.main import run
+archive(home + "/a.tar", registry.blobs)
+sys.stdout, kept = open(home + "/said", "w"), sys.stdout
+code = run(["pull-image", f"ocifile:{home}/a.tar", home + "/target"])
+sys.stdout = kept
+tell([listed, [code, open(home + "/target/etc/x").read()]])
+""")
+    assert listed == ["v1.2.0", "v1.10.0", "v1.3.0-rc1", "other"]
+    assert unpacked == [0, "1"]

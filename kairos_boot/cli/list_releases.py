@@ -1,0 +1,35 @@
+"""kairos-boot upgrade list-releases [--registry REGISTRY] [--all] [--pre] [--allow-insecure-registries]
+
+Lists the images in a registry that this node can be upgraded to, the newest first.
+
+      --registry REGISTRY  where they are, such as quay.io/kairos; else what the image says (KAIROS_REGISTRY_AND_ORG)
+      --all                also what is not newer than the image of this node
+      --pre                also alpha, beta and release candidates
+"""
+
+from __future__ import annotations
+
+import sys
+
+from kairos_boot.cli import wiring
+from kairos_boot.cli.arguments import parse
+from kairos_boot.system.host import Host
+
+FLAGS = {"registry": True, "all": False, "pre": False, "output": True, "allow-insecure-registries": False}
+
+
+def run(words: list[str]) -> int:
+    """List them."""
+    given = parse(words, FLAGS, bare=True)
+    wiring.need_root("/")
+    from kairos_boot.actions.registry import tags
+    from kairos_boot.lifecycle.releases import found, wanted
+    from kairos_boot.node.state import release
+
+    host = Host("/")
+    this = wanted(release(host), given.value("registry"))
+    sys.stdout.write(f"Using registry: {this.repository}\nCurrent image:\n{this.repository}:{this.prefix}{this.version}\n\n")
+    known = found(tags(host, this.repository, insecure="allow-insecure-registries" in given), this, older="all" in given, unfinished="pre" in given)
+    sys.stdout.write("".join(["Available releases:\n" if "all" in given else "Available releases, newer than this one:\n", *(f"{this.repository}:{tag}\n" for tag in known)])
+                     if known else "No newer releases found\n")
+    return 0

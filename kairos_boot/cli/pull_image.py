@@ -1,0 +1,34 @@
+"""kairos-boot pull-image [--platform OS/ARCH] IMAGE DIRECTORY
+
+Unpacks a container image of a registry, or an archive of one, over a directory.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from kairos_boot.cli import wiring
+from kairos_boot.cli.arguments import UsageError, parse
+from kairos_boot.system.host import Host
+
+FLAGS = {"platform": True}
+
+
+def run(words: list[str]) -> int:
+    """Unpack it."""
+    given = parse(words, FLAGS)
+    if len(given.words) != 2:
+        raise UsageError("it takes an image and a directory")
+    platform = given.value("platform")
+    if platform and not 2 <= len([part for part in platform.split("/") if part]) <= 3:
+        raise UsageError(f"--platform is written like linux/arm64: {platform}")
+    wiring.need_root("/")
+    from kairos_boot.actions.images import UnpackImage
+    from kairos_boot.lifecycle.sources import parse as source
+
+    named = source(given.words[0])
+    target = os.path.abspath(given.words[1])
+    UnpackImage(named.name, target, platform, 4 * 3600, 2, "pull-image").apply(Host("/"))
+    sys.stdout.write(f"unpacked {named} over {target}\n")
+    return 0

@@ -1,0 +1,34 @@
+"""Which tags of a registry are releases for a node."""
+
+from __future__ import annotations
+
+import pytest
+
+from kairos_boot.errors import KairosError
+from kairos_boot.lifecycle.releases import Wanted, found, wanted
+
+RELEASE = {"registry_and_org": "quay.io/kairos", "flavor": "debian", "flavor_release": "bookworm", "variant": "core", "targetarch": "amd64", "model": "generic", "version": "v4.2.0"}
+KIND = "bookworm-core-amd64-generic-"
+TAGS = [f"{KIND}{version}" for version in ("v4.2.0", "v4.9.0", "v4.10.0", "v4.1.9", "v5.0.0-rc1", "v5.0.0-rc10", "v5.0.0-rc9", "v4.10.0-k3sv1.30.1", "latest", "")]
+TAGS += ["bookworm-core-arm64-generic-v9.0.0", "latest", "v9.0.0"]
+
+
+def test_a_node_looks_where_its_image_came_from() -> None:
+    assert wanted(RELEASE) == Wanted("quay.io/kairos/debian", KIND, "v4.2.0")
+    assert wanted(RELEASE, "registry.example/x/").repository == "registry.example/x/debian"
+
+
+@pytest.mark.parametrize(("key", "said"), [("registry_and_org", "--registry"), ("flavor", "KAIROS_FLAVOR"), ("model", "KAIROS_MODEL")])
+def test_what_the_image_does_not_say_is_asked_for(key: str, said: str) -> None:
+    with pytest.raises(KairosError) as error:
+        wanted({**RELEASE, key: ""})
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize(("older", "unfinished", "versions"), [
+    (False, False, ["v4.10.0-k3sv1.30.1", "v4.10.0", "v4.9.0"]),
+    (True, False, ["v4.10.0-k3sv1.30.1", "v4.10.0", "v4.9.0", "v4.2.0", "v4.1.9"]),
+    (False, True, ["v5.0.0-rc10", "v5.0.0-rc9", "v5.0.0-rc1", "v4.10.0-k3sv1.30.1", "v4.10.0", "v4.9.0"]),
+])
+def test_versions_are_compared_as_numbers_and_other_kinds_are_left_out(older: bool, unfinished: bool, versions: list[str]) -> None:
+    assert found(TAGS, wanted(RELEASE), older=older, unfinished=unfinished) == [KIND + version for version in versions]
