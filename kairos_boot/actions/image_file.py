@@ -127,7 +127,7 @@ class CheckImage:
 
 def put(host: Host, name: str, target: str, write: Callable[[str], str]) -> None:
     """Let *write* make the file beside *target* and give its digest; check it, and rename it. KairosError: the old file is as it was."""
-    from kairos_boot.system.checkpoint import checkpoint
+    from kairos_boot.system.checkpoint import checkpoint, replaced
 
     new, directory = target + NEW, os.path.dirname(target)
     try:
@@ -138,7 +138,7 @@ def put(host: Host, name: str, target: str, write: Callable[[str], str]) -> None
         summed = write(new)
         check_file_system(host, new, name)
         _forget(target)
-        take_name(new, target)
+        replaced(target, lambda: os.rename(new, target))
         write_digest(target, summed)
         checkpoint(directory)
     except OSError as error:
@@ -147,23 +147,6 @@ def put(host: Host, name: str, target: str, write: Callable[[str], str]) -> None
     except BaseException:
         _discard(new)
         raise
-
-
-def take_name(new: str, target: str) -> None:
-    """Give *new* the name *target*, for a boot loader that does not replay the journal, too.
-
-    The old image is open until the disk itself has the new name: freed, its inode would be empty or the next file's there, maybe before the name is another one's.
-    """
-    from kairos_boot.system.checkpoint import checkpoint
-
-    old = os.open(target, os.O_RDONLY | os.O_CLOEXEC) if os.path.exists(target) else -1
-    try:
-        os.rename(new, target)
-        sync_directory(os.path.dirname(target))
-        checkpoint(os.path.dirname(target))
-    finally:
-        if old >= 0:
-            os.close(old)
 
 
 def digest_of(path: str) -> str:

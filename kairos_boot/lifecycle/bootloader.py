@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.node import grubenv
 from kairos_boot.records import record
@@ -81,18 +79,16 @@ def _read(path: str) -> bytes:
 
 def _put(path: str, content: bytes) -> bool:
     from kairos_boot.system.atomic import write_file
-    from kairos_boot.system.checkpoint import checkpoint
+    from kairos_boot.system.checkpoint import replaced
 
     try:
         old = _read(path)
         if old == content:
             return False
         if old and _read(path + OLD) != old:
-            write_file(path + OLD, old, 0o644)
             # Between the journal's commit and its checkpoint GRUB may find neither: the copy that it takes then has to be there before.
-            checkpoint(os.path.dirname(path))
-        write_file(path, content, 0o644)
-        checkpoint(os.path.dirname(path))
+            replaced(path + OLD, lambda: write_file(path + OLD, old, 0o644))
+        replaced(path, lambda: write_file(path, content, 0o644))
     except OSError as error:
         raise KairosError(f"cannot be written: {reason(error)}", path) from error
     return True

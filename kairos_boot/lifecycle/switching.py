@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kairos_boot.actions.image_file import NEW, digest_of, take_name, write_digest
+from kairos_boot.actions.image_file import NEW, digest_of, write_digest
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
 from kairos_boot.system.atomic import sync_directory
@@ -37,7 +37,7 @@ class LinkImage:
 
     def apply(self, host: Host) -> bool:
         """Link to a new name, and rename it. KairosError: the disk fails."""
-        from kairos_boot.system.checkpoint import checkpoint
+        from kairos_boot.system.checkpoint import checkpoint, replaced
 
         source, target = host.path(self.source), host.path(self.target)
         directory = os.path.dirname(target)
@@ -48,7 +48,7 @@ class LinkImage:
                 return False
             os.link(source, target + NEW)
             _forget(target)
-            take_name(target + NEW, target)
+            replaced(target, lambda: os.rename(target + NEW, target))
             summed, origin = _digest(source), origin_of(source)
             if summed:
                 write_digest(target, summed)
@@ -78,7 +78,7 @@ class SwitchImage:
 
     def apply(self, host: Host) -> bool:
         """Rename it, its digest and its origin follow; a run that was cut between goes on there. KairosError: the disk fails."""
-        from kairos_boot.system.checkpoint import checkpoint
+        from kairos_boot.system.checkpoint import checkpoint, replaced
 
         new, target = host.path(self.new), host.path(self.target)
         directory = os.path.dirname(target)
@@ -86,7 +86,7 @@ class SwitchImage:
             summed = _digest(new)
             if os.path.exists(new):
                 _forget(target)
-                take_name(new, target)
+                replaced(target, lambda: os.rename(new, target))
             if summed:
                 write_digest(target, summed)
             write_origin(target, self.origin)

@@ -6,8 +6,6 @@ file in place (`save_env`), so the file always has its full size. In a value `\`
 
 from __future__ import annotations
 
-import os
-
 from kairos_boot.errors import Explained, KairosError, reason
 
 TYPE_CHECKING = False
@@ -32,12 +30,12 @@ def save(path: str, changes: Mapping[str, str | None]) -> str:
     """
     from kairos_boot.system.atomic import replace_file
     from kairos_boot.system.chase import chase
-    from kairos_boot.system.checkpoint import checkpoint
+    from kairos_boot.system.checkpoint import replaced
 
     block = changed(_read(path), changes, path)
     with Explained("the boot loader's environment cannot be written", path), chase("/", path) as place:
-        replace_file(place, block, place.status.st_mode & 0o777 if place.status else 0o644, 0, 0)
-        return checkpoint(os.path.dirname(place.path))
+        mode = place.status.st_mode & 0o777 if place.status else 0o644
+        return replaced(place.path, lambda: replace_file(place, block, mode, 0, 0))
 
 
 def changed(block: bytes, changes: Mapping[str, str | None], where: str = "") -> bytes:

@@ -7,6 +7,10 @@ import fcntl
 import os
 from _signal import SIG_BLOCK, SIG_SETMASK, pthread_sigmask, valid_signals  # type: ignore[import-not-found]  # `signal` imports enum
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _FREEZE, _THAW = 0xC0045877, 0xC0045878
 
 
@@ -29,6 +33,24 @@ def checkpoint(directory: str) -> str:
         pthread_sigmask(SIG_SETMASK, before)
         os.close(fd)
     return ""
+
+
+def replaced(path: str, change: Callable[[], object]) -> str:
+    """Let *change* put another file at *path*, and have that on the disk itself; what `checkpoint` says. OSError: the disk fails.
+
+    The old file stays open meanwhile: freed, its inode would be empty, or already the next new file's, where a boot loader that does not
+    replay the journal still finds the old name.
+    """
+    try:
+        old = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except FileNotFoundError:
+        old = -1
+    try:
+        change()
+        return checkpoint(os.path.dirname(path))
+    finally:
+        if old >= 0:
+            os.close(old)
 
 
 def _sync(directory: str, error: OSError) -> str:
