@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 
+from kairos_boot.actions.image_file import CheckImage
 from kairos_boot.actions.remove import Remove
 from kairos_boot.boot.failures import LIST
 from kairos_boot.boot.resume import MARKER
@@ -58,11 +59,13 @@ def _run(wired: Wired, config: Config, options: Options, settings: Mapping[str, 
     source = sources.find(host, _source(options), _key(options), fetch=True, insecure=options.insecure)
     image = f"{place.images}/cOS/{options.entry}.img"
     engine = Engine(ACTION, host, wired.ledger, wired.log)
-    if not _is_there(image, sources.origin(source)):
+    there = _is_there(host, image, sources.origin(source))
+    if not there:
         source = sources.bring(engine, source, wired.progress)
+        there = _is_there(host, image, sources.origin(source))
     known = standing.place_of(host, options.entry, place.state, place.images)
     origin = sources.origin(source)
-    if _is_there(image, origin):
+    if there:
         sources.forget(host, layers=True)
         wired.log(5, f"the {options.entry} system is made of {origin} already: there is nothing to do", kind="action", stage=ACTION)
         return Outcome()
@@ -208,10 +211,16 @@ def _partition(entry: str) -> str:
     return "recovery" if entry == "recovery" else "state"
 
 
-def _is_there(image: str, origin: str) -> bool:
-    """Whether *image* was made of *origin*, which names its content by a digest."""
+def _is_there(host: Host, image: str, origin: str) -> bool:
+    """Whether *image* was made of *origin*, which names its content by a digest, and is whole; a damaged one is made again."""
     wanted, had = origin.partition("@sha256:")[2], origin_of(image).partition("@sha256:")[2]
-    return bool(wanted) and wanted == had and os.path.exists(image)
+    if not wanted or wanted != had:
+        return False
+    try:
+        CheckImage(image).apply(host)
+    except KairosError:
+        return False
+    return True
 
 
 def section(config: Config, asked: Mapping[str, Any]) -> dict[str, Any]:

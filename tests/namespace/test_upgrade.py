@@ -347,3 +347,32 @@ for name in ("merged", "changes"):
     mounts.unmount(f"{home}/{name}")
 """)
     assert layered == plain > 16 << 20
+
+
+def test_the_same_image_is_nothing_to_do_unless_what_is_there_is_damaged(unshared: Callable[..., Any]) -> None:
+    """By its digest; nothing is written then, and no hook runs."""
+    said, same, mended, version = unshared(START + f"""
+import oci_images
+node = UpgradeNode(home, steps={HOOKS!r})
+os.environ["TMPDIR"] = home + "/fetched"
+os.makedirs(home + "/fetched")
+oci_images.archive(home + "/image.tar", oci_images.image(oci_images.layer(node.new)))
+source = "ocifile:" + home + "/image.tar"
+upgrade(node, {{"source": source}})
+os.unlink("/oem/order")
+before = os.stat(COS + "/cOS/active.img").st_ino
+node.lines.clear()
+upgrade(node, {{"source": source}})
+said, same = [line for line in node.lines if "nothing to do" in line], [os.stat(COS + "/cOS/active.img").st_ino == before, text("/oem/order")]
+mounts.mount("", COS, options=("remount", "rw"))
+with open(COS + "/cOS/active.img", "r+b") as file:
+    file.seek(5 << 20)
+    file.write(b"x" * 4096)
+mounts.mount("", COS, options=("remount", "ro"))
+upgrade(node, {{"source": source}})
+tell([said, same, os.stat(COS + "/cOS/active.img").st_ino != before, left(node)["active"]])
+node.close()
+""")
+    assert len(said) == 1
+    assert same == [True, None]
+    assert (mended, version) == (True, "2")
