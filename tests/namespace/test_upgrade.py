@@ -166,7 +166,7 @@ tell([planned, [(r["phase"], r["title"]) for r in records if r["kind"] == "phase
 node.close()
 """)
     assert planned == done
-    assert [name for name, _ in done] == ["before-upgrade", "room", "system", "after-upgrade-chroot", "boot-code", "boot-loader", "passive", "switch", "trial", "after-upgrade", "finish"]
+    assert [name for name, _ in done] == ["before-upgrade", "room", "system", "after-upgrade-chroot", "boot-loader", "passive", "switch", "trial", "after-upgrade", "finish"]
 
 
 def test_documents_say_what_to_upgrade_to_and_what_to_leave_out(unshared: Callable[..., Any]) -> None:

@@ -117,7 +117,7 @@ def erase_first() -> None:
 
 RESET = tuple(CONTROLS)
 """The wrong programs of a reset."""
-UPGRADE = ("no_fsync_of_data", "no_upgrade_marker", "two_renames", "relabelled_in_place", "switched_before_its_data", "passive_last")
+UPGRADE = ("no_fsync_of_data", "no_upgrade_marker", "two_renames", "relabelled_in_place", "passive_last")
 """Those of an upgrade."""
 
 
@@ -155,23 +155,6 @@ def relabelled_in_place() -> None:
         return done
 
     switching.LinkImage.apply = relabelled  # type: ignore[method-assign, unused-ignore]
-
-
-@control
-def switched_before_its_data() -> None:
-    """The new name is there before what it leads to."""
-    os.fsync = _nothing
-    checkpoint.checkpoint = _nothing
-    apply = switching.SwitchImage.apply
-
-    def first(self: switching.SwitchImage, host: Any) -> bool:
-        with open(host.path(self.new), "r+b") as file:
-            content = file.read()
-            file.seek(0)
-            file.write(content)
-        return apply(self, host)
-
-    switching.SwitchImage.apply = first  # type: ignore[method-assign, unused-ignore]
 
 
 @control
