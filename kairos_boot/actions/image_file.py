@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 CHECK_SECONDS = 1800.0
 NEW = ".new"
 """Behind a file's name while it is being written; what a cut run left there goes first."""
+ORIGIN = ".source"
+"""Behind an image's name: the file that says what the image was made of."""
 
 
 def no_progress(done: int, total: int) -> None:
@@ -137,7 +139,7 @@ def put(host: Host, name: str, target: str, write: Callable[[str], str]) -> None
         os.makedirs(directory, exist_ok=True)
         summed = write(new)
         check_file_system(host, new, name)
-        _forget(target)
+        forget(target)
         replaced(target, lambda: os.rename(new, target))
         write_digest(target, summed)
         checkpoint(directory)
@@ -183,12 +185,11 @@ def check_file_system(host: Host, path: str, name: str) -> None:
     _tool(host, ("e2fsck", "-f", "-n", path), name)
 
 
-def _forget(target: str) -> None:
-    """The digest goes before its image does: a cut between the two leaves an image without a digest, never one with a wrong one."""
-    try:
-        os.unlink(target + DIGEST)
-    except FileNotFoundError:
-        return
+def forget(target: str) -> None:
+    """What is said of an image goes before it does: a cut between the two leaves an image of which nothing is said, never something wrong."""
+    for said in (target + DIGEST, target + ORIGIN):
+        if os.path.lexists(said):
+            os.unlink(said)
     sync_directory(os.path.dirname(target))
 
 

@@ -252,7 +252,7 @@ def install(wired: Wired, config: Config, asked: Asked) -> Outcome:
             raise
     finally:
         free()
-    sources.forget(wired.host, layers=True)
+    sources.forget(wired.host, wired.log, ACTION, layers=True)
     settings = this.settings
     wired.log(5, "the installation is done", kind="action", stage=ACTION)
     return Outcome(tuple(failures), "reboot" if settings.get("reboot") is True else "poweroff" if settings.get("poweroff") is True else "")

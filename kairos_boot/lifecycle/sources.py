@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from kairos_boot.errors import Explained, KairosError
+from kairos_boot.errors import Explained, KairosError, reason
 from kairos_boot.lifecycle.phases import Broken, Memory, Phase, Refused
 from kairos_boot.records import record, replace
 from kairos_boot.shown import shown
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kairos_boot.lifecycle.phases import Engine
+    from kairos_boot.stages.runner import Log
     from kairos_boot.system.copying import Progress
     from kairos_boot.system.host import Host
     from kairos_boot.system.oci import Image
@@ -210,22 +211,26 @@ def bring(engine: Engine, source: Source, progress: Callable[[str], Progress]) -
         engine.run(todo, Memory())
     except Broken as error:
         if error.phase == "look":
-            forget(engine.host, layers=False)
+            forget(engine.host, engine.log, engine.action, layers=False)
         raise Refused([KairosError(error.message, error.where, error.hint)]) from error
     return arrived(engine.host, source)
 
 
-def forget(host: Host, *, layers: bool) -> None:
-    """Remove what was made of a source, and, with *layers*, what was fetched for it, which a later run goes on with. KairosError: the disk fails."""
+def forget(host: Host, log: Log, action: str, *, layers: bool) -> None:
+    """Remove what was made of a source, and, with *layers*, what was fetched for it, which a later run goes on with.
+
+    What cannot be removed is told in *log*: it changes nothing of what *action* did.
+    """
     from kairos_boot.system.scratch import place_of
     from kairos_boot.system.trees import remove
 
     place = host.path(place_of(host, WORK))
-    with Explained("what was fetched cannot be removed", place):
-        if os.path.isdir(place):
-            for name in os.listdir(place):
-                if layers or name != "layers":
-                    remove(f"{place}/{name}")
+    try:
+        for name in os.listdir(place) if os.path.isdir(place) else ():
+            if layers or name != "layers":
+                remove(f"{place}/{name}")
+    except OSError as error:
+        log(4, f"what was fetched cannot be removed: {place}: {reason(error)}", kind="warning", stage=action)
 
 
 def recovery(host: Host) -> Source:

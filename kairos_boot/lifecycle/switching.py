@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import os
 
-from kairos_boot.actions.image_file import NEW, digest_of, write_digest
+from kairos_boot.actions.image_file import NEW, ORIGIN, digest_of, forget, write_digest
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
-from kairos_boot.system.atomic import sync_directory
 from kairos_boot.system.ext4 import DIGEST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kairos_boot.system.host import Host
 
-ORIGIN = ".source"
-"""Behind an image's name: the file that says what the image was made of."""
 OURS = ("/usr/lib/kairos-boot", "/usr/lib/udev/rules.d/61-kairos-boot.rules")
 """What an image has whose initrd starts it whatever its label says."""
 
@@ -47,7 +44,7 @@ class LinkImage:
             if _same(source, target):
                 return False
             os.link(source, target + NEW)
-            _forget(target)
+            forget(target)
             replaced(target, lambda: os.rename(target + NEW, target))
             summed, origin = _digest(source), origin_of(source)
             if summed:
@@ -85,7 +82,7 @@ class SwitchImage:
         try:
             summed = _digest(new)
             if os.path.exists(new):
-                _forget(target)
+                forget(target)
                 replaced(target, lambda: os.rename(new, target))
             if summed:
                 write_digest(target, summed)
@@ -128,13 +125,6 @@ def _digest(image: str) -> str:
         return digest_of(image)
     except KairosError:
         return ""
-
-
-def _forget(target: str) -> None:
-    """What is said of an image goes before it does: a cut between the two leaves an image of which nothing is said, never something wrong."""
-    _unlink(target + DIGEST)
-    _unlink(target + ORIGIN)
-    sync_directory(os.path.dirname(target))
 
 
 def _unlink(path: str) -> None:

@@ -5,7 +5,7 @@ Before the rename nothing that boots has changed but the boot menu, which starts
 
 from __future__ import annotations
 
-from kairos_boot.actions.image_file import NEW, BuildImage, CheckImage, CopyImage
+from kairos_boot.actions.image_file import NEW, ORIGIN, BuildImage, CheckImage, CopyImage
 from kairos_boot.actions.image_layers import must_be_system
 from kairos_boot.actions.remove import Remove
 from kairos_boot.boot.resume import UPGRADE as ACTION
@@ -14,7 +14,7 @@ from kairos_boot.lifecycle.bootcode import refreshed
 from kairos_boot.lifecycle.bootloader import InstallMenu
 from kairos_boot.lifecycle.hooks import Hook, HookInImage
 from kairos_boot.lifecycle.phases import Phase
-from kairos_boot.lifecycle.switching import ORIGIN, LinkImage, SwitchImage
+from kairos_boot.lifecycle.switching import LinkImage, SwitchImage
 from kairos_boot.records import record
 from kairos_boot.system.ext4 import DIGEST
 

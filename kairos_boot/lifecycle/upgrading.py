@@ -19,6 +19,7 @@ from kairos_boot.lifecycle.reset import Surroundings
 from kairos_boot.lifecycle.resetting import CUTS, Outcome
 from kairos_boot.lifecycle.switching import origin_of
 from kairos_boot.lifecycle.upgrade import ACTION, EVENTS, TRANSITION, End, Options, Place, closing, phases, temporaries
+from kairos_boot.node import grubenv
 from kairos_boot.node.state import boot_word
 from kairos_boot.records import replace
 
@@ -66,7 +67,8 @@ def _run(wired: Wired, config: Config, options: Options, settings: Mapping[str, 
     known = standing.place_of(host, options.entry, place.state, place.images)
     origin = sources.origin(source)
     if there:
-        sources.forget(host, layers=True)
+        sources.forget(host, wired.log, ACTION, layers=True)
+        _must_not_have_failed(host, place, options.entry, origin)
         wired.log(5, f"the {options.entry} system is made of {origin} already: there is nothing to do", kind="action", stage=ACTION)
         return Outcome()
     todo = phases(known, source, options, _around(wired), _end(wired, place, options.entry, known.passive, origin, options.entry_name), _to_refresh(wired.disk()))
@@ -81,7 +83,7 @@ def _run(wired: Wired, config: Config, options: Options, settings: Mapping[str, 
     except BaseException as error:
         _failed(wired, place, options.entry, mark, error)
         raise
-    sources.forget(host, layers=True)
+    sources.forget(host, wired.log, ACTION, layers=True)
     wired.log(5, f"Upgrade completed: the next boot of the {options.entry} system is the new one ({origin})", kind="action", stage=ACTION)
     if options.entry == "active":
         wired.log(5, "the recovery system is another matter: upgrade --recovery", kind="action", stage=ACTION)
@@ -134,7 +136,7 @@ def _end_what_was_begun(wired: Wired, place: Open) -> str:
         for path in temporaries(place.images):
             Remove(path).apply(host)
         marker.clear(place.state)
-        sources.forget(host, layers=False)
+        sources.forget(host, wired.log, ACTION, layers=False)
         said = "an upgrade was cut short before the new system was in place: what it left was removed, and the systems are as they were"
         _tell(wired, said, "upgrade again")
         return said
@@ -165,7 +167,7 @@ def _failed(wired: Wired, place: Open, entry: str, mark: marker.Marker, error: B
         except KairosError as fault:
             wired.log(4, str(fault), kind="warning", stage=ACTION)
     marker.clear(place.state)
-    sources.forget(wired.host, layers=False)
+    sources.forget(wired.host, wired.log, ACTION, layers=False)
     if isinstance(error, Broken):
         wired.log(3, f"the upgrade failed, and the systems are as they were: {error}", kind="failure", stage=ACTION)
 
@@ -221,6 +223,13 @@ def _is_there(host: Host, image: str, origin: str) -> bool:
     except KairosError:
         return False
     return True
+
+
+def _must_not_have_failed(host: Host, place: Open, entry: str, origin: str) -> None:
+    """KairosError: the active system, which is made of *origin*, was started in vain: its image is whole, and written again it would be the same."""
+    if entry == "active" and boot_word(host) != "active_boot" and grubenv.load(f"{place.state}/grubenv").get("boot_tries") == "xx":
+        raise KairosError(f"the active system is made of {origin} already, and it was started in vain", place.state,
+                          "name another source; kairos-boot status tells why it failed, kairos-boot bootentry --select cos tries it once more")
 
 
 def section(config: Config, asked: Mapping[str, Any]) -> dict[str, Any]:
