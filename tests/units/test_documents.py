@@ -54,7 +54,7 @@ def test_a_verb_and_its_flags_are_in_the_manual_page_and_the_completions(verb: s
 
 
 def test_the_manual_page_and_the_completions_invent_no_flag() -> None:
-    known = {flag for verb in VERBS for flag in flags(verb)} | {"help", "version"}
+    known = {flag for verb in (*VERBS, "list-releases") for flag in flags(verb)} | {"help", "version"}
     named = set(re.findall(r"Fl -([a-z-]+)", (MAN / "kairos-boot.8").read_text()))
     named |= set(re.findall(r"(?<![\w-])--([a-z][a-z-]+)", (COMPLETIONS / "kairos-boot.bash").read_text()))
     assert named <= known, named - known
