@@ -33,10 +33,10 @@ def boot_word(host: Host) -> str:
 
 
 def release(host: Host) -> dict[str, str]:
-    """What the image says of itself: the KAIROS_ variables of its release file, else of os-release, by their names without the prefix in small letters."""
-    given = dict(os_release(host))
+    """What the image says of itself: the KAIROS_ variables of os-release, and all of its own release file, by their names without the prefix in small letters."""
+    given = {name: value for name, value in os_release(host).items() if name.startswith("KAIROS_")}
     given.update(variables(host.read(RELEASE) or b""))
-    return {name.removeprefix("KAIROS_").lower(): value for name, value in given.items() if name.startswith("KAIROS_")}
+    return {name.removeprefix("KAIROS_").lower(): value for name, value in given.items()}
 
 
 def secure_boot(host: Host) -> bool:

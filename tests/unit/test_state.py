@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kairos_boot.node.state import boot_word, document
+from kairos_boot.node.state import boot_word, document, release
 from kairos_boot.system.host import Host
 from kairos_boot.system.mounts import parse
 from kairos_boot.system.udev import Partition
@@ -48,6 +48,14 @@ def test_partitions_are_those_of_the_booted_disk(tmp_path: Path) -> None:
 
 def test_a_disk_that_is_empty_has_nothing(tmp_path: Path) -> None:
     assert document(Host(str(tmp_path)), list, [])["persistent"] == {"found": False, "mounted": False}
+
+
+def test_the_release_file_names_the_menu_entry_with_and_without_the_prefix(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/os-release").write_text("GRUB_ENTRY_NAME=no\nID=debian\n")
+    assert release(Host(str(tmp_path))) == {}
+    (tmp_path / "etc/kairos-release").write_text('GRUB_ENTRY_NAME="My OS"\nKAIROS_VERSION="v1"\n')
+    assert release(Host(str(tmp_path))) == {"grub_entry_name": "My OS", "version": "v1"}
 
 
 def test_version_and_flavor_come_from_the_release_file(tmp_path: Path) -> None:
