@@ -128,7 +128,10 @@ class CheckImage:
 
 
 def put(host: Host, name: str, target: str, write: Callable[[str], str]) -> None:
-    """Let *write* make the file beside *target* and give its digest; check it, and rename it. KairosError: the old file is as it was."""
+    """Let *write* make the file beside *target* and give its digest; check it, and rename it.
+
+    KairosError: up to the rename the old file is as it was; where *write* took it, nothing is left, nor said of it.
+    """
     from kairos_boot.system.checkpoint import checkpoint, replaced
 
     new, directory = target + NEW, os.path.dirname(target)
@@ -144,10 +147,10 @@ def put(host: Host, name: str, target: str, write: Callable[[str], str]) -> None
         write_digest(target, summed)
         checkpoint(directory)
     except OSError as error:
-        _discard(new)
+        _abandon(new, target)
         raise KairosError(f"the image cannot be written: {reason(error)}", name, "make room on its partition") from error
     except BaseException:
-        _discard(new)
+        _abandon(new, target)
         raise
 
 
@@ -191,6 +194,14 @@ def forget(target: str) -> None:
         if os.path.lexists(said):
             os.unlink(said)
     sync_directory(os.path.dirname(target))
+
+
+def _abandon(new: str, target: str) -> None:
+    """Remove the new file. A digest without an image would be taken for that of the next one which gets its name."""
+    _discard(new)
+    if not os.path.lexists(target):
+        _discard(target + DIGEST)
+        _discard(target + ORIGIN)
 
 
 def _discard(path: str) -> None:

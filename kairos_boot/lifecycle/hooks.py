@@ -7,6 +7,7 @@ import os
 from kairos_boot.actions.image_file import CopyImage, no_progress, put
 from kairos_boot.actions.remove import Remove
 from kairos_boot.errors import KairosError, reason
+from kairos_boot.lifecycle.phases import Fatal
 from kairos_boot.records import record
 
 TYPE_CHECKING = False
@@ -115,8 +116,21 @@ class HookInImage:
 
     def apply(self, host: Host) -> bool:
         """Run it in a copy, and put the copy in place. KairosError: no room, or the new image is damaged, then the old one stays; or a step
-        failed, and what the others did is in place.
+        failed, and what the others did is in place. Fatal: there is no old one, and the new one is lost.
         """
+        try:
+            changed, failed = self._work(host)
+        except (KairosError, OSError) as error:
+            if not self.unborn:
+                raise
+            found = error if isinstance(error, KairosError) else KairosError(reason(error), self.image)
+            raise Fatal(found.message, found.where, found.hint) from error
+        if failed:
+            raise KairosError(f"stage {self.stage} failed: {failed}", hint=self.hint)
+        return changed
+
+    def _work(self, host: Host) -> tuple[bool, str]:
+        """Whether something was changed, and which steps failed."""
         from contextlib import contextmanager
 
         from kairos_boot.actions.image_tree import mounted
@@ -126,7 +140,7 @@ class HookInImage:
         failed = ""
         with mount(path, read_only=True) as place, bound(place, self.binds):
             if not self.steps(self.stage, place) and not self.directories and not self.removed:
-                return False
+                return False, ""
 
         def write(new: str) -> str:
             nonlocal failed
@@ -162,9 +176,7 @@ class HookInImage:
         put(host, self.image, path, write)
         for copy, label in self.copies:
             CopyImage(self.image, copy, label, self.progress(f"write {os.path.basename(copy)}")).apply(host)
-        if failed:
-            raise KairosError(f"stage {self.stage} failed: {failed}", hint=self.hint)
-        return True
+        return True, failed
 
 
 def _make(host: Host, path: str) -> None:

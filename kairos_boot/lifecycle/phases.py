@@ -82,6 +82,10 @@ class Broken(KairosError):  # noqa: N818
         self.phase = phase
 
 
+class Fatal(KairosError):  # noqa: N818
+    """What an action cannot go on without is lost: it ends also in an extra phase."""
+
+
 class Memory:
     """The marker of an action that nobody goes on with: it begins again."""
 
@@ -144,8 +148,9 @@ class Engine:
                 changed = self._apply(phase)
             except KairosError as error:
                 self._record(phase, "end", result="failed", error=error.message, where=error.where, hint=error.hint, duration=time.monotonic() - start)
-                self.log(WARNING if phase.extra else ERROR, f"{head}: {error}", kind="failure", stage=self.action, step=phase.name)
-                if not phase.extra:
+                goes_on = phase.extra and not isinstance(error, Fatal)
+                self.log(WARNING if goes_on else ERROR, f"{head}: {error}", kind="failure", stage=self.action, step=phase.name)
+                if not goes_on:
                     raise Broken(phase.name, error) from error
                 failures.append(f"{phase.title}: {error}")
             else:

@@ -74,7 +74,7 @@ class SwitchImage:
         return os.path.exists(host.path(self.new)) or os.path.exists(host.path(self.new) + DIGEST)
 
     def apply(self, host: Host) -> bool:
-        """Rename it, its digest and its origin follow; a run that was cut between goes on there. KairosError: the disk fails."""
+        """Rename it, its digest and its origin follow; a run that was cut between goes on there. KairosError: there is no new image, or the disk fails."""
         from kairos_boot.system.checkpoint import checkpoint, replaced
 
         new, target = host.path(self.new), host.path(self.target)
@@ -84,6 +84,8 @@ class SwitchImage:
             if os.path.exists(new):
                 forget(target)
                 replaced(target, lambda: os.rename(new, target))
+            elif not self._has_happened(target, summed):
+                raise KairosError("the new image is not there", self.new, "run it again")
             if summed:
                 write_digest(target, summed)
             write_origin(target, self.origin)
@@ -92,6 +94,13 @@ class SwitchImage:
         except OSError as error:
             raise KairosError(f"the new image cannot be put in place: {reason(error)}", self.target) from error
         return True
+
+    def _has_happened(self, target: str, summed: str) -> bool:
+        """Whether *target* is the new image: of it nothing is said yet, or what is to be said. *summed* is the digest that still lies at the new name."""
+        said, origin = _digest(target), origin_of(target)
+        if summed:
+            return os.path.exists(target) and said in ("", summed)
+        return os.path.exists(target) and (origin == self.origin or not (said or origin))
 
 
 def is_ours(host: Host, image: str) -> bool:

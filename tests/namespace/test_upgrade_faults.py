@@ -84,3 +84,76 @@ node.close()
     assert (outcome, version) == ("reboot", "2")
     assert [line for line in lines if line.startswith("4 what was fetched cannot be removed")]
     assert any("Upgrade completed" in line for line in lines)
+
+
+LOST = {
+    "a directory that cannot be made": 'node.write("/oem/1.yaml", "#cloud-config\\nupgrade: {strict: false, extra-dirs-rootfs: [/etc/version/x]}\\n")',
+    "a stage that is killed": "node.emit = lambda stage, root: killed() if root != '/' else ''\nnode.steps = lambda stage, root: 1",
+    "an error of the system": "node.emit = lambda stage, root: os.stat('/nowhere') if root != '/' else ''\nnode.steps = lambda stage, root: 1",
+}
+
+
+@pytest.mark.parametrize("entry", ["recovery", "active"])
+@pytest.mark.parametrize("fault", LOST)
+def test_a_new_image_that_is_lost_ends_also_an_upgrade_whose_hooks_may_fail(unshared: Callable[..., Any], fault: str, entry: str) -> None:
+    """Else the digest of the lost image would be said to be that of the old one."""
+    said, same, names, lines = unshared(START + f"""
+node = UpgradeNode(home, image_mib=70)
+where = COS if {entry!r} == "active" else "/run/seen-recovery"
+if where != COS:
+    os.makedirs(where)
+    mounts.mount(node.recovery.node, where, "ext4", ("ro",))
+def state():
+    return [[name, digest(f"{{where}}/cOS/{{name}}")] for name in sorted(os.listdir(where + "/cOS")) if name.startswith({entry!r})]
+def killed():
+    raise KairosError("killed by signal 9")
+{LOST[fault]}
+before = state()
+said = failing(lambda: upgrade(node, {{"source": "dir:" + node.new, "strict": False, "entry": {entry!r}}}))
+tell([said, before == state(), os.listdir(where + "/cOS"), node.lines])
+node.close()
+""")
+    assert said is not None
+    assert said.startswith("Broken: ")
+    assert same
+    assert not [name for name in names if name.startswith("transition")]
+    assert not any("Upgrade completed" in line for line in lines)
+
+
+def test_a_step_inside_that_fails_stops_no_upgrade_whose_hooks_may_fail(unshared: Callable[..., Any]) -> None:
+    failures, version = unshared(START + """
+node = UpgradeNode(home)
+node.write(node.new + "/system/oem/1.yaml", "stages:\\n  after-upgrade-chroot:\\n  - commands: ['exit 7']\\n")
+outcome = upgrade(node, {"source": "dir:" + node.new, "strict": False})
+tell([outcome.failures, node.inside("active")["etc/version"]])
+node.close()
+""")
+    assert (len(failures), version) == (1, "2")
+
+
+def test_nothing_is_put_in_place_of_an_image_where_there_is_no_new_one(unshared: Callable[..., Any]) -> None:
+    """A run that was cut behind the rename finds the new one in place, and says the rest of it."""
+    lost, cut, twice = unshared(START + """
+from kairos_boot.lifecycle.switching import SwitchImage
+from kairos_boot.system.host import Host
+os.makedirs(home + "/cOS")
+def write(name, text):
+    with open(f"{home}/cOS/{name}", "w") as file:
+        file.write(text)
+def said():
+    return [open(f"{home}/cOS/a.img{end}").read().split()[0] for end in (".sha256", ".source")]
+write("a.img", "old"), write("a.img.sha256", "1" * 64 + "  a.img"), write("a.img.source", "old"), write("t.img.sha256", "2" * 64 + "  t.img")
+switch = SwitchImage(home + "/cOS/t.img", home + "/cOS/a.img", "new")
+lost = [failing(lambda: switch.apply(Host("/"))), said()]
+os.unlink(home + "/cOS/t.img.sha256")
+lost += [failing(lambda: switch.apply(Host("/"))), said()]
+os.unlink(home + "/cOS/a.img.sha256"), os.unlink(home + "/cOS/a.img.source"), write("t.img.sha256", "2" * 64 + "  t.img")
+switch.apply(Host("/"))
+cut = said()
+switch.apply(Host("/"))
+tell([lost, cut, said()])
+""")
+    assert "the new image is not there" in lost[0]
+    assert "the new image is not there" in lost[2]
+    assert lost[1] == lost[3] == ["1" * 64, "old"]
+    assert cut == twice == ["2" * 64, "new"]
