@@ -158,7 +158,7 @@ def phases(target: Target, source: Source, images: Images, layout: Layout | None
         Phase("active", "write the active system", (_image(source, active, images.active, options, around),), again=AGAIN),
         Phase("configuration", "write the configuration", (PutFiles(OEM, options.files),), again=AGAIN),
         Phase("menu", "write the boot menu", (InstallMenu(active, STATE), PutFiles(STATE, tuple(named))), again=AGAIN),
-        Phase("after-install-chroot", "stage after-install-chroot", (HookInImage("after-install-chroot", active, (), around.emit, around.steps, BINDS),),
+        Phase("after-install-chroot", "stage after-install-chroot", (HookInImage("after-install-chroot", active, (), around.emit, around.steps, BINDS, directories=() if source.is_tree else options.directories),),
               again=AGAIN, extra=not options.strict),
         Phase("recovery", "write the recovery system", (CopyImage(active, recovery, "COS_SYSTEM", around.progress("write recovery.img")),), again=AGAIN),
         Phase("passive", "write the passive system", (CopyImage(active, passive, "COS_PASSIVE", around.progress("write passive.img")),), again=AGAIN),

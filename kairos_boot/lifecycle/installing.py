@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 
 from kairos_boot.actions.filesystem import LetGo
-from kairos_boot.actions.image_layers import must_be_system
 from kairos_boot.actions.partitioning import MIB
 from kairos_boot.actions.registry import pinned
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle import bootcode, sources, survey, target
 from kairos_boot.lifecycle.configuration import documents
+from kairos_boot.lifecycle.examined import system_in, tell_of_size
 from kairos_boot.lifecycle.finish import RECORD, KeepRecord, NoteEvent
 from kairos_boot.lifecycle.install import ACTION, PERSISTENT, PLACES, Options, Surroundings, before, phases
 from kairos_boot.lifecycle.layout import Images, Layout, compute, wishes
@@ -194,8 +195,6 @@ class Installation:
 
     def _room(self, found: Target, images: Images) -> None:
         """KairosError: a prepared partition is too small, or a node lives there."""
-        from contextlib import contextmanager
-
         from kairos_boot.system.udev import Partition
 
         needed = {"state": images.active + images.passive, "recovery": images.recovery}
@@ -229,7 +228,8 @@ def install(wired: Wired, config: Config, asked: Asked) -> Outcome:
                 this.todo(source, this.options(source), this.around(source))  # it is not fetched in vain
             source = this.bring(source)
         options, around = this.options(source), this.around(source)
-        _is_system(wired.host, source, this)
+        _is_system(wired, source, this)
+        tell_of_size(wired.log, source, _map(this.settings.get("system")).get("size"), "install.system.size")
         engine = Engine(ACTION, wired.host, wired.ledger, wired.log)
         first = this.first(source, options, around)
         later = [] if prepared else this.todo(source, options, around)
@@ -267,13 +267,11 @@ def plan_of(wired: Wired, config: Config, asked: Asked) -> list[dict[str, Any]]:
     return plan(ACTION, [*sources.source_phases(source, wired.progress), *this.first(source, options, around), *this.todo(source, options, around)])
 
 
-def _is_system(host: Host, source: Source, this: Installation) -> None:
-    """KairosError: the tree is no system that a node can be made of, or has no boot loader (G1)."""
-    if not source.is_tree:
-        return
-    must_be_system(host.path(source.path), source.path)
-    if this.settings.get("no-format", this.settings.get("no_format")) is not True:
-        bootcode.find(host, Host(host.path(source.path)), wishes(this.settings, this.firmware()).firmware, elsewhere=this.asked.image)
+def _is_system(wired: Wired, source: Source, this: Installation) -> None:
+    """KairosError: the source is no system that a node can be made of, or has no boot loader (G1)."""
+    with contextmanager(system_in)(wired.host, source, wired.progress) as tree:
+        if this.settings.get("no-format", this.settings.get("no_format")) is not True:
+            bootcode.find(wired.host, Host(tree), wishes(this.settings, this.firmware()).firmware, elsewhere=this.asked.image)
 
 
 def _tidy(wired: Wired) -> None:

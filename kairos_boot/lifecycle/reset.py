@@ -9,16 +9,18 @@ from __future__ import annotations
 import os
 
 from kairos_boot.actions.filesystem import MakeFileSystem, Unmount
-from kairos_boot.actions.image_file import NEW, BuildImage, CheckImage, CopyImage
+from kairos_boot.actions.image_file import NEW, BuildImage, CopyImage
 from kairos_boot.actions.mounts import Mount
 from kairos_boot.actions.partition import AddPartition
 from kairos_boot.actions.remove import Remove
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle.bootcode import refreshed
 from kairos_boot.lifecycle.bootloader import InstallMenu, SetVariables
+from kairos_boot.lifecycle.examined import checks
 from kairos_boot.lifecycle.hooks import Hook, HookInImage
 from kairos_boot.lifecycle.missing import SIZES, places
 from kairos_boot.lifecycle.phases import Phase
+from kairos_boot.lifecycle.sources import RECOVERY
 from kairos_boot.node.partitions import LABELS
 from kairos_boot.node.state import CRYPT
 from kairos_boot.records import NOTHING, record
@@ -83,7 +85,7 @@ def phases(disk: NodeDisk, source: Source, options: Options, around: Surrounding
     stale = tuple(f"{STATE}/cOS/{name}" for name in ("transition.img", f"active.img{NEW}", f"passive.img{NEW}"))
     found: list[Phase] = [
         Phase("before-reset", "stage before-reset", (Hook("before-reset", around.emit, "mend the step; until then, nothing is erased" if options.strict else ""),),
-              checks=(*_source_checks(source, around), *_disk_checks(disk, options, new), _fits(source, room + (old if tight else 0))),
+              checks=(*checks(source, around.progress, runs=source.path in RECOVERY), *_disk_checks(disk, options, new), _fits(source, room + (old if tight else 0))),
               again="the hook runs again, with KAIROS_RESUMED=1", extra=not options.strict,
               notes=("if it fails, nothing else is done",) if options.strict else ()),
         Phase("room", "make room", tuple(Remove(path) for path in (*stale, *((passive, f"{passive}.sha256") if tight else ()))), again="nothing is left to do",
@@ -117,23 +119,6 @@ def _image(source: Source, target: str, label: str, size: int, around: Surroundi
     if source.is_tree:
         return BuildImage(source.path, target, label, size or source.size)
     return CopyImage(source.path, target, label, around.progress(f"write {os.path.basename(target)}"))
-
-
-def _source_checks(source: Source, around: Surroundings) -> tuple[Callable[[Host], None], ...]:
-    if source.is_tree:
-        return (lambda host: _is_system(host, source.path),)
-    check = CheckImage(source.path, around.progress("check the recovery image"))
-    return (lambda host: _nothing(check.apply(host)),)
-
-
-def _nothing(_: object) -> None:
-    """A check has no result."""
-
-
-def _is_system(host: Host, tree: str) -> None:
-    missing = [path for path in ("/boot/vmlinuz", "/boot/initrd", "/etc/os-release") if not host.exists(tree + path)]
-    if missing:
-        raise KairosError(f"what is to become the system lacks {', '.join(missing)}", tree, "build the recovery image anew")
 
 
 def _fits(source: Source, room: int) -> Callable[[Host], None]:

@@ -11,6 +11,7 @@ from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle import marker, sources, survey
 from kairos_boot.lifecycle.assessment import KNOWN, TRIAL
 from kairos_boot.lifecycle.bootloader import SetVariables
+from kairos_boot.lifecycle.examined import tell_of_size
 from kairos_boot.lifecycle.finish import RECORD, ClearMarker, KeepRecord, NoteEvent
 from kairos_boot.lifecycle.missing import sizes
 from kairos_boot.lifecycle.phases import Broken, Engine, Phase, plan
@@ -101,6 +102,7 @@ def _run(wired: Wired, config: Config, disk: NodeDisk, settings: Mapping[str, An
     source = _source(host, options)
     todo = _phases(wired, disk, source, options, survey.room(host.path(STATE)))
     engine = Engine(ACTION, host, wired.ledger, wired.log)
+    tell_of_size(wired.log, source, options.size, "reset.system.size")
     engine.check([phase for phase in todo if phase.name not in mark.done])
     if not survey.admins(config):
         wired.log(4, "no user of the configuration is in the group admin: nobody may be able to log in after the reset", kind="warning", stage=ACTION)

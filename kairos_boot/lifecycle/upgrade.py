@@ -5,13 +5,13 @@ Before the rename nothing that boots has changed but the boot menu, which starts
 
 from __future__ import annotations
 
-from kairos_boot.actions.image_file import NEW, ORIGIN, BuildImage, CheckImage, CopyImage
-from kairos_boot.actions.image_layers import must_be_system
+from kairos_boot.actions.image_file import NEW, ORIGIN, BuildImage, CopyImage
 from kairos_boot.actions.remove import Remove
 from kairos_boot.boot.resume import UPGRADE as ACTION
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle.bootcode import refreshed
 from kairos_boot.lifecycle.bootloader import InstallMenu
+from kairos_boot.lifecycle.examined import checks
 from kairos_boot.lifecycle.hooks import Hook, HookInImage
 from kairos_boot.lifecycle.phases import Phase
 from kairos_boot.lifecycle.switching import LinkImage, SwitchImage
@@ -91,7 +91,7 @@ def phases(place: Place, source: Source, options: Options, around: Surroundings,
     passive = [Phase("passive", "what runs now becomes the passive system", (_passive(place, images),), again="it is the old one or what was active, whole",
                      notes=("it goes first, since a third image does not fit",) if tight else ())] if place.passive != "keep" else []
     found = [
-        Phase("before-upgrade", "stage before-upgrade", (Hook("before-upgrade", around.emit, hint),), checks=(*checks(source, around), _fits(place, need, tight=tight)),
+        Phase("before-upgrade", "stage before-upgrade", (Hook("before-upgrade", around.emit, hint),), checks=(*checks(source, around.progress), _fits(place, need, tight=tight)),
               again=UNDONE, extra=not options.strict, notes=stops),
         Phase("room", "remove what an earlier upgrade left", tuple(Remove(path) for path in temporaries(place.directory)), again=UNDONE),
         *(passive if tight else ()),
@@ -130,25 +130,6 @@ def temporaries(directory: str) -> list[str]:
     names = [TRANSITION, TRANSITION + NEW, TRANSITION + DIGEST, TRANSITION + DIGEST + NEW, TRANSITION + ORIGIN]
     names += [f"{name}.img{NEW}" for name in ("active", "passive", "recovery")]
     return [f"{directory}/cOS/{name}" for name in names]
-
-
-def checks(source: Source, around: Surroundings) -> tuple[Callable[[Host], None], ...]:
-    """What must hold of a source that is on the node already; what is fetched is checked when it is there."""
-    if not source.path:
-        return ()
-    if source.is_tree:
-        return (lambda host: must_be_system(host.path(source.path), source.path),)
-
-    def check(host: Host) -> None:
-        from contextlib import contextmanager
-
-        from kairos_boot.actions.image_tree import mounted
-
-        CheckImage(source.path, around.progress("check the image")).apply(host)
-        with contextmanager(mounted)(host.path(source.path), read_only=True) as place:
-            must_be_system(place, source.path)
-
-    return (check,)
 
 
 def _image(source: Source, target: str, options: Options, around: Surroundings) -> Action:

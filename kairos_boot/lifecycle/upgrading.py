@@ -13,6 +13,7 @@ from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle import marker, sources, standing, survey
 from kairos_boot.lifecycle.assessment import TRIAL
 from kairos_boot.lifecycle.bootloader import SetVariables
+from kairos_boot.lifecycle.examined import tell_of_size
 from kairos_boot.lifecycle.finish import RECORD, ClearMarker, KeepRecord, NoteEvent
 from kairos_boot.lifecycle.phases import Broken, Engine, plan
 from kairos_boot.lifecycle.reset import Surroundings
@@ -72,6 +73,7 @@ def _run(wired: Wired, config: Config, options: Options, settings: Mapping[str, 
         wired.log(5, f"the {options.entry} system is made of {origin} already: there is nothing to do", kind="action", stage=ACTION)
         return Outcome()
     todo = phases(known, source, options, _around(wired), _end(wired, place, options.entry, known.passive, origin, options.entry_name), _to_refresh(wired.disk()))
+    tell_of_size(wired.log, source, options.size, _key(options).replace("source", "size"))
     engine.check(todo)
     if not survey.admins(config):
         wired.log(4, "no user of the configuration is in the group admin: nobody may be able to log in after the upgrade", kind="warning", stage=ACTION)

@@ -72,7 +72,7 @@ class InstallNode(Installer):
         self.write(path, text if text.startswith("#") else f"{USER}install:\n{SMALL}{text}")
         config = self.collector().given(path, self.cmdline)
         self.take(config)
-        return install(self, config, Asked(self.own[0] if disk is None else disk, f"dir:{self.home}/tree", **{"firmware": "bios", **asked}))
+        return install(self, config, Asked(self.own[0] if disk is None else disk, **{"source": f"dir:{self.home}/tree", "firmware": "bios", **asked}))
 
     def table(self, disk: str) -> list[tuple[int, str, str, str]]:
         """Number, name, label and file system of each partition."""

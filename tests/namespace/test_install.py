@@ -170,6 +170,51 @@ node.close()
     assert told[1] is True, "nothing was written"
 
 
+@pytest.mark.parametrize(("files", "damage", "said"), [
+    ({"boot/initrd": None}, "", "lacks /boot/initrd"),
+    ({"usr/share/kairos-boot/grub/core.img": None}, "", "no boot loader for BIOS"),
+    ({}, "with open(image, 'r+b') as file: file.seek(1024 + 56); file.write(bytes(2))", "the image is damaged"),
+    ({}, "node.write(image + '.sha256', '0' * 64)", "the image is damaged"),
+    ({}, "node.write(image, 'text')", "the image is damaged"),
+])
+def test_an_image_file_is_looked_into_before_the_disk_is_erased(unshared: Callable[..., Any], files: dict[str, None], damage: str, said: str) -> None:
+    """G1: what is refused of a tree is refused of an image with the same in it."""
+    told = unshared(PRELUDE + f"""
+from kairos_boot.actions.image_file import BuildImage
+node = InstallNode(home, 700, files={files!r})
+image = f"{{home}}/image"
+BuildImage(f"{{home}}/tree", image, "COS_ACTIVE", 24 << 20).apply(node.host)
+os.unlink(image + ".sha256")
+{damage}
+before, text, more = digest(node.own[0]), "", {{"source": f"file:{{image}}"}}
+""" + REFUSED + """
+left = [m.target for m in mounts.mounted() if m.target.startswith("/run/kairos-boot")]
+tell([said, before == digest(node.own[0]), left])
+node.close()
+""")
+    assert said in told[0]
+    assert told[1:] == [True, []]
+
+
+def test_an_image_file_gets_the_directories_that_are_asked_for_and_keeps_its_size(unshared: Callable[..., Any]) -> None:
+    """What cannot be had of a file is said, and nothing is left out without a word."""
+    failures, made, size, said = unshared(PRELUDE + """
+from kairos_boot.actions.image_file import BuildImage
+node = InstallNode(home, 700)
+image = f"{home}/image"
+BuildImage(f"{home}/tree", image, "COS_ACTIVE", 24 << 20).apply(node.host)
+outcome = node.install("  extra-dirs-rootfs: [/data/one]\\n", source=f"file:{image}")
+disk = node.own[0]
+made = [node.inside(disk, n, f"cOS/{i}.img", lambda p: os.path.isdir(p + "/data/one")) for i, n in (("active", 4), ("passive", 4), ("recovery", 3))]
+tell([outcome.failures, made, node.look(disk, 4, lambda p: os.path.getsize(p + "/cOS/active.img")), [line for line in node.lines if "system.size" in line]])
+node.close()
+""")
+    assert failures == []
+    assert made == [True, True, True]
+    assert size == 24 << 20
+    assert said == ["4 install.system.size: an image file keeps its size; only an image that is made of a tree can have another one"]
+
+
 def test_a_disk_in_use_is_refused(unshared: Callable[..., Any]) -> None:
     told = unshared(PRELUDE + """
 node = InstallNode(home, 700)
