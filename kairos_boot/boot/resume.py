@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 
-from kairos_boot.errors import KairosError
+from kairos_boot.errors import KairosError, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from kairos_boot.boot.cmdline import Cmdline
     from kairos_boot.boot.failures import Environment
     from kairos_boot.boot.state import BootState
 
 ENTRY = "statereset"
 MARKER = "cOS/action.json"
-UPGRADE = "upgrade"
+RESET, UPGRADE = "reset", "upgrade"
 FACTORY_RESET = "systemd.factory_reset"
 SENT = "reset_asked"
 """Counts in the boot loader's environment how often a boot handed on to the reset; the reset itself takes it away."""
@@ -22,7 +24,10 @@ MOST = 2
 
 
 def asked_for(state: BootState, cmdline: Cmdline, images: str) -> str:
-    """Why this boot, of a system that cannot reset itself, hands on to the reset; empty where it does not. *images* is where COS_STATE is mounted."""
+    """Why this boot, of a system that cannot reset itself, hands on to the reset; empty where it does not. *images* is where COS_STATE is mounted.
+
+    KairosError: there is a marker that cannot be read. Nobody knows that it is one of a reset, and a reset erases; GRUB starts a real one by itself.
+    """
     if state.mode not in ("active", "passive"):
         return ""
     if cmdline.has(FACTORY_RESET):
@@ -32,16 +37,31 @@ def asked_for(state: BootState, cmdline: Cmdline, images: str) -> str:
 
 def _begun(path: str) -> bool:
     """Whether the marker is one of a reset that is still to be ended. That of an upgrade is for the node itself to look at, once it is up."""
-    if not os.path.exists(path):
-        return False
+    found = read(path)
+    return found is not None and found.get("action") == RESET and not found.get("failed")
+
+
+def read(path: str) -> dict[str, Any] | None:
+    """The marker at *path*, as it stands there; None where there is none. KairosError: it cannot be read, or is none."""
+    if not os.path.lexists(path):
+        return None
     import json
 
     try:
         with open(path, encoding="utf-8") as file:
             found = json.load(file)
-    except (OSError, ValueError):
-        return True  # begun, and cut as it was noted
-    return not (isinstance(found, dict) and (found.get("failed") or found.get("action") == UPGRADE))
+    except OSError as error:
+        raise _unreadable(path, reason(error)) from error
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(path, "it is damaged") from error
+    if not isinstance(found, dict) or not isinstance(found.get("action"), str):
+        raise _unreadable(path, "it is damaged")
+    return found
+
+
+def _unreadable(path: str, why: str) -> KairosError:
+    return KairosError(f"what was begun on this node is not known: its marker cannot be read ({why})", path,
+                       "remove it, and upgrade or reset the node if it is not as it should be")
 
 
 def hand_on(environment: Environment, block: str) -> bool:

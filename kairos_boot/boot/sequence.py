@@ -122,10 +122,10 @@ def hand_on_to_a_reset(boot: Boot) -> None:
     from kairos_boot.boot import resume
     from kairos_boot.boot.image import STATE_DIRECTORY
 
-    why = resume.asked_for(boot.state, boot.cmdline, STATE_DIRECTORY)
-    if not why or boot.restart is None:
-        return
     try:
+        why = resume.asked_for(boot.state, boot.cmdline, STATE_DIRECTORY)
+        if not why or boot.restart is None:
+            return
         if resume.hand_on(boot.environment, f"{SYSROOT}/oem/grubenv"):
             boot.report.say(f"{why[0].upper()}{why[1:]}: the node restarts with the entry {resume.ENTRY}")
             boot.restart(boot.host)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kairos_boot.boot.resume import MARKER
 from kairos_boot.lifecycle import marker
 from kairos_boot.node import kairos_state
 from kairos_boot.records import record
@@ -69,7 +70,7 @@ class ClearMarker:
 
     def would_change(self, host: Host) -> bool | None:
         """Whether there is one."""
-        return marker.load(host.path(self.state)) is not None
+        return host.exists(f"{self.state}/{MARKER}")
 
     def apply(self, host: Host) -> bool:
         """Remove it, the boot loader's part first. KairosError: the disk fails."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from kairos_boot.boot.resume import MARKER
+from kairos_boot.boot.resume import MARKER, read
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.node import grubenv
 from kairos_boot.records import record, replace
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 ENVIRONMENT = "grubenv"
 RESUME = "resume_entry"
+RESUMED = "resume_tries"
+"""How often GRUB started the entry that goes on; it stops after six. Whoever came so far that he notes something has gone on, so the count begins anew."""
 TRIES = 2
 """How often a half-done action is tried by itself."""
 
@@ -56,10 +58,13 @@ class Marker:
         return self._resumed
 
     def arm(self) -> None:
-        """Write the marker, and tell GRUB. KairosError: no room, or the disk fails."""
+        """Write the marker, and tell GRUB. KairosError: no room, or the disk fails; whoever changed nothing yet withdraws it then.
+
+        The file is first: GRUB's variable without it would be an action without the options that it was asked with.
+        """
         self._write(self.begun)
         if self.entry:
-            grubenv.save(f"{self.state}/{ENVIRONMENT}", {RESUME: self.entry})
+            grubenv.save(f"{self.state}/{ENVIRONMENT}", {RESUME: self.entry, RESUMED: None})
 
     def begin(self, phase: str) -> None:
         """A phase starts."""
@@ -77,12 +82,24 @@ class Marker:
 
     def fail(self, why: str) -> None:
         """It ended for good: GRUB goes back to its own choice, and the file says why."""
-        grubenv.save(f"{self.state}/{ENVIRONMENT}", {RESUME: None})
-        self._write(replace(self.begun, failed=why))
+        try:
+            forget_entry(self.state)
+        finally:  # a damaged block tells GRUB nothing, and the file keeps other systems from going on
+            self._write(replace(self.begun, failed=why))
 
-    def clear(self) -> None:
-        """Nothing is begun any more."""
-        clear(self.state)
+    def withdraw(self, before: Begun | None) -> None:
+        """Nothing was changed: GRUB makes its own choice, and *before* stands in the file again, as it did before this action."""
+        if before is None:
+            clear(self.state)
+            return
+        forget_entry(self.state)
+        if load(self.state) == before:
+            return
+        try:
+            self._write(before)
+        except KairosError:
+            clear(self.state)  # rather nothing than an action that nobody began
+            raise
 
     def _write(self, begun: Begun) -> None:
         import json
@@ -104,9 +121,8 @@ def clear(state: str) -> None:
     """Take the marker below *state* away, the boot loader's part first. KairosError: the disk fails."""
     from kairos_boot.system.atomic import sync_directory
 
-    environment, path = f"{state}/{ENVIRONMENT}", f"{state}/{MARKER}"
-    if RESUME in grubenv.load(environment):
-        grubenv.save(environment, {RESUME: None})
+    path = f"{state}/{MARKER}"
+    forget_entry(state)
     try:
         os.unlink(path)
         sync_directory(os.path.dirname(path))
@@ -116,20 +132,26 @@ def clear(state: str) -> None:
         raise KairosError(f"the marker of the action cannot be removed: {reason(error)}", path) from error
 
 
-def load(state: str) -> Begun | None:
-    """What stands in the marker below *state*; None where nothing is begun. A marker that cannot be read counts as one without anything done."""
-    import json
-
+def forget_entry(state: str) -> None:
+    """GRUB makes its own choice again. A block that is none tells it nothing as it is. KairosError: the disk fails."""
+    environment = f"{state}/{ENVIRONMENT}"
     try:
-        with open(f"{state}/{MARKER}", encoding="utf-8") as file:
-            found = json.load(file)
-    except FileNotFoundError:
+        found = grubenv.load(environment)
+    except KairosError:
+        return
+    if RESUME in found or RESUMED in found:
+        grubenv.save(environment, {RESUME: None, RESUMED: None})
+
+
+def load(state: str) -> Begun | None:
+    """What stands in the marker below *state*; None where nothing is begun. KairosError: it cannot be read: nobody guesses what was begun."""
+    path = f"{state}/{MARKER}"
+    found = read(path)
+    if found is None:
         return None
-    except (OSError, ValueError):
-        return Begun("", {})
-    if not isinstance(found, dict):
-        return Begun("", {})
-    fields = {"action": str, "options": dict, "started": str, "cuts": int, "failures": int, "failed": str}
-    values = {name: found[name] for name, kind in fields.items() if isinstance(found.get(name), kind)}
-    done = found.get("done")
-    return Begun(**{"action": "", "options": {}, **values, "done": tuple(map(str, done)) if isinstance(done, list) else ()})
+    fields = {"action": str, "options": dict, "done": list, "started": str, "cuts": int, "failures": int, "failed": str}
+    values = {name: found[name] for name in fields if name in found}
+    for name, value in values.items():
+        if not isinstance(value, fields[name]):
+            raise KairosError(f"the marker of the action is damaged: {name} is not what it should be", path, "remove it, and begin anew what it was")
+    return Begun(**{"options": {}, **values, "done": tuple(map(str, values.get("done", ())))})

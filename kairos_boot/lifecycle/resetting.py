@@ -7,7 +7,7 @@ import os
 from kairos_boot.actions.remove import Remove
 from kairos_boot.boot.failures import LIST
 from kairos_boot.boot.resume import ENTRY, SENT
-from kairos_boot.errors import KairosError
+from kairos_boot.errors import Explained, KairosError
 from kairos_boot.lifecycle import marker, sources, survey
 from kairos_boot.lifecycle.assessment import KNOWN, TRIAL
 from kairos_boot.lifecycle.bootloader import SetVariables
@@ -77,24 +77,46 @@ def reset(wired: Wired, asked: Mapping[str, bool]) -> Outcome:
     if boot_word(host) not in RECOVERY:
         raise KairosError("a reset runs in the recovery system", hint="kairos-boot reset --next-boot, and reboot: the next boot does it")
     release_lock = wired.lock()
+    again = False
     try:
-        config = wired.config()
-        disk = wired.disk()
-        _mount_state(wired, disk)
-        begun = marker.load(host.path(STATE))
-        mark = marker.Marker(host.path(STATE), ENTRY, _begun(begun, asked))
-        settings = _settings(config, mark.begun.options)
-        try:
-            return _run(wired, config, disk, settings, mark, resumed=begun is not None and not begun.failed)
-        except KairosError as error:
-            _failed(wired, mark, error, armed=begun is not None or isinstance(error, Broken))
-            raise
+        with Explained("the reset cannot go on"):
+            config = wired.config()
+            disk = wired.disk()
+            _mount_state(wired, disk)
+            found = _found(host.path(STATE))
+            mark = marker.Marker(host.path(STATE), ENTRY, _begun(found, asked))
+            try:
+                with Explained("the reset cannot go on"):
+                    return _run(wired, config, disk, mark, resumed=_goes_on(found))
+            except KairosError as error:
+                again = _failed(wired, mark, error, None if _goes_on(found) else found)
+                raise
+    except KairosError as error:
+        wired.log(3, f"the reset failed: {error}", kind="failure", stage=ACTION)
+        KeepRecord(wired.ledger, KEPT).apply(host)
+        note_failure(host, error, again=again)
+        raise
     finally:
         release_lock()
 
 
-def _run(wired: Wired, config: Config, disk: NodeDisk, settings: Mapping[str, Any], mark: marker.Marker, *, resumed: bool) -> Outcome:
+def _found(state: str) -> marker.Begun | None:
+    """What was begun before. KairosError: that is not to be read, and whether persistent data was to be kept is not known; GRUB need not come back here."""
+    try:
+        return marker.load(state)
+    except KairosError:
+        marker.forget_entry(state)
+        raise
+
+
+def _goes_on(found: marker.Begun | None) -> bool:
+    """Whether a reset was begun and is to be ended."""
+    return found is not None and found.action == ACTION and not found.failed
+
+
+def _run(wired: Wired, config: Config, disk: NodeDisk, mark: marker.Marker, *, resumed: bool) -> Outcome:
     host = wired.host
+    settings = _settings(config, mark.begun.options)
     if mark.begun.cuts >= CUTS:
         raise KairosError(f"it was cut short {mark.begun.cuts} times in the phase {mark.started!r}", hint="find out what ends it: power, memory, a watchdog")
     survey.must_be_of_one_mind(config)
@@ -108,8 +130,18 @@ def _run(wired: Wired, config: Config, disk: NodeDisk, settings: Mapping[str, An
         wired.log(4, "no user of the configuration is in the group admin: nobody may be able to log in after the reset", kind="warning", stage=ACTION)
     wired.log(5, "an interrupted reset goes on" if resumed else "the reset begins", kind="action", stage=ACTION)
     mark.arm()
+    _arrived(wired)
     failures = engine.run(todo, mark)
     return Outcome(tuple(failures), "reboot" if settings.get("reboot") is True else "poweroff" if settings.get("poweroff") is True else "")
+
+
+def _arrived(wired: Wired) -> None:
+    """The boot that handed on to the reset has reached it: how often it did so counts from the beginning again."""
+    handed_on = SetVariables(f"{OEM}/grubenv", {SENT: None})
+    try:
+        handed_on.apply(wired.host)
+    except KairosError as error:
+        wired.log(4, str(error), kind="warning", stage=ACTION)
 
 
 def plan_of(wired: Wired, asked: Mapping[str, bool]) -> list[dict[str, Any]]:
@@ -179,9 +211,9 @@ def _mount_state(wired: Wired, disk: NodeDisk) -> None:
 
 def _begun(found: marker.Begun | None, asked: Mapping[str, bool]) -> marker.Begun:
     """What this run begins or goes on with: an interrupted reset keeps the options that it was asked with."""
-    if found is None or found.failed or found.action not in ("", ACTION):
+    if found is None or not _goes_on(found):
         return marker.Begun(ACTION, dict(asked))
-    resumed: marker.Begun = replace(found, action=ACTION, cuts=found.cuts + bool(found.started), options={**found.options, **asked})
+    resumed: marker.Begun = replace(found, cuts=found.cuts + bool(found.started), options={**found.options, **asked})
     return resumed
 
 
@@ -202,19 +234,19 @@ def _options(host: Host, settings: Mapping[str, Any], config: Config) -> Options
                    str(source), size << 20 if isinstance(size, int) else 0, str(name), sizes(config.settings.data))
 
 
-def _failed(wired: Wired, mark: marker.Marker, error: KairosError, *, armed: bool) -> None:
-    """Keep what is to be known. What failed half-way is tried once more by the next boot; before anything was changed it is over."""
-    wired.log(3, f"the reset failed: {error}", kind="failure", stage=ACTION)
-    again = False
-    if isinstance(error, Broken) and not mark.done:
-        mark.clear()
-    elif isinstance(error, Broken) and mark.begun.failures + 1 < marker.TRIES:
-        mark.again()
-        again = True
-    elif armed:
-        mark.fail(str(error))
-    KeepRecord(wired.ledger, KEPT).apply(wired.host)
-    note_failure(wired.host, error, again=again)
+def _failed(wired: Wired, mark: marker.Marker, error: KairosError, before: marker.Begun | None) -> bool:
+    """What failed half-way is tried once more by the next boot: True. Before anything was changed it is over, and the marker is what it was *before*."""
+    try:
+        if not mark.done:
+            mark.withdraw(before)
+        elif isinstance(error, Broken) and mark.begun.failures + 1 < marker.TRIES:
+            mark.again()
+            return True
+        else:
+            mark.fail(str(error))
+    except KairosError as fault:
+        wired.log(3, f"what becomes of the reset cannot be noted: {fault}", kind="failure", stage=ACTION)
+    return False
 
 
 def note_failure(host: Host, error: KairosError, *, again: bool) -> None:
