@@ -73,7 +73,6 @@ class BuildImage:
     target: str
     label: str
     size: int
-    exclude: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
     """Directories that the image has besides those of the tree."""
 
@@ -94,7 +93,7 @@ class BuildImage:
         with Held(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)) as fd:
             os.ftruncate(fd, self.size)
             _tool(host, ("mkfs.ext4", "-q", "-F", "-m", "0", "-O", "^has_journal", "-L", self.label, new), self.target)
-            fill(host, host.path(self.source), new, self.exclude, self.places)
+            fill(host, host.path(self.source), new, self.places)
             os.fsync(fd)
             return digest(fd)
 

@@ -166,14 +166,21 @@ class CheckSystem:
 
 
 NEEDED = ("/boot/vmlinuz", "/boot/initrd", "/etc/os-release", "/etc/cos/grub.cfg", "/etc/cos/bootargs.cfg")
+PARTS = ("boot", "etc", "usr")
+"""Directories that a system is made of; they are in its tree."""
 INITS = ("/sbin/init", "/usr/lib/systemd/systemd", "/lib/systemd/systemd", "/init")
 
 
 def must_be_system(tree: str, name: str) -> None:
     """KairosError: the *tree*, called *name*, would not boot; links of it lead inside it."""
+    from kairos_boot.actions.image_tree import is_mounted
     from kairos_boot.system.host import Host
 
     inside = Host(tree)
+    for part in PARTS:
+        if os.path.isdir(f"{tree}/{part}") and is_mounted(tree, part):
+            raise KairosError(f"/{part} is a file system of its own, and what is mounted in a tree is no part of it", name,
+                              "name a tree that is whole; what runs here is none: take the image that it was made of")
     missing = [path for path in NEEDED if not inside.exists(path)]
     if not any(inside.exists(path) for path in INITS):
         missing.append(INITS[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 
 from kairos_boot.errors import Explained, KairosError
 
@@ -61,14 +62,19 @@ def _mount(node: str, place: str, *, read_only: bool) -> None:
         mounts.mount(node, place, "ext4", ("remount", "rw"))
 
 
-def fill(host: Host, source: str, image: str, exclude: tuple[str, ...] = (), places: tuple[str, ...] = ()) -> None:
-    """Copy the tree *source* into the file system of the file *image*, with everything that its files have. KairosError: it does not fit, cp fails, its labels cannot be set."""
+def fill(host: Host, source: str, image: str, places: tuple[str, ...] = ()) -> None:
+    """Copy the tree *source* into the file system of the file *image*, with everything that its files have, and without what is mounted in it.
+
+    KairosError: it does not fit, cp fails, its labels cannot be set.
+    """
     from contextlib import contextmanager
 
     from kairos_boot.actions.selinux import relabel
 
     with contextmanager(mounted)(image) as place:
-        names = [name for name in sorted(os.listdir(source)) if name not in KERNELS and name not in exclude and name != "lost+found"]
+        names = [name for name in sorted(os.listdir(source)) if name not in KERNELS and name != "lost+found"]
+        foreign = [name for name in names if is_mounted(source, name)]  # cp leaves out only those that it comes upon below its arguments
+        names = [name for name in names if name not in foreign]
         argv = ("cp", "--archive", "--one-file-system", "--sparse=always", "--target-directory", place, "--", *(f"{source}/{name}" for name in names))
         result = host.processes.run(argv, timeout=COPY_SECONDS, env={"LC_ALL": "C"})
         if result.code or result.timed_out:
@@ -76,6 +82,8 @@ def fill(host: Host, source: str, image: str, exclude: tuple[str, ...] = (), pla
         like = os.stat(source)
         os.chown(place, like.st_uid, like.st_gid)
         os.chmod(place, like.st_mode & 0o7777)
+        for name in foreign:
+            os.mkdir(f"{place}/{name}", 0o755)
         for name, mode in PLACES:
             if not os.path.lexists(f"{place}/{name}"):
                 os.makedirs(f"{place}/{name}")
@@ -83,6 +91,12 @@ def fill(host: Host, source: str, image: str, exclude: tuple[str, ...] = (), pla
         for path in places:
             os.makedirs(type(host)(place).real(path), exist_ok=True)
         relabel(host, place, must=False)  # else it has the labels of the tree
+
+
+def is_mounted(tree: str, name: str) -> bool:
+    """Whether the directory *name* of *tree* is one of another file system, as what is mounted there is (of an overlay only directories have one device)."""
+    found = os.lstat(f"{tree}/{name}")
+    return stat.S_ISDIR(found.st_mode) and found.st_dev != os.lstat(tree).st_dev
 
 
 def size_for(source: str, spare: int = 100 << 20) -> int:

@@ -48,7 +48,8 @@ with contextmanager(image_tree.mounted)(f"{home}/image") as place:
 with contextmanager(image_tree.mounted)(f"{home}/image") as place:
     subprocess.run(["cp", "-a", f"{home}/tree", f"{place}/again"], check=True)
 before, code = digest(f"{home}/image"), fsck(f"{home}/image")
-held = any(mount.target == image_tree.MOUNT for mount in mounts.mounted(f"/proc/{child}/mountinfo"))
+with open(f"/proc/{child}/mountinfo") as file:
+    held = any(mount.target == image_tree.MOUNT for mount in mounts.parse(file.read()))
 os.kill(child, signal.SIGKILL)
 os.waitpid(child, 0)
 os.sync()
@@ -104,3 +105,45 @@ with contextmanager(image_tree.mounted)(f"{home}/image", read_only=True) as plac
     assert label == "system_u:object_r:etc_t:s0\0"
     assert status == [12, 34, 0o4750, 1_600_000_000, 2]
     assert (link, same) == ("file", True)
+
+
+def test_what_is_mounted_in_a_tree_does_not_come_into_the_image(unshared: Callable[..., Any]) -> None:
+    """A node's /oem has secrets, /home is its users': wherever it is mounted, at the top or below, only its place is in the image."""
+    found, size, without = unshared(START + """
+tree()
+for place in ("oem", "home", "usr/local"):
+    os.makedirs(f"{home}/tree/{place}")
+without = image_tree.size_for(f"{home}/tree")
+for place in ("oem", "home", "usr/local"):
+    mounts.mount("tmpfs", f"{home}/tree/{place}", "tmpfs")
+    with open(f"{home}/tree/{place}/secret", "wb") as file:
+        file.write(bytes(8 << 20))
+BuildImage(f"{home}/tree", f"{home}/image", "COS_ACTIVE", 32 << 20).apply(Host("/"))
+with contextmanager(image_tree.mounted)(f"{home}/image", read_only=True) as place:
+    tell([{name: os.listdir(f"{place}/{name}") for name in ("oem", "home", "usr/local")}, image_tree.size_for(f"{home}/tree"), without])
+""")
+    assert found == {"oem": [], "home": [], "usr/local": []}
+    assert size == without
+
+
+@pytest.mark.parametrize("part", ["boot", "etc", "usr"])
+def test_a_tree_with_a_part_of_the_system_mounted_is_refused(unshared: Callable[..., Any], part: str) -> None:
+    """As the root of a node that runs: the image would lack it."""
+    said = unshared(START + f"""
+from kairos_boot.actions.image_layers import must_be_system
+from reset_node import FILES
+def fill():
+    for path, text in FILES.items():
+        os.makedirs(os.path.dirname(f"{{home}}/tree/{{path}}"), exist_ok=True)
+        with open(f"{{home}}/tree/{{path}}", "w") as file:
+            file.write(text)
+fill()
+must_be_system(f"{{home}}/tree", "it")
+mounts.mount("tmpfs", f"{{home}}/tree/{part}", "tmpfs")
+fill()
+try:
+    must_be_system(f"{{home}}/tree", "it")
+except KairosError as error:
+    tell([error.where, error.message])
+""")
+    assert said == ["it", f"/{part} is a file system of its own, and what is mounted in a tree is no part of it"]
