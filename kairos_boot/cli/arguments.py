@@ -28,6 +28,18 @@ class Arguments:
     def values(self, name: str) -> list[str]:
         return self.flags.get(name, [])
 
+    def alone(self, name: str, *beside: str) -> bool:
+        """Whether the flag is given, which makes the verb another one. UsageError: a flag stands beside it that would mean nothing then."""
+        others = [flag for flag in self.flags if flag not in (name, *beside)]
+        if name in self and others:
+            raise UsageError(f"--{name} does not go with --{others[0]}")
+        return name in self
+
+    def needs(self, name: str, other: str) -> None:
+        """The flag *name* has a meaning only beside *other*. UsageError: it stands without."""
+        if name in self and other not in self:
+            raise UsageError(f"--{name} goes with --{other}")
+
 
 def parse(words: Sequence[str], flags: Mapping[str, bool], short: Mapping[str, str] | None = None, *, bare: bool = False) -> Arguments:
     """Split *words* by *flags* (long name -> takes a value) and *short* (letter -> long name).

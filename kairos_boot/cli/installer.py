@@ -100,8 +100,7 @@ def run(given: Arguments, wired: Installer, config: Config, asked: installing.As
 
     if "reboot" in given and "poweroff" in given:
         raise UsageError("--reboot or --poweroff, not both")
-    if "json" in given and "plan" not in given:
-        raise UsageError("--json goes with --plan")
+    given.needs("json", "plan")
     for problem in config.problems:
         wired.log(4, str(problem), kind="problem", stage="install")
     if "plan" in given:

@@ -27,7 +27,9 @@ from kairos_boot.system.host import Host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from kairos_boot.cli.actions import Wired
     from kairos_boot.cli.arguments import Arguments
+    from kairos_boot.lifecycle.reset import Options
 
 FLAGS = {"plan": False, "json": False, "unattended": False, "reboot": False, "poweroff": False, "reset-oem": False, "keep-persistent": False,
          "failed": False, "next-boot": False, "host-root": True, "state-only": False}
@@ -38,23 +40,23 @@ WAIT = 60
 def run(words: list[str]) -> int:
     """Reset, or say what a reset would do, or let the next boot do it."""
     given = parse(words, FLAGS)
-    if given.words and "state-only" not in given:
+    next_boot, state_only, failed = given.alone("next-boot", "host-root"), given.alone("state-only"), given.alone("failed")
+    if given.words and not state_only:
         raise UsageError(f"it takes no words: {given.words[0]}")
+    given.needs("json", "plan")
+    given.needs("host-root", "next-boot")
     if "reboot" in given and "poweroff" in given:
         raise UsageError("--reboot or --poweroff, not both")
-    if "next-boot" in given:
-        wiring.need_root("/")
+    wiring.need_root("/")
+    if next_boot:
         from kairos_boot.boot.resume import ENTRY
         from kairos_boot.lifecycle.entries import select
 
         sys.stdout.write(select(Host(given.value("host-root", "/")), ENTRY) + "\n")
         return 0
-    if "host-root" in given:
-        raise UsageError("--host-root goes with --next-boot")
-    wiring.need_root("/")
-    if "failed" in given:
+    if failed:
         return _after_failure()
-    if "state-only" in given:
+    if state_only:
         return _state_only(given)
     from kairos_boot.cli.actions import Wired
 
@@ -64,7 +66,7 @@ def run(words: list[str]) -> int:
 
         return print_plan(plan_of(wired, _options(given)), as_json="json" in given)
     if "unattended" not in given:
-        _ask()
+        _ask(wired, _options(given))
     from kairos_boot.lifecycle.phases import Broken
     from kairos_boot.lifecycle.resetting import reset
 
@@ -84,16 +86,24 @@ def _options(given: Arguments) -> dict[str, bool]:
     return {key: value for flag, (key, value) in asked.items() if flag in given}
 
 
-def _ask() -> None:
-    """Give a person at the terminal time to press Enter. KairosError: Enter was pressed. UsageError: there is nobody to ask."""
+def _ask(wired: Wired, asked: dict[str, bool]) -> None:
+    """Say what is lost, and give a person at the terminal time to press Enter. KairosError: Enter was pressed. UsageError: there is nobody to ask."""
     if not sys.stdin.isatty():
         raise UsageError("there is no terminal to ask at: add --unattended")
     import select
 
-    sys.stderr.write(f"All persistent data of this node is about to be erased, and its images written anew; /oem is kept.\n"
-                     f"Press Enter within {WAIT} s to stop.\n")
+    from kairos_boot.lifecycle.resetting import settled
+
+    sys.stderr.write(f"{question(settled(wired, asked))}\nPress Enter within {WAIT} s to stop.\n")
     if select.select([sys.stdin], [], [], WAIT)[0]:
         raise KairosError("stopped by hand; nothing was changed")
+
+
+def question(options: Options) -> str:
+    """What a person is to think about before a reset with *options* begins."""
+    persistent = "All persistent data of this node is about to be erased" if options.erase_persistent else "The persistent data of this node is kept"
+    oem = "/oem is erased, too, with all configuration" if options.erase_oem else "/oem is kept"
+    return f"{persistent}, and its images are written anew; {oem}."
 
 
 def _after_failure() -> int:

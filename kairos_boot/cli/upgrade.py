@@ -43,6 +43,10 @@ def run(words: list[str]) -> int:
 
         return list_releases.run(words[1:])
     given = parse(words, FLAGS)
+    given.needs("json", "plan")
+    settle = given.alone("settle")
+    if settle and given.words:
+        raise UsageError(f"--settle takes no words: {given.words[0]}")
     if len(given.words) > 1:
         raise UsageError(f"it takes one source: {given.words[1]}")
     if "reboot" in given and "poweroff" in given:
@@ -56,7 +60,7 @@ def run(words: list[str]) -> int:
     if directory:
         pod.enter(directory)
     wired = Wired("upgrade")
-    if "settle" in given:
+    if settle:
         upgrading.settle(wired)
         return 0
     asked = _asked(given)

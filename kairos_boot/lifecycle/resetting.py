@@ -144,6 +144,21 @@ def _arrived(wired: Wired) -> None:
         wired.log(4, str(error), kind="warning", stage=ACTION)
 
 
+def settled(wired: Wired, asked: Mapping[str, bool]) -> Options:
+    """The options of a reset that is asked for so: those of one that it goes on with, the documents'. KairosError: these contradict each other."""
+    from contextlib import contextmanager
+
+    config = wired.config()
+    survey.must_be_of_one_mind(config)
+    found = None
+    try:
+        with contextmanager(survey.looked_at)(wired.disk().need("state"), "state") as state:
+            found = marker.load(state)
+    except KairosError as error:  # the reset mends what it can, and refuses the rest
+        wired.log(4, str(error), kind="warning", stage=ACTION)
+    return _options(wired.host, _settings(config, _begun(found, asked).options), config)
+
+
 def plan_of(wired: Wired, asked: Mapping[str, bool]) -> list[dict[str, Any]]:
     """What a reset of this node would do; in any system of it. KairosError: it cannot be known."""
     from contextlib import contextmanager
@@ -153,15 +168,15 @@ def plan_of(wired: Wired, asked: Mapping[str, bool]) -> list[dict[str, Any]]:
     config = wired.config()
     survey.must_be_of_one_mind(config)
     disk = wired.disk()
-    options = _options(host, _settings(config, dict(asked)), config)
     with look(disk.need("state"), "state") as state, look(disk.need("recovery"), "recovery") as recovery:
         begun = marker.load(state)
+        options = _options(host, _settings(config, _begun(begun, asked).options), config)
         if options.source or host.exists(sources.RECOVERY[0]) or not os.path.exists(f"{recovery}/cOS/recovery.img"):
             source = _source(host, options)
         else:  # as it will be found in the recovery system
             source = sources.Source(sources.RECOVERY[0], False, survey.blocks(f"{recovery}/cOS/recovery.img"))
         todo = _phases(wired, disk, source, options, survey.room(state), state)
-    return plan(ACTION, todo, begun.done if begun and begun.action == ACTION and not begun.failed else ())
+    return plan(ACTION, todo, begun.done if begun and _goes_on(begun) else ())
 
 
 def remove_state(wired: Wired, what: Sequence[str]) -> list[str]:

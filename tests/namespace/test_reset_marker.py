@@ -134,3 +134,17 @@ except KairosError:
     tell(grubenv.load("/oem/grubenv"))
 node.close()
 """) == {}
+
+
+def test_the_question_and_the_plan_tell_the_options_of_the_reset_that_goes_on(unshared: Callable[..., Any]) -> None:
+    """One that was asked to erase OEM, too, and was cut, does so when it is called again without a flag."""
+    erased, planned = unshared(START + """
+from kairos_boot.lifecycle.resetting import plan_of, settled
+node = ResetNode(home)
+begun = marker.Begun("reset", {"reset-oem": True}, ("before-reset",))
+with_state(node.state.node, home, lambda place: marker.Marker(place, "", begun)._write(begun))
+tell([settled(node, {}).erase_oem, [phase["phase"] for phase in plan_of(node, {})]])
+node.close()
+""")
+    assert erased
+    assert "oem" in planned
