@@ -9,7 +9,7 @@ from kairos_boot.cli.arguments import parse
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle.progress import maker
 from kairos_boot.system.host import Host
-from kairos_boot.system.private import DIRECTORY
+from kairos_boot.system.lock import ACTIONS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from kairos_boot.node.partitions import NodeDisk
     from kairos_boot.stages.runner import Log
 
-ACTION_LOCK = f"{DIRECTORY}/action"
+BRIEF = 2.0
+"""Seconds that an action waits for who holds its lock only for a moment."""
 SHOWN = ("action", "phase", "progress", "failure")
 """Events that everybody sees who stands before a node that nobody can log in to."""
 
@@ -69,13 +70,13 @@ class Wired:
         """Hold the lock of actions, and give what frees it. KairosError: another action runs (G6)."""
         from kairos_boot.system.lock import Lock
 
-        lock = Lock(ACTION_LOCK, about=self.name)
+        lock = Lock(ACTIONS, about=self.name)
         try:
-            lock.acquire(lambda text: None, limit=0)  # noqa: ARG005
+            lock.acquire(lambda text: None, limit=BRIEF)  # noqa: ARG005
         except KairosError as error:
             raise KairosError(f"another action is running: {error.message}", error.where, "wait for it; kairos-boot status tells what it does") from error
         if lock.shared:
-            raise KairosError("another action is running, and this is called by one of its steps", ACTION_LOCK, "let the step do something else")
+            raise KairosError("another action is running, and this is called by one of its steps", ACTIONS, "let the step do something else")
         return lock.release
 
     def emit(self, stage: str, root: str) -> str:

@@ -16,14 +16,18 @@ from kairos_boot.errors import KairosError
 from kairos_boot.system.host import Host
 
 WAIT = 30.0
+ACTION_SECONDS = 1800.0
+"""Seconds to wait for an action, such as an upgrade that this boot does, before what was judged is noted."""
 
 
 def run(words: list[str]) -> int:
     if words:
         raise UsageError(f"it takes no words: {words[0]}")
     wiring.need_root("/")
-    from kairos_boot.actions.filesystem import Remount
+    from contextlib import contextmanager
+
     from kairos_boot.lifecycle import assessment
+    from kairos_boot.lifecycle.writable import writable_state
     from kairos_boot.node import grubenv
     from kairos_boot.node.state import STATE_MOUNT, boot_word
 
@@ -32,17 +36,14 @@ def run(words: list[str]) -> int:
     if not tries or not host.is_directory(STATE_MOUNT):
         return 0
     environment = grubenv.load(f"{STATE_MOUNT}/grubenv")
-    trial = environment.get(assessment.TRIAL, "") if tries == "boot_tries" else ""
+    boot = assessment.boot_of(host)
+    trial = assessment.trial_of(environment, tries, boot)
     ledger, log = wiring.ledger_of(host), wiring.logger()
     verdict = assessment.judge(host, host.read(ledger.path) or b"", trial=bool(trial), known=assessment.known_failures(STATE_MOUNT))
     ledger.write("assessment", result="good" if verdict.good else "not good", trial=trial, reasons=list(verdict.reasons))
     if verdict.good:
-        changed = Remount(STATE_MOUNT).apply(host)
-        try:
-            assessment.settle(STATE_MOUNT, tries, verdict)
-        finally:
-            if changed:
-                Remount(STATE_MOUNT, writable=False).apply(host)
+        with contextmanager(writable_state)(host, "the judgement of this boot", ACTION_SECONDS, lambda text: log(6, text, kind="lock")):
+            assessment.settle(STATE_MOUNT, tries, verdict, boot)
         log(6, f"this boot is good{f': the trial after the {trial} is over' if trial else ''}", kind="assessment")
         return 0
     log(3, f"this boot is not good: {'; '.join(verdict.reasons)}", kind="failure")

@@ -24,6 +24,8 @@ TRIES = {"active_boot": "boot_tries", "passive_boot": "fallback_tries"}
 """The boot loader's count of the starts of each system, on COS_STATE."""
 TRIAL = "trial"
 """Why the active system is on trial: `reset` or `upgrade`; its variable is beside the counts."""
+SINCE = "trial_boot"
+"""The boot that put a system on trial while another one ran: it is not judged by that one."""
 NEEDED = ("rootfs", "initramfs", "fs", "boot")
 """Stages without whose end no boot is good; a missing network is no fault of the system."""
 UNCOUNTED = ("reconcile",)
@@ -113,14 +115,28 @@ def known_failures(state: str) -> list[str] | None:
         return None
 
 
-def settle(state: str, tries: str, verdict: Verdict) -> None:
-    """The boot was good: its starts count no more, it is on trial no more, and what failed in it is known. *state* is writable. KairosError: the disk fails."""
+def boot_of(host: Host) -> str:
+    """What tells this boot from every other one, as it is noted with a trial."""
+    return (host.read("/proc/sys/kernel/random/boot_id") or b"unknown").decode().strip().replace("-", "")
+
+
+def trial_of(variables: Mapping[str, str], tries: str, boot: str) -> str:
+    """Why the system that *boot* runs, whose starts *tries* counts, is on trial; nothing where it is not."""
+    return variables.get(TRIAL, "") if tries == "boot_tries" and variables.get(SINCE) != boot else ""
+
+
+def settle(state: str, tries: str, verdict: Verdict, boot: str) -> None:
+    """The boot was good: its starts count no more, it is on trial no more, and what failed in it is known. *state* is writable. KairosError: the disk fails.
+
+    What *boot* itself put on trial has not been started yet, and its starts and its trial are not those of the system that runs.
+    """
     from kairos_boot.node import grubenv
     from kairos_boot.system.atomic import write_file
 
     write_file(f"{state}/{KNOWN}", "".join(f"{step}\n" for step in verdict.failing).encode("utf-8", "backslashreplace"), 0o600)
     path = f"{state}/grubenv"
     now = grubenv.load(path)
-    changes: dict[str, str | None] = {name: None for name in (tries, *((TRIAL,) if tries == "boot_tries" else ())) if name in now}
+    gone = (tries,) if tries != "boot_tries" else () if now.get(SINCE) == boot else (tries, TRIAL, SINCE)
+    changes: dict[str, str | None] = {name: None for name in gone if name in now}
     if changes:
         grubenv.save(path, changes)

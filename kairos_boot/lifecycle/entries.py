@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MENUS = ("/etc/cos/grub.cfg", "/run/initramfs/cos-state/grub/grub.cfg", "/run/initramfs/cos-state/grub2/grub.cfg", "/etc/kairos/branding/grubmenu.cfg")
 OEM = "/oem"
+WAIT = 5.0
+"""Seconds to wait for an action that is at its end."""
 
 
 def names(host: Host) -> list[str]:
@@ -55,10 +57,10 @@ def roll_back(host: Host) -> str:
 
 
 def _save(host: Host, changes: dict[str, str | None]) -> str:
-    """Set variables where GRUB reads them; the block's path. KairosError: no place that GRUB reads is mounted, or it cannot be written."""
+    """Set variables where GRUB reads them; the block's path, and a note where GRUB may not see it yet. KairosError: no place that GRUB reads is mounted, or it cannot be written."""
     for path in places(host):
-        grubenv.save(path, changes)
-        return path
+        note = grubenv.save(path, changes)
+        return f"{path}; {note}" if note else path
     raise KairosError("no place for the boot loader's settings is mounted", host.path(f"{OEM}/grubenv"),
                       "the OEM partition must be mounted there; in a pod, name the node's root with --host-root /host")
 
@@ -73,11 +75,9 @@ def places(host: Host) -> Iterator[str]:
     state = mounts.at(host.path(STATE_MOUNT), now)
     if state is None:
         return
-    from kairos_boot.actions.filesystem import Remount
+    from contextlib import contextmanager
 
-    changed = Remount(STATE_MOUNT).apply(host)
-    try:
+    from kairos_boot.lifecycle.writable import writable_state
+
+    with contextmanager(writable_state)(host, "the boot loader's settings", WAIT, lambda text: None):  # noqa: ARG005
         yield f"{host.path(STATE_MOUNT)}/grubenv"
-    finally:
-        if changed:
-            Remount(STATE_MOUNT, writable=False).apply(host)

@@ -11,7 +11,7 @@ from kairos_boot.boot.failures import LIST
 from kairos_boot.boot.resume import MARKER
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle import marker, sources, standing, survey
-from kairos_boot.lifecycle.assessment import TRIAL
+from kairos_boot.lifecycle.assessment import SINCE, TRIAL, boot_of
 from kairos_boot.lifecycle.bootloader import SetVariables
 from kairos_boot.lifecycle.examined import tell_of_size
 from kairos_boot.lifecycle.finish import RECORD, ClearMarker, KeepRecord, NoteEvent
@@ -77,7 +77,7 @@ def _run(wired: Wired, config: Config, options: Options, settings: Mapping[str, 
     engine.check(todo)
     if not survey.admins(config):
         wired.log(4, "no user of the configuration is in the group admin: nobody may be able to log in after the upgrade", kind="warning", stage=ACTION)
-    about = {"entry": options.entry, "origin": origin, "passive": known.passive, "why": known.why, "entry_name": options.entry_name}
+    about = {"entry": options.entry, "origin": origin, "passive": known.passive, "why": known.why, "entry_name": options.entry_name, "boot": boot_of(host)}
     mark = marker.Marker(place.state, "", marker.Begun(ACTION, about))
     wired.log(5, f"the upgrade of the {options.entry} system begins, from {origin}", kind="action", stage=ACTION)
     try:
@@ -146,7 +146,7 @@ def _end_what_was_begun(wired: Wired, place: Open) -> str:
     if mark.begun.cuts >= CUTS:  # a hook that ends each boot
         mark.begun = replace(mark.begun, done=(*begun.done, begun.started))
     known = Place(place.images, 0, str(begun.options.get("passive") or "keep"), str(begun.options.get("why") or ""))
-    end = _end(wired, place, entry, known.passive, str(begun.options.get("origin") or ""), str(begun.options.get("entry_name") or ""), resumed=True)
+    end = _end(wired, place, entry, known.passive, str(begun.options.get("origin") or ""), str(begun.options.get("entry_name") or ""), resumed=begun.options.get("boot") != boot_of(host))
     failures = Engine(ACTION, host, wired.ledger, wired.log).run(closing(known, entry, wired.emit, end), mark)
     said = f"an upgrade was cut short behind its switch: the {entry} system is the new one, and the rest was done now"
     _tell(wired, said + "".join(f"; {failure}" for failure in failures), "")
@@ -179,7 +179,9 @@ def _end(wired: Wired, place: Open, entry: str, passive: str, origin: str, name:
     host = wired.host
     actions: list[Action] = []
     if entry == "active":
-        counts: dict[str, str | None] = {} if resumed and boot_word(host) == "active_boot" else {"boot_tries": None}
+        runs = boot_word(host) == "active_boot"
+        counts: dict[str, str | None] = {} if resumed and runs else {"boot_tries": None}
+        counts[SINCE] = boot_of(host) if runs and not resumed else None
         if passive != "keep":
             counts["fallback_tries"] = None
         chosen: dict[str, str | None] = {"next_entry": None, "saved_entry": None, LIST: None}

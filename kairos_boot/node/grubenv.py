@@ -28,12 +28,18 @@ def save(path: str, changes: Mapping[str, str | None]) -> str:
     The new block is in place whole or not at all, and what GRUB will read when this returns; a note says where that could not be
     made sure of. Everything else in the block stays as it is. KairosError: the block is damaged, would be too large, or cannot be written.
     """
+    import fcntl
+    import os
+
     from kairos_boot.system.atomic import replace_file
     from kairos_boot.system.chase import chase
     from kairos_boot.system.checkpoint import replaced
+    from kairos_boot.system.descriptors import Held
 
-    block = changed(_read(path), changes, path)
-    with Explained("the boot loader's environment cannot be written", path), chase("/", path) as place:
+    with (Explained("the boot loader's environment cannot be written", path),
+          Held(os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as directory, chase("/", path) as place):
+        fcntl.flock(directory, fcntl.LOCK_EX)  # who reads it meanwhile would take our variables back
+        block = changed(_read(path), changes, path)
         mode = place.status.st_mode & 0o777 if place.status else 0o644
         return replaced(place.path, lambda: replace_file(place, block, mode, 0, 0))
 

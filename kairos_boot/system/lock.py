@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LOCK = f"{DIRECTORY}/lock"
+ACTIONS = f"{DIRECTORY}/action"
+"""Held by an action, such as an upgrade, from its beginning to its end, and by who makes a partition of the systems writable for a moment (G6)."""
 VARIABLE = "KAIROS_BOOT_LOCK"
 """Tells a child whose lock it shares: process id and start time of the holder, as `PID:START`."""
 COMMAND = "KAIROS_BOOT_COMMAND"

@@ -38,7 +38,7 @@ def left(node):
     images = {name: node.inside(name) for name in ("active", "passive")}
     digests = [digest(f"{place}/cOS/{name}.img") == (text(f"{place}/cOS/{name}.img.sha256") or "x").split()[0] for name in images]
     return {"active": images["active"].get("etc/version"), "passive": images["passive"].get("etc/version"), "labels": [image[""] for image in images.values()],
-            "inside": images["active"].get("etc/inside"), "digests": digests, "names": sorted(os.listdir(place + "/cOS")), "state": grubenv.load(place + "/grubenv"),
+            "inside": images["active"].get("etc/inside"), "digests": digests, "names": sorted(os.listdir(place + "/cOS")), "state": {name: value for name, value in grubenv.load(place + "/grubenv").items() if name != "trial_boot"},
             "oem": grubenv.load("/oem/grubenv"), "marker": marker.load(place) is None, "order": text("/oem/order"), "menu": text(place + "/grub2/grub.cfg"),
             "readonly": "ro" in mounts.at(COS, mounts.mounted()).super_options, "old": text("/usr/local/old"), "events": text("/usr/local/.kairos-state")}
 """

@@ -157,3 +157,65 @@ tell([lost, cut, said()])
     assert "the new image is not there" in lost[2]
     assert lost[1] == lost[3] == ["1" * 64, "old"]
     assert cut == twice == ["2" * 64, "new"]
+
+
+@pytest.mark.parametrize(("boot", "judged"), [("active", False), ("passive", True), ("recovery", True)])
+def test_the_boot_that_upgrades_does_not_end_the_trial_of_the_new_system(unshared: Callable[..., Any], boot: str, judged: bool) -> None:
+    """From another system it is not judged at all, so that nothing has to be noted."""
+    variables, trial = unshared(START + f"""
+from kairos_boot.lifecycle.assessment import boot_of, trial_of
+node = UpgradeNode(home, {boot!r})
+upgrade(node, {{"source": "dir:" + node.new}})
+variables = grubenv.load(node.state_place + "/grubenv")
+tell([variables.get("trial"), trial_of(variables, "boot_tries", boot_of(node.host))])
+node.close()
+""")
+    assert (variables, trial) == ("upgrade", "upgrade" if judged else "")
+
+
+@pytest.mark.parametrize("same_boot", [True, False])
+def test_an_upgrade_that_was_ended_behind_its_switch_is_told_from_one_of_an_earlier_boot(unshared: Callable[..., Any], same_boot: bool) -> None:
+    """Killed in this boot, the old system still runs when the rest is done; after a cut it is the new one, on trial from the start."""
+    state, trial = unshared(START + f"""
+from kairos_boot.lifecycle.assessment import boot_of, trial_of
+node = UpgradeNode(home)
+writable()
+grubenv.save(COS + "/grubenv", {{"boot_tries": "x"}})
+boot = boot_of(node.host) if {same_boot} else "earlier"
+marker.Marker(COS, "", marker.Begun("upgrade", {{"entry": "active", "origin": "dir:///x", "passive": "link", "boot": boot}}, ("switch",), "trial")).arm()
+settle(node)
+variables = grubenv.load(COS + "/grubenv")
+tell([variables.get("boot_tries"), trial_of(variables, "boot_tries", boot_of(node.host))])
+node.close()
+""")
+    assert (state, trial) == ((None, "") if same_boot else ("x", "upgrade"))
+
+
+def test_the_systems_partition_is_not_made_writable_beside_an_action(unshared: Callable[..., Any]) -> None:
+    """The action would lose it in its midst; who holds it keeps actions from beginning."""
+    said, before, within, after = unshared(START + """
+from contextlib import contextmanager
+from kairos_boot.lifecycle.writable import writable_state
+from kairos_boot.system.lock import Lock, holder
+node = UpgradeNode(home)
+def readonly():
+    return "ro" in mounts.at(COS, mounts.mounted()).super_options
+def work(limit):
+    with contextmanager(writable_state)(node.host, "test", limit, node.lines.append, home + "/action"):
+        return readonly()
+ready, go = os.pipe()
+child = os.fork()
+if not child:
+    Lock(home + "/action").acquire(node.lines.append)
+    os.write(go, b"x")
+    import time
+    time.sleep(60)
+os.read(ready, 1)
+said, before = failing(lambda: work(0.01)), readonly()
+os.kill(child, 9)
+os.waitpid(child, 0)
+tell([said, before, work(5), readonly()])
+node.close()
+""")
+    assert "an action is running" in said
+    assert (before, within, after) == (True, False, True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kairos_boot.lifecycle.assessment import Verdict, judge, known_failures, settle
+from kairos_boot.lifecycle.assessment import Verdict, judge, known_failures, settle, trial_of
 from kairos_boot.node import grubenv
 from kairos_boot.stages.ledger import encode
 from kairos_boot.system.host import Host
@@ -119,9 +119,9 @@ def test_health_checks_decide_a_trial_and_only_a_trial(tmp_path: Path) -> None:
 def test_a_good_boot_ends_trial_and_count_and_leaves_what_failed_in_it(tmp_path: Path) -> None:
     (tmp_path / "cOS").mkdir()
     block = str(tmp_path / "grubenv")
-    grubenv.save(block, {"boot_tries": "xx", "fallback_tries": "x", "trial": "reset", "owner": "keeps"})
+    grubenv.save(block, {"boot_tries": "xx", "fallback_tries": "x", "trial": "reset", "trial_boot": "earlier", "owner": "keeps"})
     assert known_failures(str(tmp_path)) is None
-    settle(str(tmp_path), "boot_tries", Verdict((), ("boot Mine",)))
+    settle(str(tmp_path), "boot_tries", Verdict((), ("boot Mine",)), "this")
     assert grubenv.load(block) == {"fallback_tries": "x", "owner": "keeps"}
     assert known_failures(str(tmp_path)) == ["boot Mine"]
 
@@ -131,5 +131,22 @@ def test_a_good_boot_of_passive_leaves_the_trial_of_active(tmp_path: Path) -> No
     (tmp_path / "cOS").mkdir()
     block = str(tmp_path / "grubenv")
     grubenv.save(block, {"boot_tries": "xx", "fallback_tries": "x", "trial": "reset"})
-    settle(str(tmp_path), "fallback_tries", Verdict((), ()))
+    settle(str(tmp_path), "fallback_tries", Verdict((), ()), "this")
     assert grubenv.load(block) == {"boot_tries": "xx", "trial": "reset"}
+
+
+def test_what_this_boot_put_on_trial_is_not_judged_by_it(tmp_path: Path) -> None:
+    """An upgrade may end before the boot that did it is judged: the new system has not been started yet."""
+    (tmp_path / "cOS").mkdir()
+    block = str(tmp_path / "grubenv")
+    variables = {"trial": "upgrade", "trial_boot": "this", "owner": "keeps"}
+    grubenv.save(block, variables)
+    assert trial_of(variables, "boot_tries", "this") == ""
+    assert trial_of(variables, "boot_tries", "next") == "upgrade"
+    assert trial_of({"trial": "reset"}, "boot_tries", "this") == "reset"
+    assert trial_of(variables, "fallback_tries", "next") == ""
+    settle(str(tmp_path), "boot_tries", Verdict((), ("boot Mine",)), "this")
+    assert grubenv.load(block) == variables
+    assert known_failures(str(tmp_path)) == ["boot Mine"], "the new system is compared with the old one"
+    settle(str(tmp_path), "boot_tries", Verdict((), ()), "next")
+    assert grubenv.load(block) == {"owner": "keeps"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import subprocess
@@ -113,3 +114,17 @@ def test_a_name_that_grub_would_misread_is_refused(name: str) -> None:
 
 def test_a_line_that_was_cut_off_does_not_count() -> None:
     assert [name for name, _, _ in grubenv._lines(grubenv.HEADER + b"a=1\nb=2", "")] == ["a"]
+
+
+def test_of_two_who_save_at_once_neither_takes_the_variables_of_the_other_back(tmp_path: Path) -> None:
+    """One process sets a variable again and again while another one sets others: all are there."""
+    block = str(tmp_path / "grubenv")
+    child = os.fork()
+    if not child:
+        for number in range(60):
+            grubenv.save(block, {"child": str(number)})
+        os._exit(0)
+    for number in range(20):
+        grubenv.save(block, {f"v{number}": "x"})
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert grubenv.load(block) == {"child": "59", **{f"v{number}": "x" for number in range(20)}}

@@ -1,0 +1,36 @@
+"""COS_STATE writable for a moment, besides the actions: none of them begins or ends meanwhile."""
+
+from __future__ import annotations
+
+from kairos_boot.actions.filesystem import Remount
+from kairos_boot.errors import KairosError
+from kairos_boot.node.state import STATE_MOUNT
+from kairos_boot.system.lock import ACTIONS, Lock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from kairos_boot.system.host import Host
+
+
+def writable_state(host: Host, about: str, limit: float, say: Callable[[str], None], lock: str = ACTIONS) -> Iterator[None]:
+    """Make COS_STATE writable, and leave it as it was. For `contextlib.contextmanager`. KairosError: an action still runs after *limit* seconds, or the
+    kernel refuses.
+
+    An action that began meanwhile would find it writable, and lose that in its midst. *say* is told when it has to be waited for.
+    """
+    held = Lock(lock, about=about)
+    try:
+        held.acquire(say, limit)
+    except KairosError as error:
+        raise KairosError(f"an action is running: {error.message}", error.where, "wait for it; kairos-boot status tells what it does") from error
+    try:
+        changed = Remount(STATE_MOUNT).apply(host)
+        try:
+            yield
+        finally:
+            if changed:
+                Remount(STATE_MOUNT, writable=False).apply(host)
+    finally:
+        held.release()
