@@ -6,13 +6,13 @@ import os
 
 from kairos_boot.actions.filesystem import Remount, Unmount
 from kairos_boot.actions.mounts import Mount
-from kairos_boot.errors import KairosError
+from kairos_boot.errors import Explained, KairosError
 from kairos_boot.lifecycle import survey
 from kairos_boot.lifecycle.assessment import TRIAL
 from kairos_boot.lifecycle.switching import is_ours
 from kairos_boot.lifecycle.upgrade import Place
 from kairos_boot.node import grubenv
-from kairos_boot.node.state import STATE_MOUNT, boot_word
+from kairos_boot.node.state import CRYPT, STATE_MOUNT, boot_word
 from kairos_boot.records import record
 from kairos_boot.system import ext4, mounts
 
@@ -39,15 +39,27 @@ class Open:
     images: str
 
 
+@record
+class Uncover:
+    """What was mounted at *target* last is not mounted there any more; what it hid is seen again."""
+
+    target: str
+
+    def apply(self, host: Host) -> bool:
+        """Unmount that one. KairosError: something uses it."""
+        with Explained("cannot be unmounted", self.target):
+            mounts.unmount(host.path(self.target))
+        return True
+
+
 def opened(host: Host, disk: NodeDisk, entry: str, tell: Callable[[str], None]) -> Iterator[Open]:
     """Mount what an upgrade of *entry* writes to, and leave it as it was. For `contextlib.contextmanager`. KairosError: it cannot be mounted."""
-    recovery = boot_word(host) in RECOVERY
-    undo: list[Remount | Unmount] = []
+    undo: list[Remount | Unmount | Uncover] = []
     try:
         state = _writable(host, disk.need("state"), "state", undo)
         images = _writable(host, disk.need("recovery"), "recovery", undo) if entry == "recovery" else state
-        if recovery and disk.persistent is not None and mounts.at(host.path(PERSISTENT), mounts.mounted()) is None:
-            Mount(disk.persistent.node, PERSISTENT, disk.persistent.fstype or "ext4").apply(host)
+        if boot_word(host) in RECOVERY:
+            _persistent(host, disk, undo, tell)
         yield Open(state, images)
     finally:
         for action in reversed(undo):
@@ -55,10 +67,22 @@ def opened(host: Host, disk: NodeDisk, entry: str, tell: Callable[[str], None]) 
                 action.apply(host)
             except KairosError as error:
                 # The kernel refuses as long as a file without a name is in use: the image that runs and was replaced.
-                tell(f"{error.where} stays writable until the next boot: {error.message}")
+                tell(f"{error.where} stays {'mounted' if isinstance(action, Uncover) else 'writable'} until the next boot: {error.message}")
 
 
-def _writable(host: Host, part: Partition, name: str, undo: list[Remount | Unmount]) -> str:
+def _persistent(host: Host, disk: NodeDisk, undo: list[Remount | Unmount | Uncover], tell: Callable[[str], None]) -> None:
+    """Mount the persistent partition over what recovery has in its place, which lies in memory (G7). Without it an upgrade goes on, and is noted nowhere."""
+    part = disk.persistent
+    if part is None or part.fstype == CRYPT:
+        return
+    try:
+        if Mount(part.node, PERSISTENT, part.fstype or "ext4").apply(host):
+            undo.append(Uncover(PERSISTENT))
+    except KairosError as error:
+        tell(f"the upgrade is not noted, and what is fetched lies in memory: {error}")
+
+
+def _writable(host: Host, part: Partition, name: str, undo: list[Remount | Unmount | Uncover]) -> str:
     """Where the partition is mounted, writable now."""
     device = mounts.device_of(host.path(part.node))
     here = next((m.target for m in mounts.mounted() if m.device == device and m.root == "/"), "")

@@ -33,6 +33,8 @@ def text(path):
             return file.read()
     except OSError:
         return None
+def kept(node, name):
+    return with_state(node.node_disk.persistent.node, home, lambda place: text(f"{place}/{name}"))
 def left(node):
     place = node.state_place
     images = {name: node.inside(name) for name in ("active", "passive")}
@@ -40,7 +42,7 @@ def left(node):
     return {"active": images["active"].get("etc/version"), "passive": images["passive"].get("etc/version"), "labels": [image[""] for image in images.values()],
             "inside": images["active"].get("etc/inside"), "digests": digests, "names": sorted(os.listdir(place + "/cOS")), "state": {name: value for name, value in grubenv.load(place + "/grubenv").items() if name != "trial_boot"},
             "oem": grubenv.load("/oem/grubenv"), "marker": marker.load(place) is None, "order": text("/oem/order"), "menu": text(place + "/grub2/grub.cfg"),
-            "readonly": "ro" in mounts.at(COS, mounts.mounted()).super_options, "old": text("/usr/local/old"), "events": text("/usr/local/.kairos-state")}
+            "readonly": "ro" in mounts.at(COS, mounts.mounted()).super_options, "old": kept(node, "old"), "events": kept(node, ".kairos-state")}
 """
 NAMES = ["active.img", "active.img.sha256", "active.img.source", "passive.img", "passive.img.sha256"]
 

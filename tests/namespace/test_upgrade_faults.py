@@ -219,3 +219,37 @@ node.close()
 """)
     assert "an action is running" in said
     assert (before, within, after) == (True, False, True)
+
+
+def test_in_recovery_persistent_storage_is_that_of_the_disk_while_an_upgrade_lasts(unshared: Callable[..., Any]) -> None:
+    """What recovery has in its place lies in memory, and so would what is fetched and what is noted (G7)."""
+    seen, after, events, old = unshared(START + """
+from kairos_boot.system.scratch import place_of
+node = UpgradeNode(home, "recovery")
+node.write("/usr/local/memory", "")
+seen = []
+node.steps = lambda stage, root: seen.append([os.path.exists("/usr/local/old"), place_of(node.host, "x")]) or 0
+upgrade(node, {"source": "dir:" + node.new})
+after = sorted(os.listdir("/usr/local"))
+def kept(name):
+    return with_state(node.node_disk.persistent.node, home, lambda place: open(f"{place}/{name}").read())
+tell([seen, after, kept(".kairos-state"), kept("old")])
+node.close()
+""")
+    assert seen == [[True, "/usr/local/tmp/.kairos-boot/x"]]
+    assert after == ["memory"]
+    assert "last-active-upgrade" in events
+    assert old == "old"
+
+
+@pytest.mark.parametrize("persistent", ["", None])
+def test_recovery_upgrades_also_without_persistent_storage(unshared: Callable[..., Any], persistent: str | None) -> None:
+    version, lines = unshared(START + f"""
+node = UpgradeNode(home, "recovery", persistent={persistent!r})
+upgrade(node, {{"source": "dir:" + node.new}})
+node.state_place
+tell([node.inside("active")["etc/version"], node.lines])
+node.close()
+""")
+    assert version == "2"
+    assert any("not noted" in line for line in lines) == (persistent == "")
