@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 
-from kairos_boot.errors import KairosError
+from kairos_boot.errors import Explained, KairosError
 from kairos_boot.records import record
 
 TYPE_CHECKING = False
@@ -113,7 +113,8 @@ class Engine:
         for phase in phases:
             for check in phase.checks:
                 try:
-                    check(self.host)
+                    with Explained(f"it cannot be found out whether this can be done: {phase.title}"):
+                        check(self.host)
                 except KairosError as error:
                     faults.append(error)
         if faults:
@@ -132,37 +133,53 @@ class Engine:
             head = f"{self.action} {number}/{before + len(phases) + more}: {phase.title}"
             if phase.name in marker.done:
                 self.log(INFO, f"{head}: done before", kind="phase", stage=self.action, step=phase.name)
-                for action in phase.standing:
-                    action.apply(self.host)
+                try:
+                    self._apply(phase.standing)
+                except KairosError as error:
+                    failures += self._failed(phase, head, error)
                 continue
             resumed = marker.started == phase.name
             if resumed:
                 os.environ[RESUMED] = "1"
             else:
                 os.environ.pop(RESUMED, None)
-            marker.begin(phase.name)
+            self._note(phase, head, marker.begin)
             self.log(NOTICE, head + (" (again: it was cut short)" if resumed else ""), kind="phase", stage=self.action, step=phase.name)
             self._record(phase, "start", resumed=resumed)
             start = time.monotonic()
             try:
-                changed = self._apply(phase)
+                changed = self._apply((*phase.actions, *phase.standing))
             except KairosError as error:
                 self._record(phase, "end", result="failed", error=error.message, where=error.where, hint=error.hint, duration=time.monotonic() - start)
-                goes_on = phase.extra and not isinstance(error, Fatal)
-                self.log(WARNING if goes_on else ERROR, f"{head}: {error}", kind="failure", stage=self.action, step=phase.name)
-                if not goes_on:
-                    raise Broken(phase.name, error) from error
-                failures.append(f"{phase.title}: {error}")
+                failures += self._failed(phase, head, error)
             else:
                 self._record(phase, "end", result="done" if changed else "unchanged", duration=time.monotonic() - start)
-            marker.end(phase.name)
+            self._note(phase, head, marker.end)
         return failures
 
-    def _apply(self, phase: Phase) -> bool:
+    def _apply(self, actions: Sequence[Action]) -> bool:
         changed = False
-        for action in (*phase.actions, *phase.standing):
-            changed = bool(action.apply(self.host)) or changed
+        for action in actions:
+            with Explained(f"it was not possible to {action.describe()}"):
+                changed = bool(action.apply(self.host)) or changed
         return changed
+
+    def _note(self, phase: Phase, head: str, note: Callable[[str], None]) -> None:
+        """Begin or end *phase* in the marker. Broken: it cannot be noted, and so a cut could not be resumed, whatever the phase is."""
+        try:
+            with Explained("the marker of the action cannot be written"):
+                note(phase.name)
+        except KairosError as error:
+            self.log(ERROR, f"{head}: {error}", kind="failure", stage=self.action, step=phase.name)
+            raise Broken(phase.name, error) from error
+
+    def _failed(self, phase: Phase, head: str, error: KairosError) -> list[str]:
+        """Tell it; what an extra phase leaves for the end. Broken: it is another one."""
+        goes_on = phase.extra and not isinstance(error, Fatal)
+        self.log(WARNING if goes_on else ERROR, f"{head}: {error}", kind="failure", stage=self.action, step=phase.name)
+        if not goes_on:
+            raise Broken(phase.name, error) from error
+        return [f"{phase.title}: {error}"]
 
     def _record(self, phase: Phase, event: str, **fields: Any) -> None:
         self.ledger.write("phase", action=self.action, phase=phase.name, title=phase.title, event=event, **fields)

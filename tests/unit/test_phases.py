@@ -132,6 +132,51 @@ def test_the_failure_of_an_extra_phase_stops_nothing_and_is_not_silent(told: Tol
     assert "4 reset 1/2: A: /there: no room; mend it" in told.lines
 
 
+@record
+class Breaks:
+    """Fails as the kernel does."""
+
+    def describe(self) -> str:
+        return "mount it"
+
+    def would_change(self, host: Host) -> bool | None:
+        return True
+
+    def apply(self, host: Host) -> bool:
+        raise OSError(22, "Invalid argument")
+
+
+def test_an_error_of_the_kernel_is_one_of_the_phase(told: Told) -> None:
+    """Nobody behind the engine knows another error: the reason would not be told, and an extra phase would end the action."""
+    assert told.engine.run([Phase("a", "A", (Breaks(),), extra=True)], Marker()) == ["A: it was not possible to mount it: Invalid argument"]
+    with pytest.raises(Broken, match="mount it: Invalid argument"):
+        told.engine.run([Phase("a", "A", (Breaks(),))], Marker())
+
+
+def test_what_cannot_be_set_up_again_after_a_cut_is_a_failure_of_its_phase(told: Told) -> None:
+    """So it is tried once more, as every other failure of a phase."""
+    done: list[str] = []
+    for standing in (Act("mount", done, "no such device"), Breaks()):
+        with pytest.raises(Broken) as caught:
+            told.engine.run([Phase("a", "A", standing=(standing,)), Phase("b", "B", (Act("b", done),))], Marker("a"))
+        assert caught.value.phase == "a"
+    assert told.engine.run([Phase("a", "A", standing=(Breaks(),), extra=True)], Marker("a")) == ["A: it was not possible to mount it: Invalid argument"]
+    assert done == ["mount"]
+
+
+@pytest.mark.parametrize("when", ["begin", "end"])
+@pytest.mark.parametrize("error", [KairosError("no room"), OSError(28, "no room")])
+def test_a_phase_that_cannot_be_noted_has_failed_even_an_extra_one(told: Told, when: str, error: Exception) -> None:
+    def fails(_: str) -> None:
+        raise error
+
+    marker = Marker()
+    setattr(marker, when, fails)
+    with pytest.raises(Broken, match="no room"):
+        told.engine.run([Phase("a", "A", extra=True)], marker)
+    assert any(line.startswith("3 reset 1/1: A: ") for line in told.lines)
+
+
 def test_the_plan_is_the_list_that_runs(told: Told) -> None:
     done: list[str] = []
     phases = [Phase("a", "A", (Act("x", done),), standing=(Act("y", done),), notes=("said besides",)), Phase("b", "B", again="nothing is left to do")]
@@ -140,3 +185,11 @@ def test_the_plan_is_the_list_that_runs(told: Told) -> None:
         {"action": "reset", "number": 2, "phase": "b", "title": "B", "does": [], "again": "nothing is left to do", "done": True}]
     told.engine.run(phases, Marker())
     assert [r["phase"] for r in told.records if r["event"] == "start"] == ["a", "b"]
+
+
+def test_a_check_that_the_kernel_fails_refuses_the_action(told: Told) -> None:
+    def fails(_: Host) -> None:
+        raise OSError(5, "Input/output error")
+
+    with pytest.raises(Refused, match="Input/output error"):
+        told.engine.check([Phase("a", "A", checks=(fails,))])
