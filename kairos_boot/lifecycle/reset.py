@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from kairos_boot.actions.filesystem import MakeFileSystem, Unmount
-from kairos_boot.actions.image_file import NEW, BuildImage, CopyImage
+from kairos_boot.actions.image_file import ORIGIN, BuildImage, CopyImage
 from kairos_boot.actions.mounts import Mount
 from kairos_boot.actions.partition import AddPartition
 from kairos_boot.actions.remove import Remove
@@ -21,9 +21,11 @@ from kairos_boot.lifecycle.hooks import Hook, HookInImage
 from kairos_boot.lifecycle.missing import SIZES, places
 from kairos_boot.lifecycle.phases import Phase
 from kairos_boot.lifecycle.sources import RECOVERY
+from kairos_boot.lifecycle.upgrade import temporaries
 from kairos_boot.node.partitions import LABELS
 from kairos_boot.node.state import CRYPT
 from kairos_boot.records import NOTHING, record
+from kairos_boot.system.ext4 import DIGEST
 from kairos_boot.system.filesystems import LABEL_LIMITS
 from kairos_boot.system.partitions import size_of
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     from kairos_boot.actions.base import Action
     from kairos_boot.lifecycle.hooks import Emit, Steps
+    from kairos_boot.lifecycle.reset_room import Room
     from kairos_boot.lifecycle.sources import Source
     from kairos_boot.node.partitions import NodeDisk
     from kairos_boot.system.copying import Progress
@@ -41,8 +44,6 @@ if TYPE_CHECKING:
 
 ACTION = "reset"
 STATE, OEM, PERSISTENT = "/run/cos/state", "/oem", "/usr/local"
-SPARE = 4 << 20
-"""Bytes that the state partition needs besides the images."""
 FORMATS = ("ext2", "ext3", "ext4", "xfs", "btrfs")
 LEAST_SIZES = {"xfs": 300 << 20, "btrfs": 109 << 20}
 """Bytes below which their tools refuse to make them."""
@@ -74,29 +75,33 @@ class Surroundings:
     """Actions behind `after-reset`: the record, the trial of the new system, the end of the marker."""
 
 
-def phases(disk: NodeDisk, source: Source, options: Options, around: Surroundings, room: int, old: int) -> list[Phase]:
-    """The phases of a reset of *disk*. *room* is the free space of the state partition, *old* what its passive image takes, in bytes.
+def phases(disk: NodeDisk, source: Source, options: Options, around: Surroundings, room: Room) -> list[Phase]:
+    """The phases of a reset of *disk*, whose state partition has *room*.
 
-    Where a third image does not fit, passive goes before active is written: recovery and the old active remain.
+    Where a third image does not fit, passive goes before active is written: recovery and the old active remain. Where it will not fit either beside
+    the two new ones, the hook in the image comes before passive is written.
     """
     active, passive = f"{STATE}/cOS/active.img", f"{STATE}/cOS/passive.img"
     new = places(disk, options.sizes or SIZES)
-    tight = room < source.size + SPARE
-    stale = tuple(f"{STATE}/cOS/{name}" for name in ("transition.img", f"active.img{NEW}", f"passive.img{NEW}"))
+    size = max(options.size, source.size) if source.is_tree else source.size
+    tight, third = room.is_tight(size), room.has_third(size)
+    first = tuple(Remove(path) for path in (passive, passive + DIGEST, passive + ORIGIN)) if tight else ()
+    notes = ("a third image does not fit: passive goes first, recovery and active remain",) if tight else ()
+    inside = HookInImage("after-reset-chroot", active, ((passive, "COS_PASSIVE"),) if third else (), around.emit, around.steps, progress=around.progress)
+    hook = Phase("after-reset-chroot", "stage after-reset-chroot", (inside,), again="the hook runs again, in a new copy", extra=True)
+    copied = _image(source, passive, "COS_PASSIVE", size, around) if third else CopyImage(active, passive, "COS_PASSIVE", around.progress("write passive.img"))
     found: list[Phase] = [
         Phase("before-reset", "stage before-reset", (Hook("before-reset", around.emit, "mend the step; until then, nothing is erased" if options.strict else ""),),
-              checks=(*checks(source, around.progress, runs=source.path in RECOVERY), *_disk_checks(disk, options, new), _fits(source, room + (old if tight else 0))),
+              checks=(*checks(source, around.progress, runs=source.path in RECOVERY), *_disk_checks(disk, options, new), lambda _: room.must_be_enough(size, STATE)),
               again="the hook runs again, with KAIROS_RESUMED=1", extra=not options.strict,
               notes=("if it fails, nothing else is done",) if options.strict else ()),
-        Phase("room", "make room", tuple(Remove(path) for path in (*stale, *((passive, f"{passive}.sha256") if tight else ()))), again="nothing is left to do",
-              notes=("a third image does not fit: passive goes first, recovery and active remain",) if tight else ()),
-        Phase("active", "write the active system", (_image(source, active, "COS_ACTIVE", options.size, around),)),
-        Phase("passive", "write the passive system", (_image(source, passive, "COS_PASSIVE", options.size, around),)),
+        Phase("room", "make room", tuple(Remove(path) for path in temporaries(STATE)), again="nothing is left to do"),
+        Phase("active", "write the active system", (*first, _image(source, active, "COS_ACTIVE", size, around)), notes=notes),
+        *(() if third else (hook,)),
+        Phase("passive", "write the passive system", (*first, copied)),
         *([refreshed(active, disk.disk)] if disk.table is not None else []),
         Phase("boot-loader", "refresh the boot menu", (InstallMenu(active, STATE), SetVariables(f"{STATE}/grubenv", _variables(options)))),
-        Phase("after-reset-chroot", "stage after-reset-chroot",
-              (HookInImage("after-reset-chroot", active, ((passive, "COS_PASSIVE"),), around.emit, around.steps, progress=around.progress),),
-              again="the hook runs again, in a new copy", extra=True),
+        *((hook,) if third else ()),
     ]
     if options.erase_oem or disk.oem is None or not disk.oem.fstype:
         found.append(Phase("oem", "make the OEM partition anew", _anew(disk, new, "oem"),
@@ -117,17 +122,8 @@ def phases(disk: NodeDisk, source: Source, options: Options, around: Surrounding
 
 def _image(source: Source, target: str, label: str, size: int, around: Surroundings) -> Action:
     if source.is_tree:
-        return BuildImage(source.path, target, label, size or source.size)
+        return BuildImage(source.path, target, label, size)
     return CopyImage(source.path, target, label, around.progress(f"write {os.path.basename(target)}"))
-
-
-def _fits(source: Source, room: int) -> Callable[[Host], None]:
-    def check(_: Host) -> None:
-        if room < source.size + SPARE:
-            raise KairosError(f"there is no room for a new image: {source.size >> 20} MiB are needed, and {room >> 20} MiB can be had", STATE,
-                              "remove what does not belong on COS_STATE")
-
-    return check
 
 
 def _disk_checks(disk: NodeDisk, options: Options, new: Mapping[str, Slot]) -> list[Callable[[Host], None]]:

@@ -16,6 +16,7 @@ from kairos_boot.lifecycle.finish import RECORD, ClearMarker, KeepRecord, NoteEv
 from kairos_boot.lifecycle.missing import sizes
 from kairos_boot.lifecycle.phases import Broken, Engine, Phase, plan
 from kairos_boot.lifecycle.reset import ACTION, OEM, PERSISTENT, STATE, Options, Surroundings, phases
+from kairos_boot.lifecycle.reset_room import look
 from kairos_boot.node.state import boot_word, release
 from kairos_boot.records import record, replace
 
@@ -122,7 +123,7 @@ def _run(wired: Wired, config: Config, disk: NodeDisk, mark: marker.Marker, *, r
     survey.must_be_of_one_mind(config)
     options = _options(host, settings, config)
     source = _source(host, options)
-    todo = _phases(wired, disk, source, options, survey.room(host.path(STATE)))
+    todo = _phases(wired, disk, source, options)
     engine = Engine(ACTION, host, wired.ledger, wired.log)
     tell_of_size(wired.log, source, options.size, "reset.system.size")
     engine.check([phase for phase in todo if phase.name not in mark.done])
@@ -163,19 +164,19 @@ def plan_of(wired: Wired, asked: Mapping[str, bool]) -> list[dict[str, Any]]:
     """What a reset of this node would do; in any system of it. KairosError: it cannot be known."""
     from contextlib import contextmanager
 
-    look = contextmanager(survey.looked_at)
+    looked = contextmanager(survey.looked_at)
     host = wired.host
     config = wired.config()
     survey.must_be_of_one_mind(config)
     disk = wired.disk()
-    with look(disk.need("state"), "state") as state, look(disk.need("recovery"), "recovery") as recovery:
+    with looked(disk.need("state"), "state") as state, looked(disk.need("recovery"), "recovery") as recovery:
         begun = marker.load(state)
         options = _options(host, _settings(config, _begun(begun, asked).options), config)
         if options.source or host.exists(sources.RECOVERY[0]) or not os.path.exists(f"{recovery}/cOS/recovery.img"):
             source = _source(host, options)
         else:  # as it will be found in the recovery system
             source = sources.Source(sources.RECOVERY[0], False, survey.blocks(f"{recovery}/cOS/recovery.img"))
-        todo = _phases(wired, disk, source, options, survey.room(state), state)
+        todo = _phases(wired, disk, source, options, state)
     return plan(ACTION, todo, begun.done if begun and _goes_on(begun) else ())
 
 
@@ -200,14 +201,14 @@ def _source(host: Host, options: Options) -> Source:
     return sources.find(host, options.source, "reset.system.source") if options.source else sources.recovery(host)
 
 
-def _phases(wired: Wired, disk: NodeDisk, source: Source, options: Options, room: int, state: str = STATE) -> list[Phase]:
+def _phases(wired: Wired, disk: NodeDisk, source: Source, options: Options, state: str = STATE) -> list[Phase]:
     origin = sources.origin(source)
     trial = SetVariables(f"{STATE}/grubenv", {"boot_tries": None, "fallback_tries": None, "resume_tries": None, TRIAL: ACTION})
     chosen = SetVariables(f"{OEM}/grubenv", {"next_entry": None, "saved_entry": None, SENT: None, LIST: None})
     finish = (trial, Remove(f"{STATE}/{KNOWN}"), chosen, NoteEvent(PERSISTENT, "last-reset", origin), KeepRecord(wired.ledger, f"{PERSISTENT}/{RECORD}"),
               ClearMarker(STATE))
     around = Surroundings(wired.emit, wired.steps, wired.progress, finish)
-    return phases(disk, source, options, around, room, survey.blocks(f"{wired.host.path(state)}/cOS/passive.img"))
+    return phases(disk, source, options, around, look(wired.host, state))
 
 
 def _mount_state(wired: Wired, disk: NodeDisk) -> None:

@@ -210,17 +210,49 @@ node.close()
 
 
 def test_where_a_third_image_does_not_fit_passive_goes_first_and_the_plan_says_so(unshared: Callable[..., Any]) -> None:
-    notes, active, passive = unshared(START + """
+    """The hook in the image, which needs a third one, comes before passive then, and what it wrote is in both."""
+    notes, planned, done, failures, active, passive = unshared(START + f"""
 import reset_node
+from kairos_boot.stages.ledger import read
 reset_node.FILES["boot/initrd"] = "initrd " * (1 << 20)
-node = ResetNode(home, state_mib=26, image_mib=16)
-notes = [line for phase in plan_of(node, {}) for line in phase["does"] if "third image" in line]
-reset(node, {})
-tell([notes, content(STATE + "/cOS/active.img")[""], content(STATE + "/cOS/passive.img")[""]])
+node = ResetNode(home, state_mib=26, image_mib=16, steps={HOOKS!r})
+plan = plan_of(node, {{}})
+notes = [line for phase in plan for line in phase["does"] if "third image" in line]
+failures = reset(node, {{}}).failures
+with open("/run/cos/ledger/boot.jsonl", "rb") as file:
+    records, _ = read(file.read())
+done = [r["phase"] for r in records if r["kind"] == "phase" and r["event"] == "end"]
+inside = [content(STATE + f"/cOS/{{name}}.img") for name in ("active", "passive")]
+tell([notes, [phase["phase"] for phase in plan], done, failures, *([found[""], found["etc/inside"]] for found in inside)])
 node.close()
 """)
     assert notes
-    assert (active, passive) == ("COS_ACTIVE", "COS_PASSIVE")
+    assert planned == done
+    assert done[1:5] == ["room", "active", "after-reset-chroot", "passive"]
+    assert failures == []
+    assert (active, passive) == (["COS_ACTIVE", "inside"], ["COS_PASSIVE", "inside"])
+
+
+def test_without_room_for_both_images_passive_stays(unshared: Callable[..., Any]) -> None:
+    """Active is missing: what passive frees is enough for one of the two, so nothing is begun."""
+    said, left = unshared(START + """
+import reset_node
+reset_node.FILES["boot/initrd"] = "initrd " * (1 << 20)
+node = ResetNode(home, state_mib=26, image_mib=16)
+def fill(place):
+    os.unlink(place + "/cOS/active.img")
+    with open(place + "/fill", "wb") as file:
+        file.write(bytes(8 << 20))
+with_state(node.state.node, home, fill)
+try:
+    said = str(reset(node, {}))
+except KairosError as error:
+    said = str(error)
+tell([said, sorted(os.listdir(STATE + "/cOS"))])
+node.close()
+""")
+    assert "there is no room for new images: two of" in said
+    assert left == ["passive.img"]
 
 
 def test_an_empty_state_partition_is_filled(unshared: Callable[..., Any]) -> None:

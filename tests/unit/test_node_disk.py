@@ -9,6 +9,7 @@ import pytest
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle.missing import SIZES, places, sizes
 from kairos_boot.lifecycle.reset import Options, Surroundings, phases
+from kairos_boot.lifecycle.reset_room import Room
 from kairos_boot.lifecycle.sources import Source
 from kairos_boot.node.partitions import NodeDisk, find
 from kairos_boot.system.host import Host
@@ -43,7 +44,7 @@ def opened(tmp_path: Path, *below: str) -> Host:
 def reset_of(disk: NodeDisk, options: Options | None = None) -> list[Phase]:
     """The phases of a reset, with nothing behind them."""
     around = Surroundings(lambda stage, root: "", lambda stage, root: 0, lambda title: lambda done, total: None)
-    return phases(disk, Source("/recovery.img", is_tree=False, size=0), options or Options(), around, 1 << 40, 0)
+    return phases(disk, Source("/recovery.img", is_tree=False, size=0), options or Options(), around, Room(1 << 40))
 
 
 def refusals(host: Host, found: list[Phase]) -> list[str]:
