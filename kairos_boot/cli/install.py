@@ -16,7 +16,7 @@ without it, install.device of the configuration counts where install.auto allows
       --seed TEXT        (with --disk-image) identifiers of disk, partitions and file systems follow from this text; else they are random
       --allow-insecure-registries  talk to a registry without TLS
 
-Exit code: 0 done, 1 done but a hook failed, or it failed half-way: then the disk is no node, 2 wrong usage, 3 refused: nothing was changed.
+Exit code: 0 done, 1 done but a hook failed, 2 wrong usage, 3 refused: nothing was changed, 4 it failed half-way: the disk is no node.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ def run(given: Arguments, wired: Installer, config: Config, asked: installing.As
         if asked.image:
             raise  # there will be no file
         sys.stderr.write(f"kairos-boot install: {error}\n")
-        return 1
+        return wiring.FAILED
     then = "reboot" if "reboot" in given else "poweroff" if "poweroff" in given else outcome.then
     if then and not asked.image:
         wired.leave(then)

@@ -11,7 +11,7 @@ installed (section install). Without a device the largest disk that nothing uses
       --reboot            reboot when it is done          --poweroff   power off
       --allow-insecure-registries  talk to a registry without TLS
 
-Exit code: 0 done, 1 done but a hook failed, or it failed half-way: then the disk is no node, 2 wrong usage, 3 refused: nothing was changed.
+Exit code: 0 done, 1 done but a hook failed, 2 wrong usage, 3 refused: nothing was changed, 4 it failed half-way: the disk is no node.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ Writes the node's images anew from its recovery image and erases its persistent 
       --next-boot        let the next boot of this node be the reset; DIR is where the node's root is mounted (in a pod: /host)
       --state-only       remove only /usr/local/.kairos and /usr/local/.state; WHAT: kairos, state or all (everything in /usr/local)
 
-Exit code: 0 done, 1 done but a hook failed, or cut off half-way (see status), 2 wrong usage, 3 refused: nothing was changed.
+Exit code: 0 done, 1 done but a hook failed, 2 wrong usage, 3 refused: nothing was changed, 4 it failed half-way (see status).
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def run(words: list[str]) -> int:
         outcome = reset(wired, _options(given))
     except Broken as error:
         sys.stderr.write(f"kairos-boot reset: {error}\n")
-        return 1
+        return wiring.FAILED
     if outcome.then:
         wired.leave(outcome.then)
     return 1 if outcome.failures else 0

@@ -15,7 +15,8 @@ itself. The new system is on trial then: if it does not come up, or is not healt
       --reboot           reboot when it is done          --poweroff   power off
       --strict=no        a hook that fails stops nothing
 
-Exit code: 0 done, or nothing to do, 1 done but a hook failed, or it failed and the node is as it was, 2 wrong usage, 3 refused: nothing was changed.
+Exit code: 0 done, or nothing to do, 1 done but a hook failed, 2 wrong usage, 3 refused: nothing was changed, 4 it failed: see what
+is said.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def run(words: list[str]) -> int:
         outcome = upgrading.upgrade(wired, asked)
     except Broken as error:
         sys.stderr.write(f"kairos-boot upgrade: {error}\n")
-        return 1
+        return wiring.FAILED
     if outcome.then and not directory:  # there is no systemd in a pod: whoever started it restarts the node
         wired.leave(outcome.then)
     return 1 if outcome.failures else 0

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from kairos_boot.stages.ledger import Ledger
     from kairos_boot.stages.runner import Log
 
+FAILED = 4
+"""Exit code of an action that failed: what was asked for is not done. One of whose hooks a step failed is done, and ends with 1."""
 LEDGER = "/run/cos/ledger"
 SOURCE_FLAGS = {"root": True, "dotnotation": False, "cloud-init-paths": True, "override-cloud-init-paths": True}
 

@@ -124,3 +124,16 @@ node.close()
 """)
     assert code == 3
     assert "this is not the root directory of a node" in said
+
+
+@pytest.mark.parametrize(("stage", "code", "done"), [("after-upgrade", 1, True), ("before-upgrade", 4, False)])
+def test_a_hook_that_fails_behind_the_switch_does_not_keep_the_node_from_its_new_system(unshared: Callable[..., Any], stage: str, code: int, done: bool) -> None:
+    """Else every retry of the pod would write the image again. One that stops the upgrade is another matter."""
+    first, mark, asked, version = unshared(START + f"""
+node = UpgradeNode(home, image_mib=64, state_mib=300, steps="stages:\\n  {stage}:\\n  - commands: ['exit 7']\\n")
+prepare()
+tell([pod(), text("/oem/.kairos/suc-upgrade-active"), text("/oem/asked"), node.inside("active")["etc/version"]])
+node.close()
+""")
+    assert first[0] == code, first
+    assert (mark is not None, asked is not None, version) == (done, done, "2" if done else "active")
