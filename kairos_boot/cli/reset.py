@@ -107,15 +107,17 @@ def question(options: Options) -> str:
 
 
 def _after_failure() -> int:
-    """Tell every console why the reset of this boot failed; 0: this boot becomes a recovery system, 1: the reset was done, or is tried again."""
+    """Tell every console why the reset of this boot failed; 0: this boot becomes a recovery system, 1: the node restarts."""
     from kairos_boot.boot.cmdline import Cmdline
     from kairos_boot.boot.report import banner, tell
-    from kairos_boot.lifecycle.resetting import KEPT, failure
+    from kairos_boot.lifecycle.ending import failure
+    from kairos_boot.lifecycle.reset import STATE
+    from kairos_boot.lifecycle.resetting import KEPT
 
     host = Host("/")
-    found = failure(host)
+    found = failure(host, STATE)
     if found is None:
-        return 1
+        return 0  # it is done; a restart that was asked for is under way, and nothing stops that
     error, again = found
     follows = "the node restarts, and the reset goes on" if again else "this is the recovery system now; log in, mend the cause, and call kairos-boot reset"
     consoles = Cmdline(wiring.cmdline_of(host)).consoles

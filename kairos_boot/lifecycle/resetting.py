@@ -8,7 +8,7 @@ from kairos_boot.actions.remove import Remove
 from kairos_boot.boot.failures import LIST
 from kairos_boot.boot.resume import ENTRY, SENT
 from kairos_boot.errors import Explained, KairosError
-from kairos_boot.lifecycle import marker, sources, survey
+from kairos_boot.lifecycle import ending, marker, sources, survey
 from kairos_boot.lifecycle.assessment import KNOWN, TRIAL
 from kairos_boot.lifecycle.bootloader import SetVariables
 from kairos_boot.lifecycle.examined import tell_of_size
@@ -60,7 +60,6 @@ CUTS = 5
 """So often a phase may be cut short before nobody tries it any more."""
 KEPT = "/oem/.kairos/reset"
 """Where the record of a reset that failed is kept."""
-FAILED = "/run/kairos-boot/reset-failed"
 RECOVERY = ("recovery_boot", "autoreset_boot")
 
 
@@ -78,6 +77,7 @@ def reset(wired: Wired, asked: Mapping[str, bool]) -> Outcome:
     if boot_word(host) not in RECOVERY:
         raise KairosError("a reset runs in the recovery system", hint="kairos-boot reset --next-boot, and reboot: the next boot does it")
     release_lock = wired.lock()
+    ending.forget(host)
     again = False
     try:
         with Explained("the reset cannot go on"):
@@ -88,15 +88,18 @@ def reset(wired: Wired, asked: Mapping[str, bool]) -> Outcome:
             mark = marker.Marker(host.path(STATE), ENTRY, _begun(found, asked))
             try:
                 with Explained("the reset cannot go on"):
-                    return _run(wired, config, disk, mark, resumed=_goes_on(found))
+                    outcome = _run(wired, config, disk, mark, resumed=_goes_on(found))
             except KairosError as error:
                 again = _failed(wired, mark, error, None if _goes_on(found) else found)
                 raise
     except KairosError as error:
         wired.log(3, f"the reset failed: {error}", kind="failure", stage=ACTION)
         KeepRecord(wired.ledger, KEPT).apply(host)
-        note_failure(host, error, again=again)
+        ending.note_failure(host, error, again=again)
         raise
+    else:
+        ending.note_done(host)
+        return outcome
     finally:
         release_lock()
 
@@ -263,28 +266,3 @@ def _failed(wired: Wired, mark: marker.Marker, error: KairosError, before: marke
     except KairosError as fault:
         wired.log(3, f"what becomes of the reset cannot be noted: {fault}", kind="failure", stage=ACTION)
     return False
-
-
-def note_failure(host: Host, error: KairosError, *, again: bool) -> None:
-    """Leave the reason to the unit that ends this boot."""
-    import json
-
-    from kairos_boot.system.private import private_directory
-
-    try:
-        private_directory(os.path.dirname(host.path(FAILED)))
-        with open(host.path(FAILED), "w", encoding="utf-8") as file:
-            json.dump({"message": error.message, "where": error.where, "hint": error.hint, "again": again}, file)
-    except OSError:
-        return  # the journal has it
-
-
-def failure(host: Host) -> tuple[KairosError, bool] | None:
-    """Why the reset of this boot failed, and whether the next boot tries it again; None where it did not."""
-    import json
-
-    try:
-        told = json.loads(host.read(FAILED) or b"")
-        return KairosError(str(told["message"]), str(told["where"]), str(told["hint"])), bool(told["again"])
-    except (ValueError, KeyError, TypeError):
-        return None

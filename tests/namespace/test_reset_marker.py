@@ -39,7 +39,7 @@ def test_a_reset_that_was_refused_leaves_the_marker_as_it_was(unshared: Callable
     """The next boot neither resets a node that was told that nothing was changed, nor forgets what is left of an upgrade."""
     said, same, entry, on, noted = unshared(START + f"""
 from kairos_boot.boot.resume import _begun, MARKER
-from kairos_boot.lifecycle.resetting import failure
+from kairos_boot.lifecycle.ending import failure
 def fails(mark, phase):
     raise KairosError("no room on the disk")
 def breaks(*_):
@@ -61,7 +61,7 @@ def seen(place):
     except KairosError:
         variables = {{}}
     return marker.load(place) == before, variables.get("resume_entry"), _begun(place + "/" + MARKER)
-tell([said, *with_state(node.state.node, home, seen), failure(node.host) is not None])
+tell([said, *with_state(node.state.node, home, seen), 'without a word' not in str(failure(node.host, STATE)[0])])
 node.close()
 """)
     assert said
@@ -71,7 +71,7 @@ node.close()
 def test_a_marker_that_cannot_be_read_is_no_reset(unshared: Callable[..., Any]) -> None:
     """Nobody knows whether the persistent data was to be kept. The boot loader does not come back here by itself."""
     said, hint, entry, old, noted = unshared(START + """
-from kairos_boot.lifecycle.resetting import failure
+from kairos_boot.lifecycle.ending import failure
 node = ResetNode(home)
 def damage(place):
     node.write(place + "/cOS/action.json", "{")
@@ -82,7 +82,7 @@ try:
     said = hint = ""
 except KairosError as error:
     said, hint = str(error), error.hint
-tell([said, hint, grubenv.load(STATE + "/grubenv"), with_state(node.node_disk.persistent.node, home, lambda place: text(place + "/old")), failure(node.host) is not None])
+tell([said, hint, grubenv.load(STATE + "/grubenv"), with_state(node.node_disk.persistent.node, home, lambda place: text(place + "/old")), 'without a word' not in str(failure(node.host, STATE)[0])])
 node.close()
 """)
     assert "cannot be read" in said
@@ -93,7 +93,7 @@ node.close()
 def test_a_state_partition_that_cannot_be_mounted_is_told_to_the_unit_that_ends_the_boot(unshared: Callable[..., Any]) -> None:
     """Without the note the node would stay in the target of the reset, without a login."""
     assert "mkfs.ext4" in unshared(START + """
-from kairos_boot.lifecycle.resetting import failure
+from kairos_boot.lifecycle.ending import failure
 node = ResetNode(home)
 import subprocess
 subprocess.run(["wipefs", "-aq", node.state.node], check=True)
@@ -101,7 +101,7 @@ try:
     reset(node, {})
 except KairosError:
     pass
-tell(failure(node.host)[0].hint)
+tell(failure(node.host, STATE)[0].hint)
 node.close()
 """)
 

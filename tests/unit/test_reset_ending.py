@@ -1,0 +1,48 @@
+"""What the unit that follows a failed reset does: no node stays in the target of the reset, without a login and without a restart."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from kairos_boot.boot.resume import MARKER
+from kairos_boot.errors import KairosError
+from kairos_boot.lifecycle import ending
+from kairos_boot.system.host import Host
+
+
+def node(home: Path, marker: str | None) -> Host:
+    if marker is not None:
+        (home / "state" / MARKER).parent.mkdir(parents=True)
+        (home / "state" / MARKER).write_text(marker)
+    return Host(str(home))
+
+
+@pytest.mark.parametrize(("marker", "again"), [
+    (None, False), (json.dumps({"action": "reset", "started": "active"}), True), (json.dumps({"action": "reset", "failed": "no room"}), False),
+    (json.dumps({"action": "upgrade"}), False), ("{", False),
+])
+@pytest.mark.parametrize("note", ["", "{", "[]", "{}"])
+def test_a_reset_that_was_killed_is_gone_on_with_where_it_had_begun(tmp_path: Path, marker: str | None, again: bool, note: str) -> None:
+    """Without a note there is no reason to tell; the node restarts, or becomes a recovery system with a login."""
+    host = node(tmp_path, marker)
+    if note:
+        ending.note_done(host)
+        Path(host.path(ending.NOTE)).write_text(note)
+    found = ending.failure(host, "/state")
+    assert found is not None
+    assert (found[1], "without a word" in str(found[0])) == (again, True)
+
+
+def test_what_was_noted_is_told_and_a_new_reset_forgets_it(tmp_path: Path) -> None:
+    host = node(tmp_path, None)
+    ending.note_failure(host, KairosError("no room", "/there", "make room"), again=True)
+    found = ending.failure(host, "/state")
+    assert found is not None
+    assert (str(found[0]), found[1]) == ("/there: no room; make room", True)
+    ending.note_done(host)
+    assert ending.failure(host, "/state") is None
+    ending.forget(host)
+    assert "without a word" in str(ending.failure(host, "/state"))
