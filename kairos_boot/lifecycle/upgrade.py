@@ -10,7 +10,7 @@ from kairos_boot.actions.remove import Remove
 from kairos_boot.boot.resume import UPGRADE as ACTION
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle.bootcode import refreshed
-from kairos_boot.lifecycle.bootloader import InstallMenu
+from kairos_boot.lifecycle.bootloader import InstallMenu, SetVariables
 from kairos_boot.lifecycle.examined import checks
 from kairos_boot.lifecycle.hooks import Hook, HookInImage
 from kairos_boot.lifecycle.phases import Phase
@@ -36,8 +36,8 @@ SPARE = 4 << 20
 """Bytes that the partition needs besides the images."""
 LABELS = {"active": "COS_ACTIVE", "recovery": "COS_SYSTEM"}
 EVENTS = {"active": "last-active-upgrade", "recovery": "last-recovery-upgrade"}
-UNDONE = "what it left is removed, and the systems are as they were"
-STOPS = "if it fails, the upgrade stops, and the node is as it was"
+UNDONE = "what it left is removed, and the system that it was to replace is as it was"
+STOPS = "if it fails, the upgrade stops, and the system that it was to replace is as it was"
 
 
 @record
@@ -88,7 +88,9 @@ def phases(place: Place, source: Source, options: Options, around: Surroundings,
     tight = place.passive == "link" and place.room < need <= place.room + place.freed
     hint = "mend the step, or set upgrade.strict: false" if options.strict else ""
     stops = (STOPS,) if options.strict else ()
-    passive = [Phase("passive", "what runs now becomes the passive system", (_passive(place, images),), again="it is the old one or what was active, whole",
+    # Of a passive system that is another one its starts count anew, also if the upgrade ends here.
+    counts = SetVariables(f"{place.directory}/grubenv", {"fallback_tries": None})
+    passive = [Phase("passive", "what runs now becomes the passive system", (counts, _passive(place, images)), again="it is the old one or what was active, whole",
                      notes=("it goes first, since a third image does not fit",) if tight else ())] if place.passive != "keep" else []
     found = [
         Phase("before-upgrade", "stage before-upgrade", (Hook("before-upgrade", around.emit, hint),), checks=(*checks(source, around.progress), _fits(place, need, tight=tight)),

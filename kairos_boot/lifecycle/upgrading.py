@@ -26,7 +26,7 @@ from kairos_boot.records import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from kairos_boot.actions.base import Action
@@ -41,7 +41,7 @@ opened = contextmanager(standing.opened)
 
 
 def upgrade(wired: Wired, asked: Mapping[str, Any]) -> Outcome:
-    """Upgrade the node. Refused: nothing was changed. Broken: it failed; the node is as it was, or the error says that the next boot ends it."""
+    """Upgrade the node. Refused: nothing was changed. Broken: it failed; what is left is told, or that the next boot ends it."""
     _must_be_a_node(wired.host)
     free = wired.lock()
     try:
@@ -139,7 +139,7 @@ def _end_what_was_begun(wired: Wired, place: Open) -> str:
             Remove(path).apply(host)
         marker.clear(place.state)
         sources.forget(host, wired.log, ACTION, layers=False)
-        said = "an upgrade was cut short before the new system was in place: what it left was removed, and the systems are as they were"
+        said = f"an upgrade was cut short before the new system was in place: what it left was removed, and {_stands(begun.done, begun.started)}"
         _tell(wired, said, "upgrade again")
         return said
     mark = marker.Marker(place.state, "", replace(begun, cuts=begun.cuts + bool(begun.started)))
@@ -171,7 +171,14 @@ def _failed(wired: Wired, place: Open, entry: str, mark: marker.Marker, error: B
     marker.clear(place.state)
     sources.forget(wired.host, wired.log, ACTION, layers=False)
     if isinstance(error, Broken):
-        wired.log(3, f"the upgrade failed, and the systems are as they were: {error}", kind="failure", stage=ACTION)
+        wired.log(3, f"the upgrade failed, and {_stands(mark.done, mark.begun.started)}: {error}", kind="failure", stage=ACTION)
+
+
+def _stands(done: Sequence[str], started: str) -> str:
+    """What an upgrade leaves that ended before its switch, by its phases."""
+    if "passive" in done:
+        return "the active system is as it was, and the passive one is what was active, too: the old passive system is gone"
+    return "the systems are as they were" + (", or the passive one is what was active, too" if started == "passive" else "")
 
 
 def _end(wired: Wired, place: Open, entry: str, passive: str, origin: str, name: str, *, resumed: bool = False) -> End:

@@ -253,3 +253,41 @@ node.close()
 """)
     assert version == "2"
     assert any("not noted" in line for line in lines) == (persistent == "")
+
+
+@pytest.mark.parametrize("tight", [True, False])
+def test_an_upgrade_that_fails_says_which_systems_are_left(unshared: Callable[..., Any], tight: bool) -> None:
+    """Where a third image does not fit, passive was what runs already; its starts count anew then, and only then."""
+    versions, tries, lines = unshared(START + f"""
+import reset_node
+from image_files import make_file_system
+reset_node.FILES["boot/initrd"] = "initrd " * (6 << 20)
+node = UpgradeNode(home, state_mib={132 if tight else 300}, image_mib=56)
+writable()
+grubenv.save(COS + "/grubenv", {{"fallback_tries": "xx"}})
+mounts.mount("", COS, options=("remount", "ro"))
+node.write(node.new + "/system/oem/1.yaml", "stages:\\n  after-upgrade-chroot:\\n  - commands: ['exit 7']\\n")
+source = "file:" + make_file_system(home + "/new.img", "X", node.new, 56)
+failing(lambda: upgrade(node, {{"source": source}}))
+tell([[node.inside(name)["etc/version"] for name in ("active", "passive")], grubenv.load(COS + "/grubenv"), node.lines])
+node.close()
+""")
+    assert versions == (["active", "active"] if tight else ["active", "passive"])
+    assert tries == ({} if tight else {"fallback_tries": "xx"})
+    [said] = [line for line in lines if "the upgrade failed, and" in line]
+    assert ("the old passive system is gone" if tight else "the systems are as they were") in said
+
+
+def test_a_cut_behind_the_passive_system_is_told_as_it_is(unshared: Callable[..., Any]) -> None:
+    cut, within, before = unshared(START + """
+node = UpgradeNode(home)
+def after(done, started):
+    writable()
+    marker.Marker(COS, "", marker.Begun("upgrade", {"entry": "active", "origin": "dir:///x", "passive": "link"}, done, started)).arm()
+    return settle(node)
+tell([after(("room", "passive"), "system"), after(("room",), "passive"), after(("room",), "system")])
+node.close()
+""")
+    assert "the old passive system is gone" in cut
+    assert "or the passive one is what was active" in within
+    assert before.endswith("the systems are as they were")
