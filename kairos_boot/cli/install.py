@@ -59,11 +59,7 @@ def run(words: list[str]) -> int:
 
 def _image(given: Arguments) -> int:
     """Make a disk image."""
-    from contextlib import contextmanager
-
-    from kairos_boot.lifecycle import diskimage
-    from kairos_boot.lifecycle.layout import FIRMWARES, wishes
-    from kairos_boot.system.mounts import leave_namespace
+    from kairos_boot.lifecycle.layout import FIRMWARES
 
     if given.words or "device" in given:
         raise UsageError("--disk-image is the target: no device")
@@ -77,6 +73,20 @@ def _image(given: Arguments) -> int:
     if os.path.exists(path) and not os.path.isfile(path):
         raise UsageError(f"--disk-image is a file: {path}")
     wired = installer.Builder(" ".join(given.values("set")))
+    try:
+        return _build(given, wired, path, firmware)
+    finally:
+        wired.close()
+
+
+def _build(given: Arguments, wired: installer.Builder, path: str, firmware: str) -> int:
+    """Fetch the source where that has to be done, and install on a file."""
+    from contextlib import contextmanager
+
+    from kairos_boot.lifecycle import diskimage
+    from kairos_boot.lifecycle.layout import wishes
+    from kairos_boot.system.mounts import leave_namespace
+
     document = given.value("config")
     if document:
         config = wired.collector().given(document if "://" in document else os.path.abspath(document), wired.cmdline)

@@ -8,7 +8,7 @@ import sys
 from kairos_boot.cli import wiring
 from kairos_boot.cli.actions import Wired
 from kairos_boot.cli.arguments import UsageError
-from kairos_boot.errors import KairosError
+from kairos_boot.errors import KairosError, reason
 from kairos_boot.lifecycle import installing
 from kairos_boot.node.config import Collector, Config
 from kairos_boot.shown import shown
@@ -76,6 +76,15 @@ class Installer(Wired):
             extra.append(path)
         self.extra = tuple(extra)
 
+    def forget(self) -> None:
+        """Remove what `take` wrote: there may be secrets in it."""
+        from kairos_boot.system.trees import remove
+
+        try:
+            remove(WORK)
+        except OSError as error:
+            self.log(4, f"documents of the installation stay in {WORK}: {reason(error)}", kind="warning", stage="install")
+
 
 class Builder(Installer):
     """A machine that builds images: no stage runs on it, only in the image, and nothing of it is the node's."""
@@ -93,6 +102,10 @@ class Builder(Installer):
         """Two images may be built at once."""
         return lambda: None
 
+    def close(self) -> None:
+        """Remove the record: nothing of a build stays on its machine."""
+        self._scratch.cleanup()
+
 
 def run(given: Arguments, wired: Installer, config: Config, asked: installing.Asked) -> int:
     """Install, or print what it would do."""
@@ -107,7 +120,8 @@ def run(given: Arguments, wired: Installer, config: Config, asked: installing.As
         from kairos_boot.cli.reset import print_plan
 
         return print_plan(installing.plan_of(wired, config, asked), as_json="json" in given)
-    wired.take(config)
+    if not asked.image:  # no stage runs on a machine that builds
+        wired.take(config)
     try:
         outcome = installing.install(wired, config, asked)
     except Broken as error:
@@ -115,6 +129,9 @@ def run(given: Arguments, wired: Installer, config: Config, asked: installing.As
             raise  # there will be no file
         sys.stderr.write(f"kairos-boot install: {error}\n")
         return wiring.FAILED
+    finally:
+        if not asked.image:
+            wired.forget()
     then = "reboot" if "reboot" in given else "poweroff" if "poweroff" in given else outcome.then
     if then and not asked.image:
         wired.leave(then)

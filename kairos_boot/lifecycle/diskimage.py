@@ -51,9 +51,9 @@ def made(path: str, size: int, *, keep: bool = True) -> Iterator[str]:
     from kairos_boot.system import loop
     from kairos_boot.system.atomic import sync_directory
 
-    new = path + NEW
+    new = f"{path}.{os.getpid()}{NEW}"  # a file of that name is never somebody else's, nor that of another build
     try:
-        with open(new, "wb") as file:
+        with open(new, "xb") as file:
             file.truncate(size)
     except OSError as error:
         raise KairosError(f"the disk image cannot be made: {reason(error)}", path) from error

@@ -164,11 +164,15 @@ def _in_registry(host: Host, named: Named, key: str, *, fetch: bool, insecure: b
 
 
 def work(host: Host) -> str:
-    """Where what is fetched lies (G7). KairosError: it cannot be made."""
-    from kairos_boot.system.scratch import kept
+    """Where what is fetched lies (G7), for this run alone. KairosError: it cannot be made, or another run is fetching."""
+    from kairos_boot.system.scratch import hold, kept
 
     with Explained("there is no place for what is fetched", hint="name one with TMPDIR"):
-        return kept(host, WORK)
+        place = kept(host, WORK)
+        free = hold(host.path(place))
+    if not free:
+        raise KairosError("another run of this program fetches or unpacks an image there", place, "wait for its end, or name another place with TMPDIR")
+    return place
 
 
 def source_phases(source: Source, progress: Callable[[str], Progress]) -> list[Phase]:
@@ -221,16 +225,19 @@ def forget(host: Host, log: Log, action: str, *, layers: bool) -> None:
 
     What cannot be removed is told in *log*: it changes nothing of what *action* did.
     """
-    from kairos_boot.system.scratch import place_of
+    from kairos_boot.system.scratch import hold, let_go, place_of
     from kairos_boot.system.trees import remove
 
     place = host.path(place_of(host, WORK))
     try:
-        for name in os.listdir(place) if os.path.isdir(place) else ():
+        if not os.path.isdir(place) or not hold(place):
+            return  # nothing is there, or it is another run's
+        for name in os.listdir(place):
             if layers or name != "layers":
                 remove(f"{place}/{name}")
     except OSError as error:
         log(4, f"what was fetched cannot be removed: {place}: {reason(error)}", kind="warning", stage=action)
+    let_go(place)
 
 
 def recovery(host: Host) -> Source:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from kairos_boot.system.host import Host
 
 NAME = ".kairos-boot"
+LOCK = ".lock"
+_held: dict[str, int] = {}
+"""Kept directories that this process has to itself, and the descriptors that say so to others."""
 _busy: dict[str, LockType] = {}
 """Steps that overlap and do the same wait for each other."""
 
@@ -59,6 +62,29 @@ def kept(host: Host, name: str) -> str:
     _make_private(host, os.path.dirname(path))
     _make_private(host, path)
     return path
+
+
+def hold(path: str) -> bool:
+    """Keep what is at *path* to this process until it ends, or lets go; whether nobody else has it. OSError: its directory cannot be written."""
+    import fcntl
+
+    if path in _held:
+        return True
+    fd = os.open(path + LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return False
+    _held[path] = fd
+    return True
+
+
+def let_go(path: str) -> None:
+    """Others may have what is at *path*."""
+    fd = _held.pop(path, -1)
+    if fd >= 0:
+        os.close(fd)
 
 
 def place_of(host: Host, name: str) -> str:

@@ -128,6 +128,24 @@ def test_a_plan_makes_nothing(tree: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["tree"]
 
 
+@pytest.mark.parametrize("more", [(), ("--plan",)])
+def test_nothing_of_a_build_stays_on_its_machine(tree: Path, tmp_path: Path, more: tuple[str, ...]) -> None:
+    """Neither its record nor its documents; and what has a name like its own while it is written is somebody else's."""
+    config = tmp_path / "config.yaml"
+    config.write_text("#cloud-config\nusers: [{name: a, groups: [admin]}]\n")
+    (tmp_path / "disk.raw.new").write_text("mine")
+    here = tmp_path / "scratch"
+    here.mkdir()
+    settings = [word for setting in SMALL for word in ("--set", setting)]
+    words = ["install", "--disk-image", str(tmp_path / "disk.raw"), "--source", f"dir:{tree}", "--config", str(config), *settings, *more]
+    program = f"import os, sys; sys.path.insert(0, {str(TOP)!r}); from kairos_boot.cli.main import program; os._exit(program({words!r}))"  # as the entry ends
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=300, cwd="/", env={**os.environ, "TMPDIR": str(here)})
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in here.iterdir() if path.name != ".kairos-boot"] == []
+    assert (tmp_path / "disk.raw.new").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", *([] if more else ["disk.raw"]), "disk.raw.new", "scratch", "tree"]
+
+
 def _start(disk: Path, name: str) -> int:
     parts = table(disk)["partitions"]
     assert isinstance(parts, list)

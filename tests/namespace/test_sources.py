@@ -264,3 +264,33 @@ tell([listed, [code, open(home + "/target/etc/x").read()]])
 """)
     assert listed == ["v1.2.0", "v1.10.0", "v1.3.0-rc1", "other"]
     assert unpacked == [0, "1"]
+
+
+def test_two_runs_never_share_a_directory_of_what_is_fetched(unshared: Callable[..., Any]) -> None:
+    """The second one is refused, and removes nothing of the first; another place is another matter."""
+    first, left, elsewhere, after = unshared(START + """
+archive(home + "/a.tar", image(small({name: text.encode() for name, text in SYSTEM.items()})))
+ready, go = os.pipe(), os.pipe()
+child = os.fork()
+if not child:
+    bring(f"ocifile:{home}/a.tar")
+    os.write(ready[1], b"x")
+    os.read(go[0], 1)
+    os._exit(0)
+os.read(ready[0], 1)
+place = home + "/work/.kairos-boot/source"
+first = said(f"ocifile:{home}/a.tar")
+sources.forget(HOST, lambda *a, **k: None, "test", layers=True)
+left = os.listdir(place)
+os.makedirs(home + "/more")
+os.environ["TMPDIR"] = home + "/more"
+elsewhere = said(f"ocifile:{home}/a.tar")
+os.environ["TMPDIR"] = home + "/work"
+os.write(go[1], b"x")
+os.waitpid(child, 0)
+after = said(f"ocifile:{home}/a.tar")
+tell([first, sorted(left), elsewhere, after])
+""")
+    assert "another run of this program fetches or unpacks an image there" in first
+    assert "tree" in left
+    assert (elsewhere, after) == ("", "")
