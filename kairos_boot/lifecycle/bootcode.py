@@ -120,7 +120,7 @@ class InstallBootCode:
 
     def describe(self) -> str:
         """Both."""
-        return f"put the boot loader of {self.image} on {self.disk}, if it is another one; the old one stays until the new one is whole"
+        return f"put the boot loader of {self.image} on {self.disk}, if it is another one; the old one stays until the new one is whole, and a signed one before one that is not"
 
     def would_change(self, host: Host) -> bool | None:  # noqa: ARG002
         """The image has to be mounted to know."""
@@ -154,7 +154,7 @@ class InstallBootCode:
                         raise
                     continue
                 if firmware == "efi":
-                    changed = fat.put_files(host, slot.node, files.efi, stays_trusted) or changed
+                    changed = fat.put_files(host, slot.node, files.efi, stays_trusted, must=self.must) or changed
                 else:
                     changed = put_bios(self.disk, slot, table.sector, files) or changed
         return changed

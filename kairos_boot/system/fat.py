@@ -18,11 +18,12 @@ NEW, OLD = ".new", ".old"
 """Behind a name: what is being written, and what was there before."""
 
 
-def put_files(host: Host, node: str, files: Mapping[str, bytes], may_replace: Callable[[bytes, bytes], bool] | None = None) -> bool:
+def put_files(host: Host, node: str, files: Mapping[str, bytes], may_replace: Callable[[bytes, bytes], bool] | None = None, *, must: bool = False) -> bool:
     """Put *files* (path on the partition, content) on the FAT file system of *node*, in their order; whether one of them was another one.
 
-    None is written where *may_replace* forbids it for one of them, of its old and its new content. A new content is complete and durable before it takes the name, which is one sector of the directory; the old one stays beside it.
-    KairosError: it cannot be written.
+    None is written where *may_replace* forbids it for one of them, of its old and its new content; with *must*, as on a disk that is being made, that
+    is an error. A new content is complete and durable before it takes the name, which is one sector of the directory; the old one stays beside it.
+    KairosError: it cannot be written. Without vfat in the kernel only *must* writes: what boots already is not written in place.
     """
     from kairos_boot.system import mounts
 
@@ -30,14 +31,16 @@ def put_files(host: Host, node: str, files: Mapping[str, bytes], may_replace: Ca
         os.makedirs(PLACE, mode=0o700, exist_ok=True)
         mounts.mount(node, PLACE, "vfat", ("rw", "noatime"))
     except OSError as error:
-        if error.errno == errno.ENODEV:  # a kernel without FAT
-            return _by_mtools(host, node, files)
+        if error.errno == errno.ENODEV and must:  # a kernel without FAT
+            return _by_mtools(host, node, files, may_replace)
         raise KairosError(f"the partition of the firmware cannot be mounted: {reason(error)}", node, f"check it: fsck.fat -n {node}") from error
     try:
         changed = False
         for name, content in files.items():
             old = _read(f"{PLACE}/{name}")
-            if may_replace and old is not None and old != content and not may_replace(old, content):
+            if _stays(old, content, may_replace):
+                if must:
+                    raise _forbidden(node, name)
                 return False
         for name, content in files.items():
             changed = _put(f"{PLACE}/{name}", content) or changed
@@ -77,9 +80,25 @@ def _read(path: str) -> bytes | None:
         return None
 
 
-def _by_mtools(host: Host, node: str, files: Mapping[str, bytes]) -> bool:
-    """On a partition that nobody boots from yet: nothing is there to be kept."""
+def _stays(old: bytes | None, new: bytes, may_replace: Callable[[bytes, bytes], bool] | None) -> bool:
+    return may_replace is not None and old is not None and old != new and not may_replace(old, new)
+
+
+def _forbidden(node: str, name: str) -> KairosError:
+    return KairosError(f"{name} is a signed program, and the one that is to replace it has no signature: none of the boot loader was written", node,
+                       "take an image with a signed boot loader, or make this partition empty")
+
+
+def _by_mtools(host: Host, node: str, files: Mapping[str, bytes], may_replace: Callable[[bytes, bytes], bool] | None) -> bool:
+    """On a partition that nobody boots from until the disk is made."""
+    import tempfile
+
     made: set[str] = set()
+    with tempfile.TemporaryDirectory() as place:
+        for number, (name, content) in enumerate(files.items()):
+            _run(host, node, ("mcopy", "-n", "-i", node, f"::/{name}", f"{place}/{number}"), fine=(0, 1))  # 1: it is not there
+            if _stays(_read(f"{place}/{number}"), content, may_replace):
+                raise _forbidden(node, name)
     for name, content in files.items():
         folder = ""
         for part in name.split("/")[:-1]:

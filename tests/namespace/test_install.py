@@ -325,6 +325,45 @@ node.close()
     assert told == [[], ["bios", "efi", "oem", "recovery", "state", "persistent"], ["COS_GRUB", "vfat"], "MZ" * 300]
 
 
+def test_a_signed_program_stays_and_an_installation_says_so(unshared: Callable[..., Any]) -> None:
+    """With or without vfat in the kernel; an upgrade never writes in place what the firmware starts."""
+    said, same, plain, later, after = unshared(PRELUDE + """
+from kairos_boot.lifecycle.bootcode import stays_trusted
+from kairos_boot.system import fat
+from kairos_boot.system.host import Host
+node = InstallNode(home)
+part, name = f"{home}/esp", "EFI/BOOT/BOOTX64.EFI"
+with open(part, "wb") as file:
+    file.truncate(8 << 20)
+subprocess.run(["mkfs.vfat", part], check=True, capture_output=True)
+node.own.append(loop.attach(part, read_only=False))
+device = node.own[0]
+signed = bytearray(b"MZ".ljust(512, bytes(1)))
+signed[0x3C], signed[0x80:0x84], signed[0x80 + 24 + 128] = 0x80, b"PE" + bytes(2), 1
+def now():
+    return subprocess.run(["mtype", "-i", device, f"::/{name}"], capture_output=True, check=False).stdout
+def put(content, **how):
+    try:
+        return fat.put_files(Host("/"), device, {"EFI/BOOT/other": content, name: content}, stays_trusted, **how)
+    except KairosError as error:
+        return error.message
+put(bytes(signed), must=True)
+said, same = put(b"MZ plain", must=True), now() == bytes(signed)
+plain = put(b"MZ plain")
+signed[300] = 7
+later = put(bytes(signed))
+tell([said, same, plain, later, now() == bytes(signed)])
+node.own.clear()
+loop.detach(device)
+""")
+    assert "EFI/BOOT/other is a signed program, and the one that is to replace it has no signature" in said
+    assert same
+    if "cannot be mounted" in str(plain):  # no vfat in this kernel
+        assert (str(later), after) == (plain, False)
+    else:
+        assert (plain, later, after) == (False, True, True)
+
+
 def test_a_signature_that_cannot_be_checked_is_a_refusal(unshared: Callable[..., Any]) -> None:
     """Nothing was changed: without the program, and where the source has no signature."""
     told = unshared(PRELUDE + """
