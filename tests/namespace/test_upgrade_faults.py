@@ -291,3 +291,26 @@ node.close()
     assert "the old passive system is gone" in cut
     assert "or the passive one is what was active" in within
     assert before.endswith("the systems are as they were")
+
+
+def test_the_verb_that_judges_a_boot_leaves_the_trial_that_this_boot_began(unshared: Callable[..., Any]) -> None:
+    """A good boot is noted either way, and COS_STATE is read-only again."""
+    codes, after, readonly = unshared(START + """
+from kairos_boot.cli import assess, wiring
+from kairos_boot.lifecycle.assessment import boot_of
+node = UpgradeNode(home)
+record = wiring.ledger_of(node.host)
+for stage in ("rootfs", "initramfs", "fs", "boot"):
+    record.write("stage", stage=stage, event="end", result="done")
+def judged(boot):
+    writable()
+    grubenv.save(COS + "/grubenv", {"boot_tries": "x", "trial": "upgrade", "trial_boot": boot})
+    mounts.mount("", COS, options=("remount", "ro"))
+    code = assess.run([])
+    return [code, sorted(grubenv.load(COS + "/grubenv"))]
+tell([judged(boot_of(node.host)), judged("earlier"), "ro" in mounts.at(COS, mounts.mounted()).super_options])
+node.close()
+""")
+    assert codes == [0, ["boot_tries", "trial", "trial_boot"]]
+    assert after == [0, []]
+    assert readonly
