@@ -17,7 +17,7 @@ from kairos_boot.lifecycle.missing import sizes
 from kairos_boot.lifecycle.phases import Broken, Engine, Phase, plan
 from kairos_boot.lifecycle.reset import ACTION, OEM, PERSISTENT, STATE, Options, Surroundings, phases
 from kairos_boot.lifecycle.reset_room import look
-from kairos_boot.node.state import boot_word, release
+from kairos_boot.node.state import RECOVERY_WORDS, boot_word, release
 from kairos_boot.records import record, replace
 
 TYPE_CHECKING = False
@@ -60,7 +60,6 @@ CUTS = 5
 """So often a phase may be cut short before nobody tries it any more."""
 KEPT = "/oem/.kairos/reset"
 """Where the record of a reset that failed is kept."""
-RECOVERY = ("recovery_boot", "autoreset_boot")
 
 
 @record
@@ -74,7 +73,7 @@ class Outcome:
 def reset(wired: Wired, asked: Mapping[str, bool]) -> Outcome:
     """Reset the node. Refused: nothing was changed. Broken: it failed half-way; the boot after it goes on, once more."""
     host = wired.host
-    if boot_word(host) not in RECOVERY:
+    if boot_word(host) not in RECOVERY_WORDS:
         raise KairosError("a reset runs in the recovery system", hint="kairos-boot reset --next-boot, and reboot: the next boot does it")
     release_lock = wired.lock()
     ending.forget(host)
@@ -120,7 +119,7 @@ def _goes_on(found: marker.Begun | None) -> bool:
 
 def _run(wired: Wired, config: Config, disk: NodeDisk, mark: marker.Marker, *, resumed: bool) -> Outcome:
     host = wired.host
-    settings = _settings(config, mark.begun.options)
+    settings = survey.section(config, ACTION, mark.begun.options)
     if mark.begun.cuts >= CUTS:
         raise KairosError(f"it was cut short {mark.begun.cuts} times in the phase {mark.started!r}", hint="find out what ends it: power, memory, a watchdog")
     survey.must_be_of_one_mind(config)
@@ -160,7 +159,7 @@ def settled(wired: Wired, asked: Mapping[str, bool]) -> Options:
             found = marker.load(state)
     except KairosError as error:  # the reset mends what it can, and refuses the rest
         wired.log(4, str(error), kind="warning", stage=ACTION)
-    return _options(wired.host, _settings(config, _begun(found, asked).options), config)
+    return _options(wired.host, survey.section(config, ACTION, _begun(found, asked).options), config)
 
 
 def plan_of(wired: Wired, asked: Mapping[str, bool]) -> list[dict[str, Any]]:
@@ -174,7 +173,7 @@ def plan_of(wired: Wired, asked: Mapping[str, bool]) -> list[dict[str, Any]]:
     disk = wired.disk()
     with looked(disk.need("state"), "state") as state, looked(disk.need("recovery"), "recovery") as recovery:
         begun = marker.load(state)
-        options = _options(host, _settings(config, _begun(begun, asked).options), config)
+        options = _options(host, survey.section(config, ACTION, _begun(begun, asked).options), config)
         if options.source or host.exists(sources.RECOVERY[0]) or not os.path.exists(f"{recovery}/cOS/recovery.img"):
             source = _source(host, options)
         else:  # as it will be found in the recovery system
@@ -188,7 +187,7 @@ def remove_state(wired: Wired, what: Sequence[str]) -> list[str]:
     from kairos_boot.actions.mounts import Mount
 
     host = wired.host
-    if boot_word(host) not in RECOVERY:
+    if boot_word(host) not in RECOVERY_WORDS:
         raise KairosError("the state directories are in use in this system", hint="boot the recovery entry, and call it there")
     release_lock = wired.lock()
     try:
@@ -234,13 +233,6 @@ def _begun(found: marker.Begun | None, asked: Mapping[str, bool]) -> marker.Begu
         return marker.Begun(ACTION, dict(asked))
     resumed: marker.Begun = replace(found, cuts=found.cuts + bool(found.started), options={**found.options, **asked})
     return resumed
-
-
-def _settings(config: Config, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """The section `reset` of the configuration, with what was asked for on top."""
-    data = config.settings.data
-    own = data.get("reset")
-    return {"strict": data.get("strict"), **(own if isinstance(own, dict) else {}), **asked}
 
 
 def _options(host: Host, settings: Mapping[str, Any], config: Config) -> Options:

@@ -12,7 +12,7 @@ from kairos_boot.lifecycle.assessment import TRIAL
 from kairos_boot.lifecycle.switching import is_ours
 from kairos_boot.lifecycle.upgrade import Place
 from kairos_boot.node import grubenv
-from kairos_boot.node.state import CRYPT, STATE_MOUNT, boot_word
+from kairos_boot.node.state import CRYPT, RECOVERY_WORDS, STATE_MOUNT, boot_word
 from kairos_boot.records import record
 from kairos_boot.system import ext4, mounts
 
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 PERSISTENT = "/usr/local"
 OTHER = "/run/cos"
 """Below it the partitions are mounted that this boot has not mounted."""
-RECOVERY = ("recovery_boot", "autoreset_boot")
-SYSTEMS = ("active_boot", "passive_boot", *RECOVERY)
+SYSTEMS = ("active_boot", "passive_boot", *RECOVERY_WORDS)
 
 
 @record
@@ -58,7 +57,7 @@ def opened(host: Host, disk: NodeDisk, entry: str, tell: Callable[[str], None]) 
     try:
         state = _writable(host, disk.need("state"), "state", undo)
         images = _writable(host, disk.need("recovery"), "recovery", undo) if entry == "recovery" else state
-        if boot_word(host) in RECOVERY:
+        if boot_word(host) in RECOVERY_WORDS:
             _persistent(host, disk, undo, tell)
         yield Open(state, images)
     finally:
@@ -141,4 +140,4 @@ def _links(path: str) -> int:
         return 0
 
 
-__all__ = ["PERSISTENT", "RECOVERY", "STATE_MOUNT", "SYSTEMS", "Open", "opened", "place_of"]
+__all__ = ["PERSISTENT", "STATE_MOUNT", "SYSTEMS", "Open", "opened", "place_of"]

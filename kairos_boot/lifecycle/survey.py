@@ -10,7 +10,8 @@ from kairos_boot.system import mounts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
 
     from kairos_boot.node.config import Config
     from kairos_boot.system.host import Host
@@ -67,6 +68,13 @@ def must_be_of_one_mind(config: Config) -> None:
     conflicts = [p for p in config.problems if p.severity == "error" and p.message.startswith("cannot merge")]
     if conflicts:
         raise KairosError(conflicts[0].message, conflicts[0].where, conflicts[0].hint)
+
+
+def section(config: Config, action: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The section *action* of the configuration, with what was asked for on top."""
+    data = config.settings.data
+    own = data.get(action)
+    return {"strict": data.get("strict"), **(own if isinstance(own, dict) else {}), **asked}
 
 
 def admins(config: Config) -> bool:

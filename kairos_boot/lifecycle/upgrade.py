@@ -20,7 +20,7 @@ from kairos_boot.system.ext4 import DIGEST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from kairos_boot.actions.base import Action
     from kairos_boot.lifecycle.hooks import Emit
@@ -80,8 +80,8 @@ class End:
     finish: tuple[Action, ...]
 
 
-def phases(place: Place, source: Source, options: Options, around: Surroundings, end: End, disk: str, fetch: Sequence[Phase] = ()) -> list[Phase]:
-    """The phases of an upgrade of *disk*; *fetch* brings the source onto the node."""
+def phases(place: Place, source: Source, options: Options, around: Surroundings, end: End, disk: str) -> list[Phase]:
+    """The phases of an upgrade of *disk* with a source that is on the node."""
     images = f"{place.directory}/cOS"
     new = f"{images}/{TRANSITION}"
     need = source.size + place.copied + SPARE
@@ -97,7 +97,6 @@ def phases(place: Place, source: Source, options: Options, around: Surroundings,
               again=UNDONE, extra=not options.strict, notes=stops),
         Phase("room", "remove what an earlier upgrade left", tuple(Remove(path) for path in temporaries(place.directory)), again=UNDONE),
         *(passive if tight else ()),
-        *fetch,
         Phase("system", f"write the new {options.entry} system", (_image(source, new, options, around),), again=UNDONE),
         Phase("after-upgrade-chroot", "stage after-upgrade-chroot",
               (HookInImage("after-upgrade-chroot", new, (), around.emit, around.steps, unborn=True, directories=options.directories, removed=options.removed,
@@ -115,7 +114,7 @@ def closing(place: Place, entry: str, emit: Emit, end: End) -> list[Phase]:
     images = f"{place.directory}/cOS"
     switch: tuple[Action, ...] = (SwitchImage(f"{images}/{TRANSITION}", f"{images}/{entry}.img", end.origin),)
     if entry == "recovery":
-        switch = (*switch, *(Remove(f"{images}/recovery.squashfs{end}") for end in ("", DIGEST)))
+        switch = (*switch, *(Remove(f"{images}/recovery.squashfs{suffix}") for suffix in ("", DIGEST)))
     notes: tuple[str, ...] = (f"{entry}.img is the old system or the new one, at every instant",)
     if entry == "active" and place.passive == "keep":
         notes = (*notes, f"passive.img stays: {place.why}")

@@ -21,7 +21,7 @@ from kairos_boot.lifecycle.resetting import CUTS, Outcome
 from kairos_boot.lifecycle.switching import origin_of
 from kairos_boot.lifecycle.upgrade import ACTION, EVENTS, TRANSITION, End, Options, Place, closing, phases, temporaries
 from kairos_boot.node import grubenv
-from kairos_boot.node.state import boot_word
+from kairos_boot.node.state import RECOVERY_WORDS, boot_word
 from kairos_boot.records import replace
 
 TYPE_CHECKING = False
@@ -47,7 +47,7 @@ def upgrade(wired: Wired, asked: Mapping[str, Any]) -> Outcome:
     try:
         config = wired.config()
         survey.must_be_of_one_mind(config)
-        settings = section(config, asked)
+        settings = survey.section(config, ACTION, asked)
         options = options_of(settings)
         with opened(wired.host, wired.disk(), options.entry, lambda text: wired.log(5, text, kind="action", stage=ACTION)) as place:
             return _run(wired, config, options, settings, place)
@@ -99,7 +99,7 @@ def plan_of(wired: Wired, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
     _must_be_a_node(host)
     config = wired.config()
     survey.must_be_of_one_mind(config)
-    options = options_of(section(config, asked))
+    options = options_of(survey.section(config, ACTION, asked))
     disk = wired.disk()
     source = sources.find(host, _source(options), _key(options), fetch=True, insecure=options.insecure)
     with look(disk.need("state"), "state") as state, look(disk.need(_partition(options.entry)), "images") as images:
@@ -199,7 +199,7 @@ def _end(wired: Wired, place: Open, entry: str, passive: str, origin: str, name:
             actions.append(SetVariables(f"{OEM}/grubenv", {**chosen, **titled}))
     if host.is_directory(standing.PERSISTENT) and os.path.ismount(host.path(standing.PERSISTENT)):
         actions.append(NoteEvent(standing.PERSISTENT, EVENTS[entry], origin))
-        record = f"{standing.PERSISTENT}/{RECORD}" if boot_word(host) in standing.RECOVERY else ""
+        record = f"{standing.PERSISTENT}/{RECORD}" if boot_word(host) in RECOVERY_WORDS else ""
         if record:
             actions.append(KeepRecord(wired.ledger, record))
     return End(origin, tuple(actions), (ClearMarker(place.state),))
@@ -241,13 +241,6 @@ def _must_not_have_failed(host: Host, place: Open, entry: str, origin: str) -> N
     if entry == "active" and boot_word(host) != "active_boot" and grubenv.load(f"{place.state}/grubenv").get("boot_tries") == "xx":
         raise KairosError(f"the active system is made of {origin} already, and it was started in vain", place.state,
                           "name another source; kairos-boot status tells why it failed, kairos-boot bootentry --select cos tries it once more")
-
-
-def section(config: Config, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """The section `upgrade` of the configuration, with what was asked for on top."""
-    data = config.settings.data
-    own = data.get("upgrade")
-    return {"strict": data.get("strict"), **(own if isinstance(own, dict) else {}), **asked}
 
 
 def options_of(settings: Mapping[str, Any]) -> Options:

@@ -21,6 +21,8 @@ SENTINELS = "/run/cos"
 MODES = (("autoreset_mode", "autoreset_boot"), ("active_mode", "active_boot"), ("passive_mode", "passive_boot"), ("recovery_mode", "recovery_boot"),
          ("live_mode", "livecd_boot"))
 """Sentinel and word; a reset boot has the sentinel of recovery, too, so it comes first (D8)."""
+RECOVERY_WORDS = ("recovery_boot", "autoreset_boot")
+"""What `boot_word` says in the recovery system."""
 PARTITIONS = (("persistent", "COS_PERSISTENT"), ("recovery", "COS_RECOVERY"), ("oem", "COS_OEM"), ("state", "COS_STATE"))
 STATE_MOUNT = "/run/initramfs/cos-state"
 RELEASE = "/etc/kairos-release"
