@@ -5,7 +5,7 @@ from __future__ import annotations
 from kairos_boot.cloudconfig.catalog import suggest
 from kairos_boot.cloudconfig.model import Document
 from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR
-from kairos_boot.cloudconfig.roots import CLASSIC, SECTIONS
+from kairos_boot.cloudconfig.roots import CLASSIC, SECTIONS, needs_header
 from kairos_boot.cloudconfig.scalars import is_null
 from kairos_boot.cloudconfig.typed import ABSENT, Decoder, NestingError
 
@@ -60,12 +60,9 @@ def jobs(decoder: Decoder, item: YamlNode) -> int:
 
 def _unknown(decoder: Decoder, key: YamlNode) -> None:
     """Warn of a root key that nothing reads."""
-    if key.value in SECTIONS or key.value.startswith("x-"):
-        return
-    if key.value in CLASSIC:
-        decoder.warn(key, key.value, f"{key.value!r} counts only in a document that begins with the line #cloud-config",
-                     "write that line at the top")
-    else:
+    if key.value in CLASSIC:  # `users` are in both: without the line nobody makes them
+        decoder.warn(key, key.value, *needs_header(key.value))
+    elif key.value not in SECTIONS and not key.value.startswith("x-"):
         decoder.unknown(key, key.value, (*ROOT, *SECTIONS))
 
 

@@ -42,3 +42,8 @@ NOT_HERE: dict[str, str] = {
     "vendor_data": "", "version": "", "wireguard": "", "yum_repo_dir": "", "yum_repos": "write the files by `write_files`", "zypper": "",
 }
 """Keys of cloud-init without a meaning here, and what to do instead."""
+
+
+def needs_header(key: str) -> tuple[str, str]:
+    """What is wrong with *key* in a document without the line #cloud-config, and what to do."""
+    return f"{key!r} counts only in a document that begins with the line #cloud-config", "write that line at the top"

@@ -137,12 +137,20 @@ def mode(node: YamlNode, advise: Advise) -> int:
             return int(digits, 8)
     if not may_be_number(node) or number(node.value) is None:
         raise ScalarError(f"{_shown(node)} is not a mode", hint='write it like 0644 or "0644"')
-    value = whole(node, advise, 0, (1 << 32) - 1)
+    short = node.value.isdigit() and len(node.value) in (3, 4)
+    digits = not node.value.strip("01234567")
+    value = whole(node, advise if digits or not short else _quiet, 0, (1 << 32) - 1)
     if value > 0o7777:
         advise(f"{_shown(node)} has more than permission bits", "write it in octal, like 0644")
-    elif node.value.isdigit() and node.value[0] != "0" and len(node.value) in (3, 4) and not node.value.strip("01234567") and value not in MODES:
+    elif short and not digits and (node.value[0] == "0" or value not in MODES):
+        advise(f"{node.value} is taken as decimal, which is the mode {value:04o}: octal digits are 0 to 7", "write the mode in octal, like 0644")
+    elif short and digits and node.value[0] != "0" and value not in MODES:
         advise(f"{node.value} is decimal (octal {value:04o}) and is probably meant octal", f"write 0{node.value}")
     return value
+
+
+def _quiet(_message: str, _hint: str) -> None:
+    """Advice that something better is said instead of."""
 
 
 def boolean(node: YamlNode, _advise: Advise) -> bool:

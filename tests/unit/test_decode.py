@@ -9,6 +9,7 @@ import pytest
 from kairos_boot.cloudconfig import model
 from kairos_boot.cloudconfig.decode import decode
 from kairos_boot.cloudconfig.model import Document
+from kairos_boot.cloudconfig.roots import CLASSIC
 
 
 def load(text: str | bytes) -> Document:
@@ -170,14 +171,16 @@ def test_unknown_keys_are_warned_of_at_every_level() -> None:
     ]
 
 
-@pytest.mark.parametrize("key", ["install", "reset", "upgrade", "k3s", "k3s-agent", "k0s", "p2p", "kcrypt", "users", "bundles", "config_url", "x-mine", "cloud-init-paths"])
+@pytest.mark.parametrize("key", ["install", "reset", "upgrade", "k3s", "k3s-agent", "k0s", "p2p", "kcrypt", "bundles", "config_url", "x-mine", "cloud-init-paths"])
 def test_sections_of_other_readers_are_no_unknown_keys(key: str) -> None:
     """B11."""
     good(f"{key}: {{a: [1]}}\nstages: {{}}\n")
 
 
-def test_classic_keys_without_the_header_are_told() -> None:
-    [problem] = load("runcmd: [x]\n").problems
+@pytest.mark.parametrize("key", sorted(CLASSIC))
+def test_classic_keys_without_the_header_are_told(key: str) -> None:
+    """Every one of them, also `users`, which the collector reads as a setting: nothing would be done, and nobody would know."""
+    [problem] = load(f"{key}: [x]\n").problems
     assert problem.severity == "warning"
     assert "#cloud-config" in problem.message
 

@@ -89,6 +89,16 @@ def test_a_decimal_mode_is_taken_as_it_is_with_a_doubt(written: str, doubted: bo
         assert "0" + written in loaded.problems[0].hint
 
 
+@pytest.mark.parametrize(("written", "mode"), [("888", "1570"), ("0999", "1747"), ("0888", "1570"), ("689", "1261"), ("098", "0142")])
+def test_a_mode_with_a_digit_that_is_not_octal_is_told_with_the_mode_that_comes_of_it(written: str, mode: str) -> None:
+    """C2: it is taken as Kairos takes it, and the one message says why and what it makes."""
+    [problem] = document("files.permissions", written).problems
+    assert problem.severity == "advice"
+    assert f"the mode {mode}" in problem.message
+    assert "octal digits" in problem.message
+    assert f"{value('files.permissions', written):04o}" == mode
+
+
 @pytest.mark.parametrize("written", ["1.5", "0888", "1e2"])
 def test_a_number_that_is_cut_is_told(written: str) -> None:
     assert [p.severity for p in document("files.owner", written).problems] == ["advice"]
