@@ -1,10 +1,13 @@
-"""kairos-boot analyze [blame|timeline|critical-chain] [--boot N] [--svg FILE]
+"""kairos-boot analyze [blame|timeline|critical-chain] [--boot N] [--svg FILE] [--root DIR]
 
 Tells where the time of a boot went: `blame` lists the steps by duration, `timeline` shows stages and steps in time,
 `critical-chain` what the end of the boot waited for (this without a word).
 
       --boot N    N boots ago, or the beginning of a boot's id
       --svg FILE  write the timeline as a picture; - is standard output
+      --root DIR  read the record below DIR
+
+Exit code: 0, 2 wrong usage, 3 when there is nothing to tell, or the picture cannot be written.
 """
 
 from __future__ import annotations

@@ -11,6 +11,10 @@ class UsageError(Exception):
     """The call is wrong: exit code 2."""
 
 
+class HelpAsked(Exception):  # noqa: N818
+    """`--help` or `-h` stands among the words: the verb's help is printed, and nothing else is done."""
+
+
 class Arguments:
     """What was given: flags by their long name, and the words."""
 
@@ -44,7 +48,7 @@ class Arguments:
 def parse(words: Sequence[str], flags: Mapping[str, bool], short: Mapping[str, str] | None = None, *, bare: bool = False) -> Arguments:
     """Split *words* by *flags* (long name -> takes a value) and *short* (letter -> long name).
 
-    Flags may stand anywhere; `--` ends them. UsageError: an unknown flag, a value missing or too much, a word where *bare* says that there is none.
+    Flags may stand anywhere; `--` ends them. HelpAsked: one of them asks for help. UsageError: an unknown flag, a value missing or too much, a word where *bare* says that there is none.
     """
     given = Arguments()
     rest = list(words)
@@ -60,6 +64,8 @@ def parse(words: Sequence[str], flags: Mapping[str, bool], short: Mapping[str, s
             letters = word[1:]
             name = (short or {}).get(letters[0], "")
             if not name:
+                if letters == "h":
+                    raise HelpAsked
                 raise UsageError(f"unknown flag: -{letters[0]}")
             if flags[name]:
                 value, has = letters[1:].removeprefix("="), len(letters) > 1
@@ -69,6 +75,8 @@ def parse(words: Sequence[str], flags: Mapping[str, bool], short: Mapping[str, s
                     rest.insert(0, "-" + letters[1:])
         else:
             name, equals, value = word[2:].partition("=")
+            if word == "--help":
+                raise HelpAsked
             has = bool(equals)
             if name not in flags:
                 raise UsageError(f"unknown flag: --{name}{_suggestion(name, flags)}")

@@ -4,6 +4,8 @@ Without a flag it lists the entries of the boot menu, and which one the next boo
 
   -s, --select ENTRY   let the next boot take ENTRY, once (cos, fallback, recovery, statereset, …)
       --host-root DIR  the node whose root is mounted at DIR
+
+Exit code: 0 done, 2 wrong usage, 3 refused: nothing was changed.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ Prints the node's settings: all its documents merged, the later winning, then th
       --json      print it for programs
       --root DIR  read the tree below DIR
 
-Exit code: 0, 1 when a document could not be used or two of them contradict each other (the rest is printed), 3 when the query fails.
+Exit code: 0, 1 when a document could not be used or two of them contradict each other (the rest is printed), 2 wrong usage,
+3 when the query fails. What is not set is nothing for get (0), and has no origin (3).
 """
 
 from __future__ import annotations

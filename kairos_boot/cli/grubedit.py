@@ -3,6 +3,8 @@
 Lists the variables of the boot loader's environment block, or sets one of them; an empty VALUE removes it.
 
       --grub-file FILE  the block (default: /oem/grubenv)
+
+Exit code: 0 done, 2 wrong usage, 3 the block is damaged, or cannot be written: nothing was changed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""kairos-boot install [--plan [--json]] [--source SOURCE] [--reboot|--poweroff] [DEVICE]
+"""kairos-boot install [--plan [--json]] [--source SOURCE] [--reboot|--poweroff] [[--device] DEVICE]
        kairos-boot install --disk-image FILE --source SOURCE [--config DOCUMENT] [--set KEY=VALUE…] [--size SIZE] [--firmware bios|efi|both] [--seed TEXT] [--plan]
 
 Makes a node of an empty disk: everything on it is lost. DEVICE is a path, auto (the largest disk that nothing uses) or script://PATH;

@@ -5,6 +5,9 @@ Lists the images in a registry that this node can be upgraded to, the newest fir
       --registry REGISTRY  where they are, such as quay.io/kairos; else what the image says (KAIROS_REGISTRY_AND_ORG)
       --all                also what is not newer than the image of this node
       --pre                also alpha, beta and release candidates
+      --allow-insecure-registries  accept registries without TLS, or with a certificate that nobody vouches for
+
+Exit code: 0 done, also when there is no newer one, 2 wrong usage, 3 the registry does not tell.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from kairos_boot.cli.arguments import parse
 from kairos_boot.system.host import Host
 
 FLAGS = {"registry": True, "all": False, "pre": False, "output": True, "allow-insecure-registries": False}
+HIDDEN = ("output",)
+"""A flag of Kairos that changes nothing: neither the help nor a completion offers it."""
 
 
 def run(words: list[str]) -> int:

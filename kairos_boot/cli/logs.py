@@ -1,10 +1,13 @@
-"""kairos-boot logs [-o FILE]
+"""kairos-boot logs [-o FILE] [--root DIR]
 
 Collects what a report of a fault needs in one archive: the ledgers of the last boots, the initrd's log, the journal of
 the stage units, disks, mounts and the kernel's messages. No cloud-config is taken, since those hold secrets; words that
-look like logins are left out. Nothing of another root (--root) is executed.
+look like logins are left out. What could not be taken is said.
 
   -o, --output FILE   the archive (./kairos-logs.tar.gz without it)
+      --root DIR      take those of the system below DIR; nothing of it is executed
+
+Exit code: 0, 2 wrong usage, 3 the archive cannot be written.
 """
 
 from __future__ import annotations

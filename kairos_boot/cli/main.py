@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from kairos_boot.cli.arguments import UsageError
+from kairos_boot.cli.arguments import HelpAsked, UsageError
 from kairos_boot.errors import KairosError
 from kairos_boot.shown import plain
 
@@ -38,6 +38,8 @@ VERBS = {
     "start": "hand over to the installed providers",
 }
 INTERNAL = ("assess", "initrd", "notify", "start")
+NESTED: dict[tuple[str, ...], str] = {("upgrade", "list-releases"): "list_releases"}
+"""Verbs of two words, and their modules."""
 ALIASES = {"print-schema": "schema"}
 """Words of Kairos that have another one here."""
 GLOBAL = ("--debug", "--strict-validation")
@@ -53,6 +55,11 @@ def _verb_first(words: Sequence[str]) -> list[str]:
 
             os.environ["LOGLEVEL"] = "debug"
     return [ALIASES.get(rest[0], rest[0]), *rest[1:]] if rest else rest
+
+
+def _help(text: str | None) -> int:
+    sys.stdout.write(f"usage: {(text or '').strip()}\n")
+    return DONE
 
 
 def usage() -> str:
@@ -92,18 +99,22 @@ def run(words: Sequence[str]) -> int:
 
         sys.stderr.write(unknown(verb, [name for name in VERBS if name not in INTERNAL]) or f"kairos-boot: unknown verb: {verb}\n{usage()}")
         return USAGE
+    name, rest = NESTED.get((verb, *words[1:2])), list(words[1:])
+    if name:
+        verb = f"{verb} {rest.pop(0)}"
     try:
-        module = __import__(f"kairos_boot.cli.{verb.replace('-', '_')}", fromlist=("run",))
+        module = __import__(f"kairos_boot.cli.{name or verb.replace('-', '_')}", fromlist=("run",))
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith("kairos_boot.cli."):
             raise
         sys.stderr.write(f"kairos-boot {verb}: it is not in the initrd, which has run-stage, status and logs; use it when the node has come up\n")
         return NOTHING_DONE
-    if "-h" in words[1:2] or "--help" in words[1:2]:
-        sys.stdout.write(f"usage: {(module.__doc__ or '').strip()}\n")
-        return DONE
+    if rest[:1] in (["-h"], ["--help"]):  # of a verb without flags, too
+        return _help(module.__doc__)
     try:
-        code: int = module.run(list(words[1:]))
+        code: int = module.run(rest)
+    except HelpAsked:
+        return _help(module.__doc__)
     except UsageError as error:
         sys.stderr.write(f"kairos-boot {verb}: {plain(str(error))}\nkairos-boot {verb} --help tells the arguments\n")
         return USAGE

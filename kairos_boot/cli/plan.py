@@ -1,9 +1,21 @@
-"""kairos-boot plan [--root DIR] [--cmdline TEXT] [--json] [--diff] STAGE|--all [SOURCE...]
+"""kairos-boot plan [--root DIR] [--cmdline TEXT] [--json] [--diff] [--only] STAGE|--all [SOURCE...]
 
 Says what a stage would do on this root and why steps would be skipped, and changes nothing: no command is run, a
 condition that only a shell can decide is shown as it stands.
 
+      --all           every stage of a boot
+      --only          STAGE alone, without STAGE.before and STAGE.after
+      --root DIR      the system below DIR
+      --cmdline TEXT  stands for the kernel command line
+      --diff          show how files would change
+      --json          print it for programs
+  -d, --dotnotation   the sources are dot-notation text
+      --cloud-init-paths PATH            add a source to the default ones
+      --override-cloud-init-paths PATH   replace the default ones
+
   + would change   = is so already   ? only doing it tells   ! would fail   - the step would be skipped
+
+Exit code: 0, 1 something would fail, 2 wrong usage, 3 there is no plan: no such root.
 """
 
 from __future__ import annotations

@@ -1,6 +1,10 @@
 """kairos-boot pull-image [--platform OS/ARCH] IMAGE DIRECTORY
 
 Unpacks a container image of a registry, or an archive of one, over a directory.
+
+      --platform OS/ARCH  which of the image's platforms, such as linux/arm64; default: this machine's
+
+Exit code: 0 done, 2 wrong usage, 3 it could not be fetched or unpacked.
 """
 
 from __future__ import annotations

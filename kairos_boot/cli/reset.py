@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 FLAGS = {"plan": False, "json": False, "unattended": False, "reboot": False, "poweroff": False, "reset-oem": False, "keep-persistent": False,
          "failed": False, "next-boot": False, "host-root": True, "state-only": False}
+HIDDEN = ("failed",)
+"""Flags of a unit: neither the help nor a completion offers them."""
 WAIT = 60
 """Seconds in which a person at the terminal may think better of it."""
 

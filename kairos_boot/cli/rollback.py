@@ -2,6 +2,10 @@
 
 Makes the other system the default for good: the passive one where the active one is, and the other way round. An upgrade or a reset takes it back.
 For one boot only: kairos-boot bootentry --select fallback.
+
+      --host-root DIR  the node whose root is mounted at DIR
+
+Exit code: 0 done, 2 wrong usage, 3 refused: nothing was changed.
 """
 
 from __future__ import annotations

@@ -5,8 +5,12 @@ Prints what this node is: the boot it is in, its partitions, its system and its 
   state             everything, as YAML
   state get QUERY   what is at a path (boot, persistent.mounted, kairos.version), without a newline; <nil> where there is nothing
 
+Any other word is passed over, as in Kairos: `state boot` prints everything, `state get boot` one value.
+
       --json      print it for programs
       --root DIR  read the tree below DIR
+
+Exit code: 0, also where there is nothing at the path, 2 wrong usage, 3 no such root, or the query cannot be answered.
 """
 
 from __future__ import annotations

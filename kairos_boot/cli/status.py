@@ -1,4 +1,4 @@
-"""kairos-boot status [--boot N] [--brief|--steps] [--json]
+"""kairos-boot status [--boot N] [--brief|--steps] [--json] [--root DIR]
 
 Tells what ran in a boot, what was skipped and why, and what failed, the culprits first.
 
@@ -6,6 +6,7 @@ Tells what ran in a boot, what was skipped and why, and what failed, the culprit
       --brief     leave out the skipped steps
       --steps     list every step
       --json      print it for programs
+      --root DIR  read the record below DIR
 
 Exit code: 0, or 3 when there is nothing to tell.
 """

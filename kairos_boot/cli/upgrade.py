@@ -1,5 +1,5 @@
 """kairos-boot upgrade [--source SOURCE | --image IMAGE] [--recovery] [--plan [--json]]
-       kairos-boot upgrade list-releases
+       kairos-boot upgrade list-releases [--registry REGISTRY] [--all] [--pre] [--allow-insecure-registries]
 
 Writes a new system beside the running one and lets it be the active system from the next boot on; what runs now becomes the passive one, once it has proved
 itself. The new system is on trial then: if it does not come up, or is not healthy, the node goes back by itself.
@@ -14,6 +14,8 @@ itself. The new system is on trial then: if it does not come up, or is not healt
       --json             the plan for programs
       --reboot           reboot when it is done          --poweroff   power off
       --strict=no        a hook that fails stops nothing
+
+list-releases lists what this node can be upgraded to; it has a --help of its own.
 
 Exit code: 0 done, or nothing to do, 1 done but a hook failed, 2 wrong usage, 3 refused: nothing was changed, 4 it failed: see what
 is said.
@@ -34,15 +36,13 @@ if TYPE_CHECKING:
 
 FLAGS = {"source": True, "image": True, "recovery": False, "boot-entry": True, "exclude-path": True, "allow-insecure-registries": False, "plan": False,
          "json": False, "reboot": False, "poweroff": False, "strict": True, "settle": False}
+HIDDEN = ("settle",)
+"""Flags of a unit: neither the help nor a completion offers them."""
 STRICT = {"yes": True, "true": True, "no": False, "false": False}
 
 
 def run(words: list[str]) -> int:
     """Upgrade, or say what an upgrade would do."""
-    if words[:1] == ["list-releases"]:
-        from kairos_boot.cli import list_releases
-
-        return list_releases.run(words[1:])
     given = parse(words, FLAGS)
     given.needs("json", "plan")
     settle = given.alone("settle")

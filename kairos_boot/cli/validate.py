@@ -1,7 +1,10 @@
-"""kairos-boot validate [--json] SOURCE...
+"""kairos-boot validate [-d] [--json] SOURCE...
 
 Checks cloud-config documents without a node: what a run would warn of is an error here. Each line is
-FILE:LINE:COLUMN: what is wrong; what to do.
+"error: " or "warning: ", then FILE:LINE:COLUMN: what is wrong; what to do.
+
+  -d, --dotnotation  the sources are dot-notation text
+      --json         print it for programs
 
 Exit code: 0 valid (warnings of probable mistakes included), 1 errors, 2 wrong usage.
 """
@@ -30,8 +33,11 @@ if TYPE_CHECKING:
     from kairos_boot.cloudconfig.model import Document, Step
 
 
+FLAGS = {"json": False, "dotnotation": False}
+
+
 def run(words: list[str]) -> int:
-    given = parse(words, {"json": False, "dotnotation": False}, {"d": "dotnotation"})
+    given = parse(words, FLAGS, {"d": "dotnotation"})
     if not given.words:
         raise UsageError("it needs at least one source")
     documents = wiring.sources_of(Host("/"), given.words, given).load()

@@ -7,17 +7,20 @@ _kairos_boot() {
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
         --root | --cmdline | --jobs | --cloud-init-paths | --override-cloud-init-paths | --boot | --svg | --format | --output | \
-            --source | --disk-image | --config | --set | --size | --firmware | --seed | --device) ((i++)) ;;
+            --source | --disk-image | --config | --set | --size | --firmware | --seed | --device | \
+            --image | --boot-entry | --exclude-path | --registry | --platform | --select | --host-root | --grub-file | --origin) ((i++)) ;;
         -*) ;;
         *) if [ -z "$verb" ]; then verb=${COMP_WORDS[i]}; elif [ -z "$stage" ]; then stage=${COMP_WORDS[i]}; fi ;;
         esac
     done
     case $prev in
-    --root) COMPREPLY=($(compgen -d -- "$cur")); return ;;
-    --cloud-init-paths | --override-cloud-init-paths | --svg | --output | --disk-image | --config | --device) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    --root | --host-root) COMPREPLY=($(compgen -d -- "$cur")); return ;;
+    --cloud-init-paths | --override-cloud-init-paths | --svg | --output | --disk-image | --config | --device | --grub-file) COMPREPLY=($(compgen -f -- "$cur")); return ;;
     --format) COMPREPLY=($(compgen -W json -- "$cur")); return ;;
     --firmware) COMPREPLY=($(compgen -W 'bios efi both' -- "$cur")); return ;;
-    --jobs | --cmdline | --boot | --source | --set | --size | --seed) return ;;
+    --boot-entry) COMPREPLY=($(compgen -W 'active recovery' -- "$cur")); return ;;
+    --select) COMPREPLY=($(compgen -W 'cos fallback recovery statereset' -- "$cur")); return ;;
+    --jobs | --cmdline | --boot | --source | --set | --size | --seed | --image | --exclude-path | --registry | --platform | --origin) return ;;
     esac
     local words=
     case $verb in
@@ -30,9 +33,10 @@ _kairos_boot() {
     state) words='--json --root'; [ -n "$stage" ] || words="get $words" ;;
     install) words='--plan --json --source --reboot --poweroff --disk-image --config --set --size --firmware --seed --device --allow-insecure-registries auto' ;;
     manual-install) words='--plan --json --source --device --use-default-dirs --reboot --poweroff --allow-insecure-registries' ;;
-    upgrade) words='--source --image --recovery --boot-entry --exclude-path --allow-insecure-registries --strict --plan --json --reboot --poweroff --settle'; [ -n "$stage" ] || words="list-releases $words" ;;
+    upgrade) words='--source --image --recovery --boot-entry --exclude-path --allow-insecure-registries --strict --plan --json --reboot --poweroff'
+        if [ -z "$stage" ]; then words="list-releases $words"; elif [ "$stage" = list-releases ]; then words='--registry --all --pre --allow-insecure-registries'; fi ;;
     pull-image) words='--platform' ;;
-    reset) words='--plan --json --unattended --reboot --poweroff --reset-oem --keep-persistent --next-boot --host-root --state-only --failed' ;;
+    reset) words='--plan --json --unattended --reboot --poweroff --reset-oem --keep-persistent --next-boot --host-root --state-only' ;;
     bootentry) words='--select --host-root' ;;
     rollback) words='--host-root' ;;
     grubedit) words='--grub-file'; [ -n "$stage" ] || words="set $words" ;;
