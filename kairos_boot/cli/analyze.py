@@ -29,7 +29,7 @@ def run(words: list[str]) -> int:
     given = parse(words, FLAGS)
     if len(given.words) > 1 or (given.words and given.words[0] not in REPORTS):
         raise UsageError(f"say one of {', '.join(REPORTS)}, not {' '.join(given.words)}")
-    host = Host(given.value("root", "/"))
+    host = Host(wiring.root_of(given))
     boot = load(host, given.value("boot", "0"), running=wiring.running(host))
     if "svg" in given:
         _write(given.value("svg"), analyze.svg(boot))

@@ -39,8 +39,7 @@ def run(words: list[str]) -> int:
         key = given.words[1]
     elif verb:
         raise UsageError(f"config has no {verb!r}: write config, config get QUERY or config origin KEY")
-    wiring.is_offline_root(given.value("root", "/"))
-    host = Host(given.value("root", "/"))
+    host = Host(wiring.root_of(given))
     config = collect(host)
     if verb == "origin" or "origin" in given:
         sys.stdout.write(_origin(config, key) + "\n")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import sys
 
+from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import parse
 from kairos_boot.reports.collect import collect
 from kairos_boot.shown import plain
@@ -25,7 +26,7 @@ FLAGS = {"output": True, "root": True}
 def run(words: list[str]) -> int:
     given = parse(words, FLAGS, {"o": "output"}, bare=True)
     target = given.value("output", "kairos-logs.tar.gz")
-    for line in collect(Host(given.value("root", "/")), target, Host().processes):
+    for line in collect(Host(wiring.root_of(given)), target, Host().processes):
         sys.stderr.write(plain(f"left out: {line}\n"))
     sys.stdout.write(f"{target}\n")
     return 0

@@ -89,9 +89,8 @@ def run(words: list[str]) -> int:
         stages, sources = given.words[:1], given.words[1:]
     else:
         raise UsageError("it needs the name of a stage, or --all")
-    wiring.is_offline_root(given.value("root", "/"))
     cmdline = given.value("cmdline") if "cmdline" in given else None
-    host = _QuietHost(given.value("root", "/"), cmdline)
+    host = _QuietHost(wiring.root_of(given), cmdline)
     documents = wiring.sources_of(host, sources, given, cmdline=cmdline).load()
     facts = wiring.facts_of(host)
     graphs = [(s, order(documents, s)) for stage in stages for s in ([stage] if "only" in given else [stage + x for x in SUBSTAGES])]

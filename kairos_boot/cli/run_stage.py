@@ -53,9 +53,7 @@ def run(words: list[str]) -> int:
         raise UsageError("it needs the name of a stage")
     stage, sources = given.words[0], given.words[1:]
     options = Options("strict" in given, _jobs(given.value("jobs", "1")), "only" in given)
-    root = given.value("root", "/")
-    wiring.is_offline_root(root)
-    host = Host(root)
+    host = Host(wiring.root_of(given))
     if "analyze" in given:
         return _analyze(stage, options, wiring.sources_of(host, sources, given))
     wiring.need_root(host.root)

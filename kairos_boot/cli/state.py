@@ -37,8 +37,7 @@ FLAGS = {"json": False, "root": True}
 def run(words: list[str]) -> int:
     """Print the state or a part of it; further words are passed over, as scripts give them."""
     given = parse(words, FLAGS)
-    wiring.is_offline_root(given.value("root", "/"))
-    host = Host(given.value("root", "/"))
+    host = Host(wiring.root_of(given))
     state = state_of(host)
     if given.words[:1] in (["get"], ["g"]):
         if len(given.words) < 2:

@@ -28,7 +28,7 @@ FLAGS = {"boot": True, "brief": False, "steps": False, "json": False, "root": Tr
 
 def run(words: list[str]) -> int:
     given = parse(words, FLAGS, bare=True)
-    host = Host(given.value("root", "/"))
+    host = Host(wiring.root_of(given))
     boot = load(host, given.value("boot", "0"), running=wiring.running(host))
     if "json" in given:
         say_data(as_data(boot))

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 FAILED = 4
 """Exit code of an action that failed: what was asked for is not done. One of whose hooks a step failed is done, and ends with 1."""
-LEDGER = "/run/cos/ledger"
 SOURCE_FLAGS = {"root": True, "dotnotation": False, "cloud-init-paths": True, "override-cloud-init-paths": True}
 
 
@@ -67,10 +66,9 @@ def cmdline_of(host: Host) -> str:
 
 
 def ledger_of(host: Host) -> Ledger:
-    from kairos_boot.stages.ledger import Ledger
+    from kairos_boot.stages.ledger import DIRECTORY, Ledger, boot_id
 
-    boot = (host.read("/proc/sys/kernel/random/boot_id") or b"unknown").decode().strip()
-    return Ledger(host.path(LEDGER), boot)
+    return Ledger(host.path(DIRECTORY), boot_id(host))
 
 
 def origin(host: Host, sources: Sources) -> dict[str, object]:
@@ -119,10 +117,12 @@ def need_root(root: str) -> None:
         raise KairosError("this changes the system and needs root", hint="run it with sudo")
 
 
-def is_offline_root(root: str) -> None:
-    """KairosError: *root* is no directory."""
+def root_of(given: Arguments) -> str:
+    """The root directory that --root names, else the running system's. KairosError: it is no directory."""
+    root = given.value("root", "/")
     if not os.path.isdir(root):
         raise KairosError("no such directory", root, "--root names the directory of another system")
+    return root
 
 
 def logger() -> Log:

@@ -11,7 +11,7 @@ import stat
 
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
-from kairos_boot.stages.ledger import read
+from kairos_boot.stages.ledger import boot_id, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def known_failures(state: str) -> list[str] | None:
 
 def boot_of(host: Host) -> str:
     """What tells this boot from every other one, as it is noted with a trial."""
-    return (host.read("/proc/sys/kernel/random/boot_id") or b"unknown").decode().strip().replace("-", "")
+    return boot_id(host).replace("-", "")
 
 
 def trial_of(variables: Mapping[str, str], tries: str, boot: str) -> str:

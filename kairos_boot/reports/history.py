@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from kairos_boot.errors import KairosError, reason
-from kairos_boot.stages.ledger import DIRECTORY, KEPT, kept, read
+from kairos_boot.stages.ledger import DIRECTORY, KEPT, NO_BOOT, boot_id, kept, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 MOST = 2.0**38
 """Seconds: a time beyond is none (and NaN is not below it)."""
-BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
 class Step:
@@ -274,7 +273,7 @@ def load(host: Host, ago: str = "0", *, running: bool = False) -> Boot:
     if number.isdecimal() and len(number) < 8:
         back = int(number)
         if back >= len(boots):
-            raise KairosError(f"no ledger of {back} boots ago", hint=f"there are {len(boots)}: --boot 0 to {len(boots) - 1}")
+            raise KairosError(f"no ledger of {back} boots ago", hint=f"there are {len(boots)}: --boot 0 to {len(boots) - 1}" if len(boots) > 1 else "there is one: --boot 0")
     else:
         found = [i for i, (boot, _) in enumerate(boots) if boot.startswith(ago)]
         if len(found) != 1:
@@ -290,7 +289,8 @@ def load(host: Host, ago: str = "0", *, running: bool = False) -> Boot:
     if data is None:
         if os.geteuid() and not os.access(host.path(DIRECTORY), os.R_OK | os.X_OK) and host.exists(DIRECTORY):
             raise KairosError("cannot be read", path, "run it with sudo")
-        raise KairosError("nothing was recorded in this boot yet", path, "run-stage records what it does; --boot 1 is the boot before")
+        before = "; --boot 1 is the boot before" if len(boots) > 1 else ""
+        raise KairosError("nothing was recorded in this tree" if boot == NO_BOOT else "nothing was recorded in this boot yet", path, f"run-stage records what it does{before}")
     made = Boot(boot, data, ago=back, alive=not back and running)
     _compare(made, host, boots[:len(boots) - 1 - back])
     return made
@@ -298,11 +298,13 @@ def load(host: Host, ago: str = "0", *, running: bool = False) -> Boot:
 
 def _boots(host: Host) -> list[tuple[str, str]]:
     """Id and ledger of each boot, the oldest first."""
-    current = (host.read(BOOT_ID) or b"").decode("ascii", "replace").strip()
+    current = boot_id(host)
     known = kept(host.path(KEPT))
     older = [(boot, f"{KEPT}/{name}") for _, boot, name in known if boot != current]
     here = f"{DIRECTORY}/{current}.jsonl"
     copies = [f"{KEPT}/{name}" for _, boot, name in known if boot == current]
+    if current == NO_BOOT and older and not host.exists(here) and not copies:
+        return older  # a tree that is in no boot, and nothing ran in it from outside
     return [*older, (current, here if host.exists(here) or not copies else copies[0])]
 
 

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 DIRECTORY = "/run/cos/ledger"
 KEPT = "/var/log/kairos-boot"
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+NO_BOOT = "unknown"
+"""What a boot is called where nothing names it: in a tree that is not running, and without /proc."""
 BOOTS = 10
 """So many boots are kept, this one included."""
 TEXT = 4096
@@ -139,6 +142,11 @@ def _copy(source: int, size: int, target: str) -> None:
     except OSError:
         os.unlink(new)
         raise
+
+
+def boot_id(host: Host) -> str:
+    """The id of the boot that *host* is in, NO_BOOT where there is none: who writes a ledger and who reads it call it the same."""
+    return (host.read(BOOT_ID) or b"").decode("ascii", "replace").strip() or NO_BOOT
 
 
 def kept(directory: str) -> list[tuple[int, str, str]]:
