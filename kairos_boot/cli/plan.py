@@ -1,7 +1,8 @@
 """kairos-boot plan [--root DIR] [--cmdline TEXT] [--json] [--diff] [--only] STAGE|--all [SOURCE...]
 
 Says what a stage would do on this root and why steps would be skipped, and changes nothing: no command is run, a
-condition that only a shell can decide is shown as it stands.
+condition that only a shell can decide is shown as it stands. With --root DIR it is about the system below DIR, and SOURCE
+is a path there, too (- takes a file from elsewhere).
 
       --all           every stage of a boot
       --only          STAGE alone, without STAGE.before and STAGE.after

@@ -8,7 +8,7 @@ and /usr/local/cloud-config, the URI of the kernel command line and the kernel c
   -a, --analyze         print the order of the steps, run nothing
       --strict          stop at the first failure
       --jobs N          let up to N steps of a layer overlap
-      --root DIR        work on the system below DIR
+      --root DIR        work on the system below DIR; SOURCE is a path there, too (- takes a file from elsewhere)
   -d, --dotnotation     the sources are dot-notation text
       --only            emit STAGE alone
       --json            print the outcome for programs

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     class Reader(Protocol):
         """What the documents are read with. Paths are those of the node; links are followed inside its root."""
 
+        @property
+        def root(self) -> str:
+            """The directory below which paths are looked up; `/` on the running system."""
+
         def stamp(self, path: str) -> Stamp:
             """What *path* is, links followed. OSError: it is not there, or cannot be seen."""
 

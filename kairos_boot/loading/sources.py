@@ -72,7 +72,10 @@ def _no_file(argument: str, error: OSError, reader: Reader, memory: Memory, pars
     elif argument not in missing_ok or not isinstance(error, (FileNotFoundError, NotADirectoryError)):
         missing = isinstance(error, (FileNotFoundError, NotADirectoryError)) or error.errno == errno.ENAMETOOLONG
         hint = "only http and https URLs are fetched" if "://" in argument else "a source is a directory, a file, a URL, or - for standard input"
-        yield _unreadable(shown(argument) if "://" in argument else argument, "no such file or directory" if missing else reason(error), hint if missing else "")
+        fact = "no such file or directory"
+        if reader.root != "/" and "://" not in argument:
+            fact, hint = f"{fact} below {reader.root}", "there a source is looked up; a file from elsewhere is taken by - from standard input"
+        yield _unreadable(shown(argument) if "://" in argument else argument, fact if missing else reason(error), hint if missing else "")
 
 
 def _stdin(reader: Reader, parse: Callable[[bytes, str], Document]) -> Document:

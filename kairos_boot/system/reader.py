@@ -26,6 +26,7 @@ class HostReader:
 
     def __init__(self, host: Host) -> None:
         self.host = host
+        self.root = host.root
 
     def stamp(self, path: str) -> Stamp:
         """What *path* is, links followed."""

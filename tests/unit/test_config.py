@@ -17,6 +17,7 @@ class Files:
     def __init__(self, files: dict[str, str], web: dict[str, str]) -> None:
         self.files, self.web = files, web
         self.asked: list[str] = []
+        self.root = "/"
 
     def stamp(self, path: str) -> tuple[int, int, int, int, int, int]:
         if not any(name == path or name.startswith(path + "/") for name in self.files):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,42 @@ def test_a_tree_without_any_record_says_so_and_offers_nothing_that_fails(tmp_pat
         load(Host(str(tmp_path)))
     assert caught.value.where == f"{DIRECTORY}/{NO_BOOT}.jsonl"
     assert "--boot" not in caught.value.hint
+
+
+@pytest.mark.parametrize("verb", ["config", "state"])
+def test_a_query_never_runs_the_jq_of_the_tree(verb: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    jq = tmp_path / "usr/bin/jq"
+    jq.parent.mkdir(parents=True)
+    (tmp_path / "bin").symlink_to("usr/bin")
+    jq.write_text("#!/bin/sh\necho '\"foreign\"'\n")
+    jq.chmod(0o755)
+    code = run([verb, "--root", str(tmp_path), "get", ". | length"])
+    out, err = capfd.readouterr()
+    assert "foreign" not in out
+    assert "chroot" not in err
+    assert code == (0 if shutil.which("jq") else 3)
+    if code == 0:
+        assert json.loads(out) >= 0
+
+
+@pytest.mark.skipif(not shutil.which("jq"), reason="needs jq")
+def test_what_jq_says_of_a_query_shows_the_query_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["config", "--root", str(tmp_path), "get", "a..b"]) == 3
+    said = capsys.readouterr().err
+    assert "a..b" in said
+    assert "then empty" not in said
+
+
+@pytest.mark.parametrize("words", [["plan"], ["run-stage", "--analyze"]])
+def test_a_source_that_is_not_in_the_tree_says_where_it_was_looked_up(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "x.yaml").write_text("stages: {boot: []}\n")
+    assert run([*words, "--root", str(tmp_path / "root"), "boot", str(tmp_path / "x.yaml")]) == 1
+    said = capsys.readouterr().err
+    assert f"{tmp_path}/x.yaml: no such file or directory below {tmp_path}/root; " in said
+    assert "standard input" in said
+
+
+def test_on_the_running_system_nothing_is_said_of_a_root(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["validate", "/nosuch.yaml"]) == 1
+    assert "/nosuch.yaml: no such file or directory; a source is" in capsys.readouterr().out
