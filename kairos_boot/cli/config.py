@@ -7,7 +7,7 @@ Prints the node's settings: all its documents merged, the later winning, then th
   config origin KEY   the file, line and column that the value of KEY came from (also: config --origin KEY)
 
       --json      print it for programs
-      --root DIR  read the tree below DIR
+      --root DIR  read the tree below DIR; nothing of it is executed
 
 Exit code: 0, 1 when a document could not be used or two of them contradict each other (the rest is printed), 2 wrong usage,
 3 when the query fails. What is not set is nothing for get (0), and has no origin (3).
@@ -44,7 +44,7 @@ def run(words: list[str]) -> int:
     if verb == "origin" or "origin" in given:
         sys.stdout.write(_origin(config, key) + "\n")
     elif verb == "get":
-        _print(_get(config, key, host), as_json="json" in given)
+        _print(_get(config, key), as_json="json" in given)
     elif "json" in given:
         _print([config.settings], as_json=True)
     else:
@@ -70,10 +70,10 @@ def _plain(config: Config, query: str) -> list[Setting] | None:
     return queries.follow(config.settings, parts, lambda item: item.value if item.kind != "text" else None if item.data is None else item.data)
 
 
-def _get(config: Config, query: str, host: Host) -> list[Setting]:
+def _get(config: Config, query: str) -> list[Setting]:
     found = _plain(config, query)
     if found is None:
-        found = [from_data(item) for item in queries.by_jq(query, config.settings.data, host.processes)]
+        found = [from_data(item) for item in queries.by_jq(query, config.settings.data, Host().processes)]
     return [item for item in found if item.data is not None]
 
 

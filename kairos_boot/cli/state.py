@@ -8,7 +8,7 @@ Prints what this node is: the boot it is in, its partitions, its system and its 
 Any other word is passed over, as in Kairos: `state boot` prints everything, `state get boot` one value.
 
       --json      print it for programs
-      --root DIR  read the tree below DIR
+      --root DIR  read the tree below DIR; nothing of it is executed
 
 Exit code: 0, also where there is nothing at the path, 2 wrong usage, 3 no such root, or the query cannot be answered.
 """
@@ -42,7 +42,7 @@ def run(words: list[str]) -> int:
     if given.words[:1] in (["get"], ["g"]):
         if len(given.words) < 2:
             raise UsageError("get needs a query")
-        _get(state, given.words[1], host, as_json="json" in given)
+        _get(state, given.words[1], as_json="json" in given)
     elif given.words[:1] in (["apply"], ["a"]):
         return 0  # Kairos' verb does nothing, and scripts call it
     elif "json" in given:
@@ -73,10 +73,10 @@ def state_of(host: Host) -> Values:
     return document(host, partitions, mounts.mounted() if host.online else ())
 
 
-def _get(state: Values, query: str, host: Host, *, as_json: bool) -> None:
+def _get(state: Values, query: str, *, as_json: bool) -> None:
     parts = queries.path_of(query)
     if parts is None:
-        found = queries.by_jq(query, _plain(state), host.processes)
+        found = queries.by_jq(query, _plain(state), Host().processes)
     else:
         found = [_plain(item) for item in queries.follow(state, parts, lambda item: item)]
     if as_json:

@@ -92,17 +92,20 @@ def follow(root: Any, parts: list[Any], inside: Callable[[Any], Any]) -> list[An
 
 
 def by_jq(query: str, data: Any, processes: ProcessRunner) -> list[Any]:
-    """The results of the jq program on *data*, null left out. KairosError: no jq, or it refuses."""
+    """The results of the jq program on *data*, null left out. KairosError: no jq, or it refuses.
+
+    *processes* run this system's own jq, whatever tree *data* came from: nothing of another root is executed.
+    """
     import json
 
     try:
-        result = processes.run(("jq", "-c", f".{query.strip().removeprefix('.')} | if (. | type) == \"null\" then empty else . end"),
-                               timeout=LIMIT, stdin=json.dumps(data).encode())
+        result = processes.run(("jq", "-c", f".{query.strip().removeprefix('.')}"), timeout=LIMIT, stdin=json.dumps(data).encode())
     except KairosError as error:
         raise KairosError(f"more than a plain path needs the program jq: {error.message}", hint="install jq, or ask for a path such as install.device") from error
     if result.code:
         raise KairosError(f"jq: {result.output.strip() or result.explain(LIMIT)}")
     try:
-        return [json.loads(line) for line in result.output.splitlines() if line.strip()]
+        found = [json.loads(line) for line in result.output.splitlines() if line.strip()]
     except ValueError as error:
         raise KairosError("the answer is too long", hint="ask for less of it") from error
+    return [item for item in found if item is not None]
