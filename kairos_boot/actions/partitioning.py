@@ -71,10 +71,12 @@ class PartitionDisk:
         if partitions.in_use(self.disk):
             raise KairosError("it is in use, so it is not partitioned", self.disk, "unmount its partitions first; see lsblk")
         nodes = [partitions.node_of(self.disk, place.number) for place in self.places]
+        head = f"label: gpt\n{f'label-id: {self.guid}{chr(10)}' if self.guid else ''}first-lba: 34\n"
+        script = head + "".join(place.script(self.sector) for place in self.places)
+        partitions.try_table(host, self.disk, script)  # what sfdisk refuses costs no content
         try:
             _blank(self.disk)
-            head = f"label: gpt\n{f'label-id: {self.guid}{chr(10)}' if self.guid else ''}first-lba: 34\n"
-            partitions.write_table(host, self.disk, head + "".join(place.script(self.sector) for place in self.places), "--wipe=always", "--wipe-partitions=always")
+            partitions.write_table(host, self.disk, script, "--wipe=always", "--wipe-partitions=always")
             for place, node in zip(self.places, nodes, strict=True):
                 filesystems.wipe(node)
                 if place.fstype not in filesystems.UNFORMATTED:

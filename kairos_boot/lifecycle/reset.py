@@ -26,7 +26,7 @@ from kairos_boot.node.partitions import LABELS
 from kairos_boot.node.state import CRYPT
 from kairos_boot.records import NOTHING, record
 from kairos_boot.system.ext4 import DIGEST
-from kairos_boot.system.filesystems import LABEL_LIMITS
+from kairos_boot.system.filesystems import LABEL_LIMITS, LEAST_SIZES
 from kairos_boot.system.partitions import size_of
 
 TYPE_CHECKING = False
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 ACTION = "reset"
 STATE, OEM, PERSISTENT = "/run/cos/state", "/oem", "/usr/local"
 FORMATS = ("ext2", "ext3", "ext4", "xfs", "btrfs")
-LEAST_SIZES = {"xfs": 300 << 20, "btrfs": 109 << 20}
-"""Bytes below which their tools refuse to make them."""
 
 
 @record

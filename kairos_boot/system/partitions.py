@@ -156,12 +156,21 @@ def size_of(path: str) -> int:
 
 def write_table(host: Host, disk: str, script: str, *options: str) -> None:
     """Give sfdisk's *script* to it and tell the kernel. KairosError: it refuses; then nothing was written."""
+    _sfdisk(host, disk, script, *options)
+    _sync(disk)
+    tell_kernel(host, disk)
+
+
+def try_table(host: Host, disk: str, script: str) -> None:
+    """Let sfdisk read *script* for *disk*, and write nothing. KairosError: it refuses."""
+    _sfdisk(host, disk, script, "--no-act")
+
+
+def _sfdisk(host: Host, disk: str, script: str, *options: str) -> None:
     argv = ("sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", "--lock=yes", *options, disk)
     result = host.processes.run(argv, stdin=script.encode(), env={"LC_ALL": "C"}, timeout=120)
     if result.code or result.timed_out:
         raise KairosError(f"cannot write its partition table: {result.explain(120)}: {result.output.strip()}", disk)
-    _sync(disk)
-    tell_kernel(host, disk)
 
 
 def move_backup(host: Host, disk: str) -> None:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import itertools
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kairos_boot.actions.partitioning import MIB
+from kairos_boot.actions.partitioning import MIB, PartitionDisk
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle.diskimage import least, size_of
 from kairos_boot.lifecycle.layout import Images, Layout, compute, wishes
+from kairos_boot.system.host import Host
+from kairos_boot.system.process import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 IMAGE = 500
 IMAGES = Images(IMAGE * MIB, IMAGE * MIB, IMAGE * MIB)
@@ -65,6 +71,14 @@ def test_what_is_too_small_for_the_images_is_made_larger_and_said() -> None:
     ({"extra_partitions": [{"name": "a", "size": 10, "label": "COS_STATE"}]}, "one of the node's own"),
     ({"extra_partitions": [{"name": "a", "size": 10, "fs": "vfat", "label": "MUCH-TOO-LONG"}]}, "at most 11 bytes"),
     ({"extra_partitions": [{"name": 'a"b', "size": 10}]}, "not a partition's name"),
+    ({"extra_partitions": [{"name": "x\n/dev/sdb1 : start=1", "size": 10}]}, "not a partition's name"),
+    ({"extra_partitions": [{"name": "a\\", "size": 10}]}, "not a partition's name"),
+    ({"extra_partitions": [{"name": "a", "size": 10, "label": "a\tb"}]}, "not a file system's label"),
+    ({"extra_partitions": [{"name": "a", "size": 10, "label": "-b"}]}, "not a file system's label"),
+    ({"extra_partitions": [{"name": "a", "size": 10, "label": "COS_ACTIVE"}]}, "one of the node's own"),
+    ({"extra_partitions": [{"name": "a", "size": 299, "fs": "xfs"}]}, "too small for xfs, which is made of 300 MiB"),
+    ({"extra_partitions": [{"name": "a", "size": 1, "fs": "btrfs"}]}, "too small for btrfs, which is made of 109 MiB"),
+    ({"partitions": {"persistent": {"size": 17000}}, "extra_partitions": [{"name": "a", "fs": "xfs"}]}, "does not fit in the target disk"),
     ({"partitions": {"stat": {"size": 10}}}, "no such partition: 'stat'"),
     ({"partitions": {"state": {"size": -1}}}, "not a size"),
     ({"partitions": {"state": {"size": True}}}, "not a size"),
@@ -75,6 +89,23 @@ def test_a_layout_that_cannot_be_is_refused_with_the_reason(settings: dict[str, 
     with pytest.raises(KairosError, match=re.escape(said)) as caught:
         layout(**settings)
     assert caught.value.where
+
+
+def test_a_table_that_sfdisk_refuses_costs_nothing_of_the_disk(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.write_bytes(b"content" * 512)
+
+    class Refusing:
+        """A sfdisk that takes no table."""
+
+        def run(self, argv: Sequence[str], **_: object) -> Result:
+            """Refuse it."""
+            assert argv[0] == "sfdisk"
+            return Result(1, "no table")
+
+    with pytest.raises(KairosError, match="no table"):
+        PartitionDisk(str(disk), layout().places).apply(Host(str(tmp_path), Refusing()))
+    assert disk.read_bytes() == b"content" * 512
 
 
 def test_a_disk_that_is_too_small_is_told_what_is_wanted() -> None:
