@@ -49,7 +49,7 @@ def run(words: list[str]) -> int:
     if len(given.words) > 1:
         raise UsageError(f"one device: {given.words[1]}")
     device = given.words[0] if given.words else given.value("device")
-    wired, config = installer.on_this_machine("", DIRECTORIES)
+    wired, config = installer.on_this_machine("", DIRECTORIES, looks="plan" in given)
     settings = config.settings.data.get("install")
     if not device and not (isinstance(settings, dict) and settings.get("auto") is True):
         raise KairosError("no device is named, and the configuration does not allow an installation by itself", "install.auto",
@@ -68,7 +68,7 @@ def _image(given: Arguments) -> int:
     firmware = {"uefi": "efi"}.get(given.value("firmware", "both"), given.value("firmware", "both"))
     if firmware not in FIRMWARES:
         raise UsageError(f"--firmware is bios, efi or both: {firmware}")
-    wiring.need_root("/")
+    wiring.need_root("/", looks="plan" in given)
     path = os.path.abspath(given.value("disk-image"))
     if os.path.exists(path) and not os.path.isfile(path):
         raise UsageError(f"--disk-image is a file: {path}")

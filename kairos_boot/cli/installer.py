@@ -138,11 +138,11 @@ def run(given: Arguments, wired: Installer, config: Config, asked: installing.As
     return 1 if outcome.failures else 0
 
 
-def on_this_machine(document: str, directories: tuple[str, ...]) -> tuple[Installer, Config]:
-    """The running system, and the configuration: of *document* where one is named, and of *directories*."""
+def on_this_machine(document: str, directories: tuple[str, ...], *, looks: bool) -> tuple[Installer, Config]:
+    """The running system, and the configuration: of *document* where one is named, and of *directories*. It may be that the call only *looks*."""
     from kairos_boot.system.host import Host
 
-    wiring.need_root("/")
+    wiring.need_root("/", looks=looks)
     wired = Installer(wiring.cmdline_of(Host("/")))
     if not document:
         return wired, wired.collector().collect(wired.cmdline, directories)

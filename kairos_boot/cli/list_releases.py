@@ -26,7 +26,7 @@ HIDDEN = ("output",)
 def run(words: list[str]) -> int:
     """List them."""
     given = parse(words, FLAGS, bare=True)
-    wiring.need_root("/")
+    wiring.need_root("/", looks=True)
     from kairos_boot.actions.registry import tags
     from kairos_boot.lifecycle.releases import found, wanted
     from kairos_boot.node.state import release

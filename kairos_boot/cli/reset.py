@@ -49,12 +49,12 @@ def run(words: list[str]) -> int:
     given.needs("host-root", "next-boot")
     if "reboot" in given and "poweroff" in given:
         raise UsageError("--reboot or --poweroff, not both")
-    wiring.need_root("/")
+    wiring.need_root("/", looks="plan" in given)
     if next_boot:
         from kairos_boot.boot.resume import ENTRY
         from kairos_boot.lifecycle.entries import select
 
-        sys.stdout.write(select(Host(given.value("host-root", "/")), ENTRY) + "\n")
+        sys.stdout.write(select(wiring.node_of(given), ENTRY) + "\n")
         return 0
     if failed:
         return _after_failure()

@@ -15,7 +15,6 @@ import sys
 from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import parse
 from kairos_boot.lifecycle import entries
-from kairos_boot.system.host import Host
 
 FLAGS = {"host-root": True}
 
@@ -23,5 +22,5 @@ FLAGS = {"host-root": True}
 def run(words: list[str]) -> int:
     given = parse(words, FLAGS, bare=True)
     wiring.need_root("/")
-    sys.stdout.write(entries.roll_back(Host(given.value("host-root", "/"))) + "\n")
+    sys.stdout.write(entries.roll_back(wiring.node_of(given)) + "\n")
     return 0

@@ -52,7 +52,7 @@ def run(words: list[str]) -> int:
         raise UsageError(f"it takes one source: {given.words[1]}")
     if "reboot" in given and "poweroff" in given:
         raise UsageError("--reboot or --poweroff, not both")
-    wiring.need_root("/")
+    wiring.need_root("/", looks="plan" in given)
     from kairos_boot.cli import pod
     from kairos_boot.cli.actions import Wired
     from kairos_boot.lifecycle import upgrading

@@ -111,10 +111,19 @@ def strangers(stage: str, documents: Sequence[Document]) -> list[Problem]:
     return [Problem("warning", f"stage {stage}", "no document has it, and nothing starts it by itself: there was nothing to do", hint)]
 
 
-def need_root(root: str) -> None:
-    """KairosError: not the superuser, and the running system is meant."""
+def need_root(root: str, *, looks: bool = False) -> None:
+    """KairosError: not the superuser, and the running system is meant, be it that the call only *looks* at what is root's."""
     if root == "/" and os.geteuid():
-        raise KairosError("this changes the system and needs root", hint="run it with sudo")
+        raise KairosError("this changes nothing, but needs root to look" if looks else "this changes the system and needs root", hint="run it with sudo")
+
+
+def node_of(given: Arguments) -> Host:
+    """The running node, or the one that --host-root names. KairosError: no node's root is there."""
+    root = given.value("host-root", "/")
+    if "host-root" in given and not os.path.isdir(f"{root}/run/cos"):
+        raise KairosError("this is not the root directory of a running node" if os.path.isdir(root) else "no such directory", root,
+                          "--host-root names the place where the node's root is mounted with its /run; in a pod: /host")
+    return Host(root)
 
 
 def root_of(given: Arguments) -> str:

@@ -51,7 +51,7 @@ def roll_back(host: Host) -> str:
     boot = boot_word(host)
     other = {"active_boot": "fallback", "passive_boot": "cos"}.get(boot)
     if other is None:
-        raise KairosError(f"this is neither the active nor the passive system ({boot})", hint="choose an entry: kairos-boot bootentry --select cos")
+        raise KairosError(f"this is neither the active nor the passive system ({boot})", hint=f"choose an entry: kairos-boot bootentry --select cos{'' if host.root == '/' else f' --host-root {host.root}'}")
     path = _save(host, {"saved_entry": None if other == "cos" else other})
     return f"the default is now {other} ({path}), until an upgrade or a reset; reboot to go there"
 

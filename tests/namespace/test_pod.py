@@ -76,6 +76,7 @@ def node(tmp_path: Path) -> Path:
     """The node's root directory, its OEM partition being a directory that is mounted."""
     root = tmp_path / "node"
     (root / "oem").mkdir(parents=True)
+    (root / "run/cos").mkdir(parents=True)
     (root / "etc/cos").mkdir(parents=True)
     (root / "etc/cos/grub.cfg").write_text((TOP / "packaging/image/grub.cfg").read_text())
     (root / "oem/grubenv").write_bytes(GRUBENV)

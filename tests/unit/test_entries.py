@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from kairos_boot.cli.main import run
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle.entries import names, places, roll_back, select
 from kairos_boot.system.host import Host
@@ -49,4 +51,25 @@ def test_only_the_active_and_the_passive_system_roll_back(host: Host, tmp_path: 
         (tmp_path / "run/cos" / mode).write_text("1")
     with pytest.raises(KairosError, match="neither the active nor the passive system") as caught:
         roll_back(host)
-    assert "bootentry --select cos" in caught.value.hint
+    assert f"bootentry --select cos --host-root {host.root}" in caught.value.hint
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it is asked for first")
+@pytest.mark.parametrize("verb", [["bootentry"], ["bootentry", "--select", "cos"], ["rollback"], ["reset", "--next-boot"]])
+def test_a_place_that_is_no_nodes_root_is_refused(verb: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A pod whose node is mounted elsewhere would be told nothing, or a wrong cause."""
+    assert run([*verb, "--host-root", f"{tmp_path}/nosuch"]) == 3
+    assert f"{tmp_path}/nosuch: no such directory; --host-root names the place" in capsys.readouterr().err
+    assert run([*verb, "--host-root", str(tmp_path)]) == 3
+    assert f"{tmp_path}: this is not the root directory of a running node; --host-root names the place" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it is asked for first")
+def test_a_node_without_a_boot_menu_is_no_empty_list(host: Host, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "run/cos").mkdir(parents=True)
+    assert run(["bootentry", "--host-root", host.root]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "cos  (the default)"
+    (tmp_path / "etc/cos/grub.cfg").unlink()
+    (tmp_path / "etc/kairos/branding/grubmenu.cfg").unlink()
+    assert run(["bootentry", "--host-root", host.root]) == 3
+    assert f"no boot menu is found, so nothing is known of its entries; looked for {host.root}/etc/cos/grub.cfg" in capsys.readouterr().err

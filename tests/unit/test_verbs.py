@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 from pathlib import Path
@@ -35,6 +36,24 @@ def test_options_of_kairos_before_the_verb_and_its_words_are_taken(capsys: pytes
     assert '"$schema"' in capsys.readouterr().out
     assert os.environ["LOGLEVEL"] == "debug"
     assert run(["--debug"]) == 2
+
+
+@pytest.mark.parametrize(("words", "changes"), [
+    (["bootentry"], False), (["bootentry", "--select", "cos"], True), (["rollback"], True), (["install", "--plan", "/dev/null"], False), (["install", "/dev/null"], True),
+    (["install", "--disk-image", "/nowhere/disk.raw", "--source", "dir:/nowhere", "--plan"], False), (["install", "--disk-image", "/nowhere/disk.raw", "--source", "dir:/nowhere"], True),
+    (["manual-install", "--plan", "/nowhere.yaml"], False), (["upgrade", "--plan"], False), (["upgrade", "list-releases"], False), (["upgrade"], True),
+    (["reset", "--plan"], False), (["reset", "--unattended"], True),
+])
+def test_a_call_that_only_looks_is_not_said_to_change_the_system(words: list[str], changes: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    importlib.import_module(f"kairos_boot.cli.{'list_releases' if 'list-releases' in words else words[0].replace('-', '_')}")  # while it may be read
+    user = os.geteuid()
+    if not user:
+        os.seteuid(65534)
+    try:
+        assert run(words) == 3
+    finally:
+        os.seteuid(user)
+    assert capsys.readouterr().err.endswith(f": this changes {'the system and needs root' if changes else 'nothing, but needs root to look'}; run it with sudo\n")
 
 
 @pytest.mark.parametrize(("stage", "said"), [
