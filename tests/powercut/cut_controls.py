@@ -79,11 +79,12 @@ def no_marker() -> None:
 
 @control
 def environment_in_place() -> None:
-    """The environment block is truncated and written where it is."""
+    """The environment block is truncated and written where it is; the journal's commit, which may come at any moment, comes between."""
     def save(path: str, changes: Any) -> str:
         with open(path, "rb") as file:
             old = file.read()
         with open(path, "wb") as file:
+            os.fsync(file.fileno())
             file.write(grubenv.changed(old, changes, path))
             file.flush()
             os.fsync(file.fileno())
@@ -117,7 +118,7 @@ def erase_first() -> None:
 
 RESET = tuple(CONTROLS)
 """The wrong programs of a reset."""
-UPGRADE = ("no_fsync_of_data", "no_upgrade_marker", "two_renames", "relabelled_in_place", "passive_last")
+UPGRADE = ("no_fsync_of_data", "environment_in_place", "no_upgrade_marker", "two_renames", "relabelled_in_place", "passive_last")
 """Those of an upgrade."""
 
 
