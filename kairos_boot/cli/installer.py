@@ -118,7 +118,9 @@ def run(given: Arguments, wired: Installer, config: Config, asked: installing.As
         wired.log(4, str(problem), kind="problem", stage="install")
     if "plan" in given:
         from kairos_boot.cli.reset import print_plan
+        from kairos_boot.system.mounts import leave_namespace
 
+        leave_namespace()  # a look into an image file mounts it, which nobody else is to meet
         return print_plan(installing.plan_of(wired, config, asked), as_json="json" in given)
     if not asked.image:  # no stage runs on a machine that builds
         wired.take(config)

@@ -15,7 +15,7 @@ from kairos_boot.lifecycle.examined import system_in, tell_of_size
 from kairos_boot.lifecycle.finish import RECORD, KeepRecord, NoteEvent
 from kairos_boot.lifecycle.install import ACTION, PERSISTENT, PLACES, Options, Surroundings, before, phases
 from kairos_boot.lifecycle.layout import Images, Layout, compute, wishes
-from kairos_boot.lifecycle.phases import Broken, Engine, Memory, Phase, Refused, plan
+from kairos_boot.lifecycle.phases import Broken, Engine, Memory, Phase, Refused, plan, unmet
 from kairos_boot.lifecycle.resetting import Outcome
 from kairos_boot.lifecycle.signature import VerifySignature
 from kairos_boot.node.state import release
@@ -264,7 +264,13 @@ def plan_of(wired: Wired, config: Config, asked: Asked) -> list[dict[str, Any]]:
     this.check()
     source = this.source()
     options, around = this.options(source), this.around(source)
-    return plan(ACTION, [*sources.source_phases(source, wired.progress), *this.first(source, options, around), *this.todo(source, options, around)])
+    if source.arrived:  # what is fetched is looked at when it is there
+        _is_system(wired, source, this)
+    todo = [*this.first(source, options, around), *this.todo(source, options, around)]
+    faults = unmet(wired.host, todo)
+    if faults:  # as the run refuses it, and without a record: nothing was begun
+        raise Refused(faults)
+    return plan(ACTION, [*sources.source_phases(source, wired.progress), *todo])
 
 
 def _is_system(wired: Wired, source: Source, this: Installation) -> None:

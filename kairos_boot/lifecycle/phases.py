@@ -109,14 +109,7 @@ class Engine:
 
     def check(self, phases: Sequence[Phase]) -> None:
         """Ask every check of every phase. Refused: some do not hold."""
-        faults = []
-        for phase in phases:
-            for check in phase.checks:
-                try:
-                    with Explained(f"it cannot be found out whether this can be done: {phase.title}"):
-                        check(self.host)
-                except KairosError as error:
-                    faults.append(error)
+        faults = unmet(self.host, phases)
         if faults:
             for fault in faults:
                 self.ledger.write("problem", stage=self.action, severity="error", where=fault.where, message=fault.message, hint=fault.hint)
@@ -183,6 +176,19 @@ class Engine:
 
     def _record(self, phase: Phase, event: str, **fields: Any) -> None:
         self.ledger.write("phase", action=self.action, phase=phase.name, title=phase.title, event=event, **fields)
+
+
+def unmet(host: Host, phases: Sequence[Phase]) -> list[KairosError]:
+    """What does not hold of all that the phases need."""
+    faults = []
+    for phase in phases:
+        for check in phase.checks:
+            try:
+                with Explained(f"it cannot be found out whether this can be done: {phase.title}"):
+                    check(host)
+            except KairosError as error:
+                faults.append(error)
+    return faults
 
 
 def plan(action: str, phases: Sequence[Phase], done: Sequence[str] = ()) -> list[dict[str, Any]]:

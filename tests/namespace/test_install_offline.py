@@ -129,6 +129,15 @@ def test_a_plan_makes_nothing(tree: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("more", [(), ("--plan",)])
+@pytest.mark.parametrize(("lacks", "said"), [("boot/vmlinuz", "lacks /boot/vmlinuz"), ("usr/share/kairos-boot/grub/bootx64.efi", "no boot loader for UEFI")])
+def test_a_plan_refuses_what_the_run_does(tree: Path, tmp_path: Path, lacks: str, said: str, more: tuple[str, ...]) -> None:
+    (tree / lacks).unlink()
+    done = make(tree, tmp_path / "disk.raw", *more)
+    assert (done.returncode, done.stdout, said in done.stderr) == (3, "", True), done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["tree"]
+
+
+@pytest.mark.parametrize("more", [(), ("--plan",)])
 def test_nothing_of_a_build_stays_on_its_machine(tree: Path, tmp_path: Path, more: tuple[str, ...]) -> None:
     """Neither its record nor its documents; and what has a name like its own while it is written is somebody else's."""
     config = tmp_path / "config.yaml"
