@@ -3,6 +3,7 @@
 # make fresh        the same, without virtual machines, on a machine with nothing but git and make: a Debian tree of its own (root)
 # make boot         build a node's disk, boot it under QEMU, show what it says, shut it down (root); KEEP=1 leaves it running, UEFI=1
 # make stop         end a node that was left running
+# make build        the program as it is installed, below build/: build/usr/bin/kairos-boot is tried without a virtual machine
 # make install      install into DESTDIR (default: /)
 # make kills        runs ended at random moments, N of them (100): nothing torn, nothing left (root)
 # make upgrades     nodes upgraded in virtual machines: power cuts, back by hand and by themselves (root)

@@ -59,6 +59,7 @@ def run(words: list[str]) -> int:
 
 def _image(given: Arguments) -> int:
     """Make a disk image."""
+    from kairos_boot.lifecycle.diskimage import size_of
     from kairos_boot.lifecycle.layout import FIRMWARES
 
     if given.words or "device" in given:
@@ -68,6 +69,10 @@ def _image(given: Arguments) -> int:
     firmware = {"uefi": "efi"}.get(given.value("firmware", "both"), given.value("firmware", "both"))
     if firmware not in FIRMWARES:
         raise UsageError(f"--firmware is bios, efi or both: {firmware}")
+    try:
+        size_of(given.value("size", "+0"), lambda: 0)
+    except KairosError as error:
+        raise UsageError(str(error)) from error
     wiring.need_root("/", looks="plan" in given)
     path = os.path.abspath(given.value("disk-image"))
     if os.path.exists(path) and not os.path.isfile(path):

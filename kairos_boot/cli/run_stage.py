@@ -11,7 +11,7 @@ and /usr/local/cloud-config, the URI of the kernel command line and the kernel c
       --root DIR        work on the system below DIR; SOURCE is a path there, too (- takes a file from elsewhere)
   -d, --dotnotation     the sources are dot-notation text
       --only            emit STAGE alone
-      --json            print the outcome for programs
+      --json            print the outcome for programs on standard output; lines for people stay on standard error
       --cloud-init-paths PATH            add a source to the default ones
       --override-cloud-init-paths PATH   replace the default ones
 

@@ -25,6 +25,12 @@ def test_a_mistyped_verb_is_one_line_with_the_near_one(capsys: pytest.CaptureFix
     assert capsys.readouterr().err == "kairos-boot: unknown verb: runstage (did you mean run-stage?); kairos-boot --help lists them\n"
 
 
+@pytest.mark.parametrize(("flag", "said"), [("--size=foo", "--size: not a size: 'foo'; write it like 8G, 8192M or +1G"), ("--firmware=arm", "--firmware is bios, efi or both: arm")])
+def test_a_flag_with_a_value_that_is_none_of_its_is_wrong_usage(flag: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["install", "--disk-image", "/nowhere/disk.raw", "--source", "dir:/nowhere", "--plan", flag]) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_another_word_gets_the_overview(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["xyzzy"]) == 2
     assert "usage: kairos-boot VERB" in capsys.readouterr().err
