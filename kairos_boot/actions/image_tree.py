@@ -40,7 +40,7 @@ def mounted(image: str, place: str = MOUNT, *, read_only: bool = False) -> Itera
             yield place
             if not read_only:
                 with Explained("the image cannot be completed", image, "see what still writes to it: lsof or fuser"):
-                    mounts.mount(node, place, "ext4", ("remount", "ro"))
+                    mounts.mount(node, place, "ext4", ("remount", "ro", "nodev"))
             whole = True
         finally:
             with Explained("the image cannot be unmounted", image):
@@ -49,17 +49,22 @@ def mounted(image: str, place: str = MOUNT, *, read_only: bool = False) -> Itera
         loop.detach(node)
 
 
+def _options(*, read_only: bool) -> tuple[str, ...]:
+    """No device of an image is one here. Programs of one that is worked in run as they do in its own system: hooks, and what sets its labels."""
+    return ("ro", "nodev", "nosuid") if read_only else ("nodev",)
+
+
 def _mount(node: str, place: str, *, read_only: bool) -> None:
     """Mount it also where a mount namespace still has it from the last time, read-only by now: the kernel gives one file system to all."""
     from kairos_boot.system import mounts
 
     try:
-        mounts.mount(node, place, "ext4", ("ro",) if read_only else ())
+        mounts.mount(node, place, "ext4", _options(read_only=read_only))
     except OSError as error:
         if error.errno != errno.EBUSY or read_only:
             raise
-        mounts.mount(node, place, "ext4", ("ro",))
-        mounts.mount(node, place, "ext4", ("remount", "rw"))
+        mounts.mount(node, place, "ext4", ("ro", "nodev"))
+        mounts.mount(node, place, "ext4", ("remount", "rw", "nodev"))
 
 
 def fill(host: Host, source: str, image: str, places: tuple[str, ...] = ()) -> None:
@@ -70,6 +75,7 @@ def fill(host: Host, source: str, image: str, places: tuple[str, ...] = ()) -> N
     from contextlib import contextmanager
 
     from kairos_boot.actions.selinux import relabel
+    from kairos_boot.system.host import Host as Tree
 
     with contextmanager(mounted)(image) as place:
         names = [name for name in sorted(os.listdir(source)) if name not in KERNELS and name != "lost+found"]
@@ -84,12 +90,14 @@ def fill(host: Host, source: str, image: str, places: tuple[str, ...] = ()) -> N
         os.chmod(place, like.st_mode & 0o7777)
         for name in foreign:
             os.mkdir(f"{place}/{name}", 0o755)
+        inside = Tree(place)  # links of the image lead inside it
         for name, mode in PLACES:
-            if not os.path.lexists(f"{place}/{name}"):
-                os.makedirs(f"{place}/{name}")
-                os.chmod(f"{place}/{name}", mode)
+            path = inside.entry(name)
+            if not os.path.lexists(path):
+                os.makedirs(path)
+                os.chmod(path, mode)
         for path in places:
-            os.makedirs(type(host)(place).real(path), exist_ok=True)
+            os.makedirs(inside.real(path), exist_ok=True)
         relabel(host, place, must=False)  # else it has the labels of the tree
 
 

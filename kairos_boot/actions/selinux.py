@@ -27,13 +27,16 @@ def relabel(host: Host, root: str, *, must: bool = True) -> bool:
     if not words:
         return False
     from kairos_boot.system import mounts
+    from kairos_boot.system.host import Host
 
-    bound = []
+    inside = Host(root)  # links of the image lead inside it
+    bound: list[str] = []
     try:
         for path in BINDS:
-            if os.path.isdir(root + path):
-                mounts.mount(path, root + path, options=("bind",))
-                bound.append(root + path)
+            if inside.is_directory(path):
+                target = inside.real(path)
+                mounts.mount(path, target, options=("bind",))
+                bound.append(target)
         result = host.processes.run(("chroot", root, *words), timeout=SECONDS, env={"LC_ALL": "C"})
     finally:
         for target in reversed(bound):
@@ -45,18 +48,21 @@ def relabel(host: Host, root: str, *, must: bool = True) -> bool:
 
 def command(root: str, *, must: bool = True) -> tuple[str, ...]:
     """What labels the system below *root*, run inside it; nothing where it has no policy, or one that is disabled. KairosError: it *must*, and has no setfiles."""
-    settings = _settings(root)
+    from kairos_boot.system.host import Host
+
+    inside = Host(root)
+    settings = _settings(inside)
     if settings.get("SELINUX", "enforcing") == "disabled":
         return ()
     kind = settings.get("SELINUXTYPE", "targeted")
     contexts, folder = f"{POLICIES}/{kind}/contexts/files/file_contexts", f"{POLICIES}/{kind}/policy"
     try:
-        policies = [name for name in os.listdir(root + folder) if name.startswith("policy.")]
+        policies = [name for name in os.listdir(inside.path(folder)) if name.startswith("policy.")]
     except OSError:
         policies = []
-    if not policies or not os.path.isfile(root + contexts):
+    if not policies or not os.path.isfile(inside.path(contexts)):
         return ()
-    program = next((path for path in ("/usr/sbin/setfiles", "/sbin/setfiles") if os.path.lexists(root + path)), "")
+    program = next((path for path in ("/usr/sbin/setfiles", "/sbin/setfiles") if inside.exists(path)), "")
     if not program and not must:
         return ()
     if not program:
@@ -66,11 +72,10 @@ def command(root: str, *, must: bool = True) -> tuple[str, ...]:
     return (program, "-c", f"{folder}/{newest}", *left, "-F", contexts, "/")
 
 
-def _settings(root: str) -> dict[str, str]:
+def _settings(inside: Host) -> dict[str, str]:
     """What the image's own file says."""
     try:
-        with open(root + CONFIG, encoding="utf-8", errors="replace") as file:
-            lines = file.read(1 << 16).splitlines()
+        lines = (inside.read(CONFIG) or b"").decode("utf-8", "replace").splitlines()
     except OSError:
         return {}
     pairs = [line.partition("=") for line in lines if not line.lstrip().startswith("#")]

@@ -7,6 +7,7 @@ import sys
 
 from kairos_boot.errors import Explained, KairosError
 from kairos_boot.system import mounts
+from kairos_boot.system.host import Host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def inside(root: str, work: Callable[[], int]) -> int:
     bound: list[str] = []
     try:
         for path in SHARED:
-            target = f"{root}{path}"
+            target = Host(root).real(path)  # a link of the image leads inside it
             with Explained(f"cannot bind {path} for the stage", target):
                 if os.path.isdir(path) and not _is_mounted(target):
                     os.makedirs(target, exist_ok=True)

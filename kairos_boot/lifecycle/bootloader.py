@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kairos_boot.errors import KairosError, reason
+from kairos_boot.errors import Explained, KairosError, reason
 from kairos_boot.node import grubenv
 from kairos_boot.records import record
 
@@ -36,9 +36,10 @@ class InstallMenu:
         from contextlib import contextmanager
 
         from kairos_boot.actions.image_tree import mounted
+        from kairos_boot.system.host import Host as Tree
 
-        with contextmanager(mounted)(host.path(self.image), read_only=True) as place:
-            menu, extra = _read(place + IN_IMAGE), _read(place + EXTRA)
+        with contextmanager(mounted)(host.path(self.image), read_only=True) as place, Explained("the image's menu cannot be read", self.image, "build the image again"):
+            menu, extra = (Tree(place).read(path) for path in (IN_IMAGE, EXTRA))  # links of the image lead inside it
         if not menu:
             raise KairosError(f"the image has no menu for the boot loader: {IN_IMAGE}", self.image, "build the image with it")
         changed = _put(host.path(f"{self.state}/{MENU}"), menu)

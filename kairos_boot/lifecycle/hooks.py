@@ -188,7 +188,7 @@ def _make(host: Host, path: str) -> None:
 
 
 class bound:  # noqa: N801
-    """The directories *binds* of the running system below *place* while it lasts."""
+    """The directories *binds* of the running system below *place* while it lasts; links of *place* lead inside it."""
 
     def __init__(self, place: str, binds: tuple[tuple[str, str], ...] = BINDS) -> None:
         self.place, self.binds = place, binds
@@ -196,9 +196,11 @@ class bound:  # noqa: N801
 
     def __enter__(self) -> None:
         from kairos_boot.system import mounts
+        from kairos_boot.system.host import Host
 
+        inside = Host(self.place)
         for path, seen in self.binds:
-            target = self.place + seen
+            target = inside.real(seen)
             if os.path.isdir(path) and os.path.isdir(target):
                 mounts.mount(path, target, options=("bind",))
                 self._mounted.append(target)

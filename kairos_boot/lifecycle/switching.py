@@ -108,9 +108,10 @@ def is_ours(host: Host, image: str) -> bool:
     from contextlib import contextmanager
 
     from kairos_boot.actions.image_tree import mounted
+    from kairos_boot.system.host import Host as Tree
 
     with contextmanager(mounted)(host.path(image), read_only=True) as place:
-        return all(os.path.exists(place + path) for path in OURS)
+        return all(Tree(place).exists(path) for path in OURS)
 
 
 def origin_of(image: str) -> str:

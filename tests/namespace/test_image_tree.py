@@ -147,3 +147,57 @@ except KairosError as error:
     tell([error.where, error.message])
 """)
     assert said == ["it", f"/{part} is a file system of its own, and what is mounted in a tree is no part of it"]
+
+
+def test_links_of_an_image_never_lead_out_of_it(unshared: Callable[..., Any]) -> None:
+    """An absolute link is one of the image's own system: no file of the node is read, no directory made there, nothing mounted over it."""
+    menu, extra, made, ours, bound, left, options = unshared(START + """
+from kairos_boot.lifecycle import hooks, switching
+from kairos_boot.lifecycle.bootloader import EXTRA, IN_IMAGE, InstallMenu
+for name in ("node/local", "node/oem", "node/kairos-boot", "state/grub2", "tree/etc/cos", "tree/etc/kairos/branding", "tree/usr-is-here", f"tree/{home}/node/lib"):
+    os.makedirs(f"{home}/{name}")
+os.rmdir(f"{home}/node/local")
+for path in switching.OURS:
+    os.makedirs(os.path.dirname(f"{home}/node{path.removeprefix('/usr')}"), exist_ok=True)
+    open(f"{home}/node{path.removeprefix('/usr')}", "w").close() if path.endswith(".rules") else os.makedirs(f"{home}/node{path.removeprefix('/usr')}")
+with open(f"{home}/node/secret", "w") as file:
+    file.write("of the node")
+with open(f"{home}/tree/usr-is-here/menu", "w") as file:
+    file.write("of the image")
+os.symlink("/usr-is-here/menu", f"{home}/tree{IN_IMAGE}")
+os.symlink(f"{home}/node/secret", f"{home}/tree{EXTRA}")
+os.symlink(f"{home}/node", f"{home}/tree/usr")
+os.symlink(f"{home}/node/oem", f"{home}/tree/oem")
+host = Host("/")
+BuildImage(f"{home}/tree", f"{home}/image", "COS_ACTIVE", 32 << 20).apply(host)
+made = os.path.exists(f"{home}/node/local")
+InstallMenu(f"{home}/image", f"{home}/state").apply(host)
+with open(f"{home}/state/grub2/grub.cfg") as file:
+    menu = file.read()
+with contextmanager(image_tree.mounted)(f"{home}/image") as place:
+    os.makedirs(f"{place}{home}/node/oem")
+with contextmanager(image_tree.mounted)(f"{home}/image", read_only=True) as place:
+    options = [mount.options for mount in mounts.mounted() if mount.target == place][0]
+    with hooks.bound(place, ((f"{home}/state", "/oem"),)):
+        bound = [mount.target == f"{place}{home}/node/oem" for mount in mounts.mounted() if mount.target.endswith("oem")]
+    left = [mount.target for mount in mounts.mounted() if mount.target.endswith("oem")]
+tell([menu, os.path.exists(f"{home}/state/grubenv") or os.path.exists(f"{home}/state/grubmenu"), made, switching.is_ours(host, f"{home}/image"), bound, left, options])
+""")
+    assert (menu, extra, made, ours) == ("of the image", False, False, False)
+    assert (bound, left) == ([True], [])
+    assert {"ro", "nodev", "nosuid"} <= set(options)
+
+
+def test_a_menu_that_is_no_file_is_refused(unshared: Callable[..., Any]) -> None:
+    """A FIFO would keep an action waiting for ever."""
+    said = unshared(START + """
+from kairos_boot.lifecycle.bootloader import IN_IMAGE, InstallMenu
+os.makedirs(f"{home}/tree/etc/cos")
+os.mkfifo(f"{home}/tree{IN_IMAGE}")
+BuildImage(f"{home}/tree", f"{home}/image", "COS_ACTIVE", 32 << 20).apply(Host("/"))
+try:
+    InstallMenu(f"{home}/image", f"{home}/state").apply(Host("/"))
+except KairosError as error:
+    tell(error.message)
+""")
+    assert said == "the image's menu cannot be read: not a regular file"

@@ -136,6 +136,17 @@ tell([m.fstype for m in mounts.mounted() if m.target == root + "/etc"])
     assert told == ["tmpfs"]
 
 
+def test_a_link_of_the_new_root_is_one_of_its_own(unshared: Callable[..., Any]) -> None:
+    """What is mounted at /run of an image whose /run is a link is mounted in the image, and hides nothing of the node."""
+    told = unshared(CHROOT + """
+os.rmdir(root + "/run")
+os.mkdir(home + "/theirs")
+os.symlink(home + "/theirs", root + "/run")
+tell([inside(root, lambda: int(len([m for m in mounts.mounted() if m.target == home + "/theirs"]))), os.path.isdir(f"{root}{home}/theirs")])
+""")
+    assert told == [0, True]
+
+
 @pytest.mark.parametrize("death", ["raise ValueError('defect')", "os.kill(os.getpid(), 9)"])
 def test_a_stage_that_dies_is_an_error_and_the_mounts_go(unshared: Callable[..., Any], death: str) -> None:
     told = unshared(CHROOT + f"""

@@ -80,3 +80,16 @@ def test_a_policy_without_its_tool_is_told(tmp_path: Path) -> None:
 def test_a_tool_that_fails_is_told_in_its_own_words(tmp_path: Path) -> None:
     with pytest.raises(KairosError, match="exit status 255: invalid context x"):
         relabel(Host("/", processes=Recorder(255, "invalid context x\n")), system(tmp_path))
+
+
+def test_links_of_the_image_lead_inside_it(tmp_path: Path) -> None:
+    """The policy of the node, or its settings, never count for an image."""
+    (tmp_path / "node").mkdir()
+    (tmp_path / "image/etc").mkdir(parents=True)
+    system(tmp_path / "node")
+    (tmp_path / "image/etc/selinux").symlink_to(tmp_path / "node/etc/selinux")
+    assert command(str(tmp_path / "image")) == ()
+    (tmp_path / "image/etc/selinux").unlink()
+    (tmp_path / "image/etc/selinux").symlink_to("/usr/etc/selinux")
+    system(tmp_path / "image/usr", setfiles="sbin/setfiles")
+    assert "/etc/selinux/mls/policy/policy.33" in command(str(tmp_path / "image"))
