@@ -50,11 +50,14 @@ class PartitionDisk:
     places: tuple[Place, ...]
     guid: str = ""
     sector: int = 512
+    file: str = ""
+    """The new file that the disk is made as, and its size, for people: the device stands for it, and nothing is lost."""
 
     def describe(self) -> str:
-        """The disk, and each partition in the order of the table."""
+        """The disk, or the file that it stands for, and each partition in the order of the table."""
         parts = (f"{p.number} {p.name} {p.size // MIB} MiB{f' {p.fstype} {p.label}'.rstrip() if p.fstype not in filesystems.UNFORMATTED else ''}" for p in self.places)
-        return f"erase {self.disk}: a new partition table: {', '.join(parts)}"
+        target = f"in the new file {self.file} ({self.disk} stands for it)" if self.file else f"erase {self.disk}"
+        return f"{target}: a new partition table: {', '.join(parts)}"
 
     def would_change(self, host: Host) -> bool | None:  # noqa: ARG002
         """It erases each time."""

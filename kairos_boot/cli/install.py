@@ -9,7 +9,8 @@ without it, install.device of the configuration counts where install.auto allows
       --json             the plan for programs
       --reboot           reboot when it is done          --poweroff   power off
       --disk-image FILE  make the disk as a file, on a machine that builds images
-      --config DOCUMENT  (with --disk-image) the configuration of the new node: a path or an address
+      --config DOCUMENT  (with --disk-image) the configuration of the new node: a path or an address; without it
+                         nobody checks that somebody can log in, since that is the system's own matter
       --set KEY=VALUE    (with --disk-image) a setting of the installation that the new node does not get: install.partitions.state.size=4096
       --size SIZE        (with --disk-image) how large the disk is: 8G, 8192M; +1G: so much larger than it has to be, which is the default
       --firmware NAME    (with --disk-image) what starts it: bios, efi or both (default)

@@ -117,9 +117,13 @@ class InstallBootCode:
     must: bool = False
     elsewhere: bool = False
     """The disk is for another machine than this one."""
+    file: str = ""
+    """The file that the disk is made as."""
 
     def describe(self) -> str:
         """Both."""
+        if self.file:
+            return f"put the boot loader of {self.image} into {self.file}"
         return f"put the boot loader of {self.image} on {self.disk}, if it is another one; the old one stays until the new one is whole, and a signed one before one that is not"
 
     def would_change(self, host: Host) -> bool | None:  # noqa: ARG002

@@ -11,7 +11,7 @@ import os
 from kairos_boot.actions.filesystem import LetGo
 from kairos_boot.actions.image_file import BuildImage, CopyImage
 from kairos_boot.actions.mounts import Mount
-from kairos_boot.actions.partitioning import PartitionDisk
+from kairos_boot.actions.partitioning import MIB, PartitionDisk
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle.bootcode import InstallBootCode
 from kairos_boot.lifecycle.bootloader import InstallMenu
@@ -22,6 +22,7 @@ from kairos_boot.lifecycle.phases import Phase
 from kairos_boot.node import grubenv
 from kairos_boot.records import record
 from kairos_boot.system import filesystems
+from kairos_boot.system.partitions import size_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ FORBIDDEN = "/run/cos/fail_installation"
 EXECUTABLES = {when: f"/usr/bin/kairos-agent.install.{when}.hook" for when in ("pre", "after")}
 BINDS = ((OEM, "/oem"), (PERSISTENT, "/usr/local"))
 """What a hook in the image sees of the new node."""
+UNASKED = "no --config is given: whether somebody can log in is the system's own matter, and is not checked"
 AGAIN = "the installation begins again: nothing is kept of one that was cut off"
 
 
@@ -62,6 +64,10 @@ class Options:
     entry_name: str = ""
     directories: tuple[str, ...] = ()
     """Directories that the images have besides those of the source."""
+    file: str = ""
+    """What people call the disk, where it is made as a file."""
+    unasked: bool = False
+    """No configuration is given, so nobody looked whether somebody can log in."""
     offline: bool = False
     """The disk is a file on a machine that builds images: nothing of that machine is a node's, so no hook runs on it."""
     eject: bool = False
@@ -144,7 +150,8 @@ def phases(target: Target, source: Source, images: Images, layout: Layout | None
     mounted = tuple(Mount(target.nodes[name], place, target.kinds[name]) for name, place in places.items())
     found = []
     if layout is not None:
-        found.append(Phase("partition", "make the partitions", (PartitionDisk(target.disk, layout.places, layout.guid, sector),), again=AGAIN, notes=layout.notes,
+        made = f"{options.file}, {size_of(target.disk) // MIB} MiB" if options.file else ""
+        found.append(Phase("partition", "make the partitions", (PartitionDisk(target.disk, layout.places, layout.guid, sector, made),), again=AGAIN, notes=layout.notes,
                            checks=(lambda host: filesystems.need(host, programs(layout.places)),)))
     found.append(Phase("mount", "mount the partitions", again=AGAIN, standing=mounted,
                        notes=() if layout is not None else ("partitions that are there are used, and not formatted (no-format)",)))
@@ -156,7 +163,7 @@ def phases(target: Target, source: Source, images: Images, layout: Layout | None
     named += [("grub_oem_env", environment, 0o644)] if options.entry_name else []
     found += [
         Phase("active", "write the active system", (_image(source, active, images.active, options, around),), again=AGAIN),
-        Phase("configuration", "write the configuration", (PutFiles(OEM, options.files),), again=AGAIN),
+        Phase("configuration", "write the configuration", (PutFiles(OEM, options.files),), again=AGAIN, notes=(UNASKED,) if options.unasked else ()),
         Phase("menu", "write the boot menu", (InstallMenu(active, STATE), PutFiles(STATE, tuple(named))), again=AGAIN),
         Phase("after-install-chroot", "stage after-install-chroot", (HookInImage("after-install-chroot", active, (), around.emit, around.steps, BINDS, directories=() if source.is_tree else options.directories),),
               again=AGAIN, extra=not options.strict),
@@ -167,7 +174,7 @@ def phases(target: Target, source: Source, images: Images, layout: Layout | None
         found.append(Phase("after-install", "stage after-install", (Hook("after-install", around.emit),), again=AGAIN, extra=not options.strict))
     found += [
         Phase("record", "note the installation", around.finish, again=AGAIN, extra=True),
-        Phase("boot-loader", "make the disk bootable", (MakeDurable(tuple(places.values())), InstallBootCode(active, target.disk, must=True, elsewhere=options.offline)), again=AGAIN),
+        Phase("boot-loader", "make the disk bootable", (MakeDurable(tuple(places.values())), InstallBootCode(active, target.disk, must=True, elsewhere=options.offline, file=options.file)), again=AGAIN),
         Phase("unmount", "unmount the partitions", tuple(LetGo(place) for place in places.values()), again="nothing is left to do", extra=True),
     ]
     if not options.offline:

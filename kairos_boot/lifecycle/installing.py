@@ -155,6 +155,7 @@ class Installation:
             if not path.startswith("/") or ".." in path.split("/"):
                 raise KairosError(f"not an absolute path: {path!r}", "install.extra-dirs-rootfs")
         return Options(tuple(documents(self.config, self.wired.cmdline, self.wired.read)), self.strict, str(name), extra, offline=self.asked.image,
+                       file=self.asked.name if self.asked.image else "", unasked=not self.asked.users,
                        eject=self.eject, fat=filesystems.mountable(self.host, "vfat"))
 
     def firmware(self) -> str:

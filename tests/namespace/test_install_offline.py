@@ -124,6 +124,11 @@ def test_a_plan_makes_nothing(tree: Path, tmp_path: Path) -> None:
     done = make(tree, tmp_path / "disk.raw", "--plan", "--json")
     assert done.returncode == 0, done.stderr
     names = [phase["phase"] for phase in json.loads(done.stdout)]
+    does = {phase["phase"]: phase["does"] for phase in json.loads(done.stdout)}
+    assert does["partition"][0].startswith(f"in the new file {tmp_path}/disk.raw, "), "no device of this machine is said to be erased"
+    assert "erase" not in done.stdout
+    assert any(line.endswith(f" into {tmp_path}/disk.raw") for line in does["boot-loader"])
+    assert any("no --config" in line for line in does["configuration"]), "nobody was looked for who can log in"
     assert names == ["partition", "mount", "active", "configuration", "menu", "after-install-chroot", "recovery", "passive", "record", "boot-loader", "unmount"]
     assert [path.name for path in tmp_path.iterdir()] == ["tree"]
 
