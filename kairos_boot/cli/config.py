@@ -1,6 +1,6 @@
 """kairos-boot config [--json] | config get QUERY | config origin KEY
 
-Prints the node's settings: all its documents merged, the later winning, then the kernel command line.
+Prints the node's settings: all its documents that begin with the line #cloud-config merged, the later winning, then the kernel command line.
 
   config              everything, as YAML, below the list of the documents that it came from
   config get QUERY    what is at a path (install.device, users[0].name); anything but a path is a query of jq
@@ -9,7 +9,7 @@ Prints the node's settings: all its documents merged, the later winning, then th
       --json      print it for programs
       --root DIR  read the tree below DIR; nothing of it is executed
 
-Exit code: 0, 1 when a document could not be used or two of them contradict each other (the rest is printed), 2 wrong usage,
+Exit code: 0, 1 when a document could not be used, a value is of the wrong kind, or two of them contradict each other (the rest is printed), 2 wrong usage,
 3 when the query fails. What is not set is nothing for get (0), and has no origin (3).
 """
 
@@ -21,6 +21,7 @@ from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import UsageError, parse
 from kairos_boot.errors import KairosError
 from kairos_boot.node import query as queries
+from kairos_boot.node import sections
 from kairos_boot.node.config import Collector, Config
 from kairos_boot.node.settings import Setting, from_data
 from kairos_boot.node.yamltext import dump
@@ -41,6 +42,7 @@ def run(words: list[str]) -> int:
         raise UsageError(f"config has no {verb!r}: write config, config get QUERY or config origin KEY")
     host = Host(wiring.root_of(given))
     config = collect(host)
+    judged = list(sections.problems(config.settings))
     if verb == "origin" or "origin" in given:
         sys.stdout.write(_origin(config, key) + "\n")
     elif verb == "get":
@@ -50,9 +52,9 @@ def run(words: list[str]) -> int:
     else:
         sources = "".join(f"# - {source}\n" for source in config.sources)
         sys.stdout.write(f"#cloud-config\n\n# Sources:\n{sources}\n{dump(config.settings) if config.settings.value else ''}")
-    for problem in config.problems:
+    for problem in (*config.problems, *judged):
         sys.stderr.write(f"{problem}\n")
-    return 1 if any(problem.severity == "error" for problem in config.problems) else 0
+    return 1 if any(problem.severity == "error" for problem in (*config.problems, *judged)) else 0
 
 
 def collect(host: Host) -> Config:

@@ -28,7 +28,8 @@ from kairos_boot.cli import installer, wiring
 from kairos_boot.cli.arguments import UsageError, parse
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle.installing import Asked, Installation
-from kairos_boot.node.config import DIRECTORIES
+from kairos_boot.nearest import did_you_mean
+from kairos_boot.node.config import DIRECTORIES, WORDS
 from kairos_boot.records import replace
 
 TYPE_CHECKING = False
@@ -78,11 +79,23 @@ def _image(given: Arguments) -> int:
     path = os.path.abspath(given.value("disk-image"))
     if os.path.exists(path) and not os.path.isfile(path):
         raise UsageError(f"--disk-image is a file: {path}")
+    for word in given.values("set"):
+        _must_be_a_setting(word)
     wired = installer.Builder(" ".join(given.values("set")))
     try:
         return _build(given, wired, path, firmware)
     finally:
         wired.close()
+
+
+def _must_be_a_setting(word: str) -> None:
+    """UsageError: *word* would set nothing."""
+    key, equals, _ = word.partition("=")
+    if not equals:
+        raise UsageError(f"--set is KEY=VALUE: {word}")
+    name = key.partition(".")[0].partition("[")[0]
+    if name not in (*WORDS, "kairos", "cos"):
+        raise UsageError(f"--set knows no {name!r}: {did_you_mean(name, sorted(WORDS)) or 'write a setting such as install.partitions.state.size=4096'}")
 
 
 def _build(given: Arguments, wired: installer.Builder, path: str, firmware: str) -> int:
@@ -98,6 +111,7 @@ def _build(given: Arguments, wired: installer.Builder, path: str, firmware: str)
         config = wired.collector().given(document if "://" in document else os.path.abspath(document), wired.cmdline)
     else:
         config = wired.collector().collect(wired.cmdline, ())
+    installer.judge(wired, config)
     asked = Asked("", given.value("source"), image=True, name=path, firmware=firmware, seed=given.value("seed"), users=bool(document),
                   insecure="allow-insecure-registries" in given)
     this = Installation(wired, config, asked)

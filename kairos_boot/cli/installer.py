@@ -107,6 +107,18 @@ class Builder(Installer):
         self._scratch.cleanup()
 
 
+def judge(wired: Installer, config: Config) -> None:
+    """Tell what is wrong with the configuration. KairosError: a value of ours is of the wrong kind, so that something else would be installed."""
+    from kairos_boot.node.sections import problems
+
+    found = list(problems(config.settings))
+    for problem in (*config.problems, *(p for p in found if p.severity != "error")):
+        wired.log(4, str(problem), kind="problem", stage="install")
+    for problem in found:
+        if problem.severity == "error":
+            raise KairosError(problem.message, problem.where, problem.hint)
+
+
 def run(given: Arguments, wired: Installer, config: Config, asked: installing.Asked) -> int:
     """Install, or print what it would do."""
     from kairos_boot.lifecycle.phases import Broken
@@ -114,8 +126,8 @@ def run(given: Arguments, wired: Installer, config: Config, asked: installing.As
     if "reboot" in given and "poweroff" in given:
         raise UsageError("--reboot or --poweroff, not both")
     given.needs("json", "plan")
-    for problem in config.problems:
-        wired.log(4, str(problem), kind="problem", stage="install")
+    if not asked.image:
+        judge(wired, config)
     if "plan" in given:
         from kairos_boot.cli.reset import print_plan
         from kairos_boot.system.mounts import leave_namespace

@@ -21,9 +21,14 @@ from kairos_boot.cloudconfig.lint import advice, faults
 from kairos_boot.cloudconfig.model import Problem
 from kairos_boot.errors import KairosError
 from kairos_boot.facts import Facts
+from kairos_boot.loading.sources import STDIN
+from kairos_boot.node import sections
+from kairos_boot.node.config import has_header, settings_of
+from kairos_boot.shown import shown
 from kairos_boot.stages.graph import order
 from kairos_boot.stages.planning import Planned
 from kairos_boot.system.host import Host
+from kairos_boot.system.reader import HostReader
 from kairos_boot.template import TemplateError, check
 
 TYPE_CHECKING = False
@@ -40,13 +45,56 @@ def run(words: list[str]) -> int:
     given = parse(words, FLAGS, {"d": "dotnotation"})
     if not given.words:
         raise UsageError("it needs at least one source")
-    documents = wiring.sources_of(Host("/"), given.words, given).load()
-    found = list(dict.fromkeys(problems(documents)))
+    reader = _Kept(Host("/"))
+    documents, found = [], []
+    for word in given.words:
+        sources = wiring.sources_of(Host("/"), [word], given)
+        sources.reader = reader
+        loaded = sources.load()
+        documents += loaded
+        if not loaded:
+            found.append(Problem("warning", word, "there is no document (*.yaml, *.yml) in this directory", "name another one, or a file"))
+    found += dict.fromkeys(problems(documents))
+    if "dotnotation" not in given:
+        for name, text in reader.texts.items():
+            found += settings(text, name)
     if "json" in given:
         say_data([as_data(p) for p in found])
     else:
         say("".join(f"{p.severity}: {p}\n" for p in found))
     return 1 if any(p.severity == "error" for p in found) else 0
+
+
+def settings(text: bytes, source: str) -> list[Problem]:
+    """What is wrong with the settings in *text*, which no stage looks at; what makes it no document is told by `problems`."""
+    if not text.strip():
+        return [Problem("warning", source, "the document is empty")]
+    found = settings_of(text, source).settings
+    return list(sections.problems(found) if has_header(text) else sections.unheard(found))
+
+
+class _Kept(HostReader):
+    """Keeps the texts that were read, by their names in messages."""
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        self.texts: dict[str, bytes] = {}
+
+    def read(self, path: str) -> bytes:
+        self.texts[path] = super().read(path)
+        return self.texts[path]
+
+    def pipe(self, path: str) -> bytes:
+        self.texts[path] = super().pipe(path)
+        return self.texts[path]
+
+    def fetch(self, url: str) -> bytes:
+        self.texts[shown(url)] = super().fetch(url)
+        return self.texts[shown(url)]
+
+    def stdin(self) -> bytes:
+        self.texts[STDIN] = super().stdin()
+        return self.texts[STDIN]
 
 
 def problems(documents: list[Document]) -> Iterator[Problem]:

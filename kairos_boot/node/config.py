@@ -93,7 +93,7 @@ class Collector:
         if not has_header(data):
             raise KairosError("this is no configuration: the line #cloud-config is missing", source)
         before = len(self.config.problems)
-        settings = self._read(data, source)
+        settings = self.read(data, source)
         if settings is None:
             first = self.config.problems[before]
             raise KairosError(first.message, first.where, first.hint)
@@ -113,10 +113,11 @@ class Collector:
             self._problem("error", path, (error.strerror or str(error)).lower())
             return
         if not has_header(data):
+            self.config.problems += _left_out(data, path)
             return
         if deprecated:
             self._problem("warning", path, f"{DEPRECATED} is an old place", "move it to /etc/kairos or /oem")
-        settings = self._read(data, path)
+        settings = self.read(data, path)
         if settings is not None:
             self._note(path, data)
             self._lay(settings, path)
@@ -149,7 +150,7 @@ class Collector:
             if not has_header(data):
                 self._problem("warning", f"{item.where}: config_url", f"{shown(url)} is no configuration: the line #cloud-config is missing")
                 return found
-            read = self._read(data, shown(url))
+            read = self.read(data, shown(url))
             if read is None:
                 return found
             self._note(f"{shown(url)} (config_url of {source})", data)
@@ -163,7 +164,7 @@ class Collector:
 
         return render_uri(text, self.values)
 
-    def _read(self, data: bytes, source: str) -> Setting | None:
+    def read(self, data: bytes, source: str) -> Setting | None:
         """The settings of a document, or None: it costs itself only (B1)."""
         from kairos_boot.cloudconfig.compose import compose
         from kairos_boot.cloudconfig.typed import Decoder, NestingError
@@ -191,6 +192,20 @@ class Collector:
 
     def _problem(self, severity: str, where: str, message: str, hint: str = "") -> None:
         self.config.problems.append(Problem(severity, where, message, hint))
+
+
+def settings_of(data: bytes, source: str) -> Config:
+    """The settings of one text, header or not, and what is wrong with it."""
+    collector = Collector(None, dict)  # type: ignore[arg-type]
+    collector.config.settings = collector.read(data, source) or empty()
+    return collector.config
+
+
+def _left_out(data: bytes, source: str) -> list[Problem]:
+    """What a document without the header says for nobody: a warning here, since the node is as good as without it."""
+    from kairos_boot.node.sections import unheard
+
+    return [Problem("warning", p.where, p.message, p.hint) for p in unheard(settings_of(data, source).settings)]
 
 
 def _refused(url: str, seen: Sequence[str]) -> str:

@@ -22,14 +22,15 @@ NULL, BOOL, INT, FLOAT, TEXT = "null", "a boolean", "a whole number", "a number"
 
 
 class Setting:
-    """A value: a dict or a list of settings, or a scalar's text. `plain` is whether the text stands without quotes."""
+    """A value: a dict or a list of settings, or a scalar's text. `plain` is whether the text stands without quotes, `place` where its key is."""
 
-    __slots__ = ("kind", "plain", "value", "where")
+    __slots__ = ("kind", "place", "plain", "value", "where")
 
-    def __init__(self, kind: str, value: Any, where: str, *, plain: bool = True) -> None:
+    def __init__(self, kind: str, value: Any, where: str, *, plain: bool = True, place: str = "") -> None:
         self.kind = kind
         self.value = value
         self.where = where
+        self.place = place or where
         self.plain = plain
 
     @property
@@ -93,8 +94,11 @@ class Reader:
         if self._left < 0:
             raise KairosError("aliases make far more values than the document has", where, "write the values out")
         if node.kind is MAPPING:
-            return Setting(MAPPING, {key.value: self.read(item, f"{path}.{key.value}" if path else key.value)
-                                     for key, item in self.decoder.pairs(node, path)}, where)
+            values = {}
+            for key, item in self.decoder.pairs(node, path):
+                values[key.value] = self.read(item, f"{path}.{key.value}" if path else key.value)
+                values[key.value].place = f"{self.decoder.source}:{key.line}:{key.column}"
+            return Setting(MAPPING, values, where)
         if node.kind is SEQUENCE:
             return Setting(SEQUENCE, [self.read(item, f"{path}[{at}]") for at, item in enumerate(node.value)], where)
         if node.kind is not SCALAR:
@@ -119,9 +123,9 @@ def merge(old: Setting, new: Setting, path: str = "") -> Setting:
         for key, item in new.value.items():
             below = f"{path}.{key}" if path else key
             merged[key] = merge(merged[key], item, below) if key in merged else item
-        return Setting(MAPPING, merged, new.where)
+        return Setting(MAPPING, merged, new.where, place=new.place)
     if old.kind is SEQUENCE:
-        return Setting(SEQUENCE, _lists(old.value, new.value), new.where)
+        return Setting(SEQUENCE, _lists(old.value, new.value), new.where, place=new.place)
     return new
 
 

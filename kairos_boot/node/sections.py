@@ -1,0 +1,98 @@
+"""The settings that this program reads: which keys its sections have and what belongs there (docs/reference/document.md).
+
+Nothing here is asked in a stage: `validate`, `config` and the actions say what nobody would read, before anybody relies on it. Sections of
+other programs are theirs to judge.
+"""
+
+from __future__ import annotations
+
+from kairos_boot.cloudconfig.model import Problem
+from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR, SEQUENCE
+from kairos_boot.cloudconfig.roots import SECTIONS, needs_header
+from kairos_boot.nearest import did_you_mean
+from kairos_boot.node.settings import BOOL, INT, NULL
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from kairos_boot.node.settings import Setting
+
+YES, WORD, SIZE, WORDS, ANY, FREE = "true or false", "text", "a whole number of MiB", "a list", "anything", "a map"
+"""What belongs at a key; a dict says which keys a map has, a list of one dict that there is a list of such maps."""
+IMAGE = {"size": SIZE, "source": WORD, "uri": WORD, "label": WORD, "fs": WORD}
+PARTITION = {"size": SIZE, "name": WORD, "label": WORD, "fs": WORD, "flags": WORDS}
+OPTIONS = {"grub-entry-name": WORD, "extra-dirs-rootfs": WORDS, "reboot": YES, "poweroff": YES, "strict": YES, "tty": WORD, "system": IMAGE,
+           "recovery-system": IMAGE, "passive": IMAGE, "allow-insecure-registries": YES, "grub_options": FREE, "env": WORDS, "cloud-init": WORDS}
+KEYS: dict[str, Any] = {
+    "install": {
+        **OPTIONS, "auto": YES, "device": WORD, "source": WORD, "partitions": dict.fromkeys(("bios", "efi", "oem", "recovery", "state", "persistent"), PARTITION),
+        "extra-partitions": [PARTITION], "no-format": YES, "no_format": YES, "force": YES, "bind_mounts": WORDS, "ephemeral_mounts": WORDS,
+        "encrypted_partitions": WORDS, "skip_copy_kcrypt_plugin": YES, "iso": WORD, "firmware": WORD, "part-table": WORD, "nousers": YES,
+        "ssh_hardening": YES, "image": WORD, "bundles": ANY, "eject-cd": YES, "target": ANY,
+    },
+    "reset": {**OPTIONS, "reset-persistent": YES, "reset-oem": YES, "target": ANY, "efi": ANY, "grubconf": ANY, "partitions": ANY},
+    "upgrade": {**OPTIONS, "source": WORD, "entry": WORD, "recovery": YES, "excluded-paths": WORDS, "target": ANY, "partitions": ANY},
+    "config_url": WORD, "grub_options": FREE, "strict": YES, "debug": YES, "eject-cd": YES, "cosign": YES, "verify": YES, "cosign-key": WORD,
+}
+"""Settings of ours at the root of a document."""
+
+
+def problems(settings: Setting) -> Iterator[Problem]:
+    """What is wrong with the settings of ours in *settings*: an unknown key is a warning, a value of another kind an error."""
+    for key, wanted in KEYS.items():
+        if key in settings.value:
+            yield from _of(settings.value[key], wanted, key)
+
+
+def unheard(settings: Setting) -> Iterator[Problem]:
+    """The settings in a document without the line #cloud-config: nobody reads them."""
+    for key, item in settings.value.items():
+        if key in SECTIONS and key != "users":  # a stage's own reader tells of them
+            yield Problem("error", f"{item.place}: {key}", *needs_header(key))
+
+
+def _of(item: Setting, wanted: Any, path: str) -> Iterator[Problem]:
+    if wanted == ANY or (item.kind is SCALAR and item.scalar is NULL):
+        return
+    if isinstance(wanted, dict):
+        yield from _keys(item, wanted, path)
+    elif isinstance(wanted, list) or wanted == WORDS:
+        if item.kind is not SEQUENCE:
+            yield _misfit(item, WORDS, path, "write it as a list: a line `- …` for each item")
+        elif wanted != WORDS:
+            for at, each in enumerate(item.value):
+                yield from _of(each, wanted[0], f"{path}[{at}]")
+    elif wanted == FREE:
+        if item.kind is not MAPPING:
+            yield _misfit(item, FREE, path, "write it as `key: value` lines below, indented")
+    elif item.kind is not SCALAR:
+        yield _misfit(item, wanted, path, "")
+    elif wanted == YES and item.scalar is not BOOL:
+        yield _misfit(item, wanted, path, "write true or false, without quotes")
+    elif wanted == SIZE and not _is_size(item):
+        yield _misfit(item, wanted, path, "write a number, without a unit")
+
+
+def _is_size(item: Setting) -> bool:
+    """Whether it is a number of MiB; a word of the kernel command line is text."""
+    return bool((item.scalar is INT and item.data >= 0) or item.value.isdecimal())
+
+
+def _keys(item: Setting, wanted: dict[str, Any], path: str) -> Iterator[Problem]:
+    if item.kind is not MAPPING:
+        yield _misfit(item, FREE, path, "write it as `key: value` lines below, indented")
+        return
+    for key, below in item.value.items():
+        where = f"{path}.{key}"
+        if key in wanted:
+            yield from _of(below, wanted[key], where)
+        elif not key.startswith("x-"):
+            hint = did_you_mean(key, wanted) or f"it has no effect; there are {', '.join(sorted(wanted))}"
+            yield Problem("warning", f"{below.place}: {where}", f"unknown key {key!r}", hint)
+
+
+def _misfit(item: Setting, wanted: str, path: str, hint: str) -> Problem:
+    found = f"a {item.kind}" if item.kind is not SCALAR else repr(item.value if len(item.value) <= 24 else item.value[:20] + "…")
+    return Problem("error", f"{item.where}: {path}", f"{wanted} belongs here, not {found}", hint)

@@ -1,0 +1,73 @@
+"""Settings that nobody would read are told: without the header, misspelt, or of the wrong kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kairos_boot.cli.arguments import UsageError
+from kairos_boot.cli.install import run as install
+from kairos_boot.cli.validate import run, settings
+from kairos_boot.node.config import DIRECTORIES, Collector
+from kairos_boot.system.host import Host
+from kairos_boot.system.reader import HostReader
+
+
+def told(text: str) -> list[str]:
+    return [f"{p.severity}: {p}" for p in settings(text.encode(), "/d.yaml")]
+
+
+@pytest.mark.parametrize("key", ["install", "reset", "upgrade", "config_url", "grub_options", "k3s"])
+def test_a_setting_without_the_header_is_an_error(key: str) -> None:
+    [error] = told(f"stages: {{}}\n{key}: {{auto: true}}\n")
+    assert error.startswith(f"error: /d.yaml:2:1: {key}: ")
+    assert "#cloud-config" in error
+    assert not told(f"#cloud-config\nstages: {{}}\n{key}:\n")
+
+
+@pytest.mark.parametrize(("text", "place", "meant"), [
+    ("install: {partitons: {}}", "2:11: install.partitons", "partitions"), ("install: {no-user: true}", "2:11: install.no-user", "nousers"),
+    ("install:\n  bind-mounts: [/x]", "3:3: install.bind-mounts", "bind_mounts"), ("reset: {persistent: 1}", "2:9: reset.persistent", "reset-persistent"),
+    ("install: {partitions: {persistent: {sise: 2048}}}", "2:37: install.partitions.persistent.sise", "size"),
+])
+def test_an_unknown_key_is_a_warning_at_the_key(text: str, place: str, meant: str) -> None:
+    [warning] = told(f"#cloud-config\n{text}\n")
+    assert warning.startswith(f"warning: /d.yaml:{place}: unknown key")
+    assert meant in warning
+
+
+@pytest.mark.parametrize(("text", "place"), [
+    ("install: {auto: maybe}", "2:17: install.auto"), ("install: x", "2:10: install"), ("reset: {reset-oem: 1}", "2:20: reset.reset-oem"), ("strict: [x]", "2:9: strict"),
+    ("install: {bind_mounts: /x}", "2:24: install.bind_mounts"), ("upgrade: {system: {size: 4G}}", "2:26: upgrade.system.size"), ("install: {auto: yes}", "2:17: install.auto"),
+])
+def test_a_value_of_the_wrong_kind_is_an_error_with_its_place(text: str, place: str) -> None:
+    [error] = told(f"#cloud-config\n{text}\n")
+    assert error.startswith(f"error: /d.yaml:{place}: ")
+
+
+def test_what_an_installation_reads_is_known() -> None:
+    assert not told("#cloud-config\ninstall: {auto: true, device: auto, partitions: {oem: {size: 64, fs: ext4}}, extra-partitions: [{name: a, size: 1}], grub_options: {a: b},"
+                    " system: {size: '4096'}, force: null}\nreset: {reset-oem: true}\nk3s: {enabledd: 1}\n")
+
+
+def test_the_node_is_told_of_a_document_that_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "oem").mkdir()
+    (tmp_path / "oem/a.yaml").write_text("stages: {}\ninstall: {auto: true}\n")
+    config = Collector(HostReader(Host(str(tmp_path))), dict).collect("", DIRECTORIES)
+    assert [str(p).partition(": 'install'")[0] for p in config.problems] == ["/oem/a.yaml:2:1: install"]
+
+
+def test_nothing_that_was_read_is_not_called_valid(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.YAML").write_text("x: 1")
+    assert run([str(tmp_path)]) == 0
+    assert "no document (*.yaml, *.yml)" in capfd.readouterr().out
+    (tmp_path / "b.yaml").write_text("")
+    assert run([str(tmp_path / "b.yaml")]) == 0
+    assert "the document is empty" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(("word", "said"), [("foo", "KEY=VALUE"), ("instal.partitions.state.size=4096", "'install'"), ("k3s.enabled=true", "k3s")])
+def test_a_word_that_would_set_nothing_is_wrong_usage(word: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        install(["--disk-image", "/nonexistent/x.raw", "--source", "dir:/nonexistent", "--set", word])
