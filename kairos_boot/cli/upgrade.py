@@ -69,7 +69,9 @@ def run(words: list[str]) -> int:
         asked["source"] = pod.source(asked["source"])
     if "plan" in given:
         from kairos_boot.cli.reset import print_plan
+        from kairos_boot.system.mounts import leave_namespace
 
+        leave_namespace()  # a look into an image file mounts it, which nobody else is to meet
         return print_plan(upgrading.plan_of(wired, asked), as_json="json" in given)
     from kairos_boot.lifecycle.phases import Broken
 

@@ -13,7 +13,7 @@ from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle import marker, sources, standing, survey
 from kairos_boot.lifecycle.assessment import SINCE, TRIAL, boot_of
 from kairos_boot.lifecycle.bootloader import SetVariables
-from kairos_boot.lifecycle.examined import tell_of_size
+from kairos_boot.lifecycle.examined import checks, tell_of_size
 from kairos_boot.lifecycle.finish import RECORD, ClearMarker, KeepRecord, NoteEvent
 from kairos_boot.lifecycle.phases import Broken, Engine, plan
 from kairos_boot.lifecycle.reset import Surroundings
@@ -102,6 +102,8 @@ def plan_of(wired: Wired, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
     options = options_of(survey.section(config, ACTION, asked))
     disk = wired.disk()
     source = sources.find(host, _source(options), _key(options), fetch=True, insecure=options.insecure)
+    for check in checks(source, wired.progress):  # the run refuses what is no system, too
+        check(host)
     with look(disk.need("state"), "state") as state, look(disk.need(_partition(options.entry)), "images") as images:
         known = standing.place_of(host, options.entry, state, images)
         place = standing.Open(state, images)

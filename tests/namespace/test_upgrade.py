@@ -223,6 +223,27 @@ REFUSALS = {
 }
 
 
+@pytest.mark.parametrize("fault", ["no init", "no kernel", "no such source", "an image with a wrong digest"])
+def test_the_plan_refuses_a_source_as_the_upgrade_does(unshared: Callable[..., Any], fault: str) -> None:
+    do, message = REFUSALS[fault]
+    said = unshared(START + f"""
+import subprocess
+node = UpgradeNode(home)
+source = "dir:" + node.new
+{do}
+said = []
+for act in (plan_of, upgrade):
+    try:
+        act(node, {{"source": source}})
+        said.append("")
+    except KairosError as error:
+        said.append(str(error))
+tell(said)
+node.close()
+""")
+    assert [message in each for each in said] == [True, True], said
+
+
 @pytest.mark.parametrize("fault", REFUSALS)
 def test_nothing_is_changed_by_an_upgrade_that_is_refused(unshared: Callable[..., Any], fault: str) -> None:
     do, message = REFUSALS[fault]
