@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 SECRET_PATH = re.compile(r"(^|/)(id_(rsa|dsa|ecdsa|ed25519)|\.netrc|\.pgpass|shadow|gshadow)$|\.(key|p12|pfx|kdbx)$|(^|[/_.-])(secrets?|credentials?|tokens?)([/_.-]|$)", re.IGNORECASE)
 SECRET_TEXT = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----|(^|[^a-z])(password|passwd|passphrase|psk|secret|token|api_?key|access_?key)[\"']?\s*[:=]\s*[\"']?[^\s\"'{<$]{4,}",
                          re.IGNORECASE)
+TIMEZONE = "if [ -e /usr/share/zoneinfo/"
+"""How the command begins that `timezone` becomes: nobody wrote it, and it may run at every boot."""
 LONELY = re.compile(r"\s*(cd(\s+[^;&|]*)?|(export\s+)?[A-Za-z_]\w*=(\$\([^)]*\)|`[^`]*`|'[^']*'|\"[^\"]*\"|[^\s;&|]*)\s*;?|export\s+[A-Za-z_]\w*)\s*")
 
 
@@ -57,6 +59,12 @@ def advice(document: Document) -> Iterator[Problem]:
 
 def _doubt(step: Step, path: tuple[str | int, ...], message: str, hint: str) -> Problem:
     return Problem("advice", step.where(*path), message, hint)
+
+
+def _named(step: Step, key: str, path: tuple[str | int, ...], message: str, hint: str) -> Problem:
+    """A doubt of what cloud-init's *key* gave, called by the name that the document has for it."""
+    place = step.where(*path).partition(f": {step.place}")[0]
+    return Problem("advice", f"{place}: {key}", message, hint)
 
 
 def _secrets(step: Step) -> Iterator[Problem]:
@@ -118,9 +126,11 @@ def _owners(step: Step) -> Iterator[Problem]:
 def _cloud_init(step: Step) -> Iterator[Problem]:
     """What a cloud-init user expects otherwise (B12)."""
     if "." in step.hostname and "{{" not in step.hostname:
-        yield _doubt(step, ("hostname",), "the host name is set as it is written; cloud-init would cut it at its first dot", "write the short name, and the full one as `fqdn`, unless that is meant")
-    if step.commands:
-        yield _doubt(step, ("commands",), "these commands run at every boot, not only at the first", "write a step with `frequency: once` under `stages:` for what must run once")
+        yield _named(step, "hostname", ("hostname",), "the host name is set as it is written; cloud-init would cut it at its first dot", "write the short name, and the full one as `fqdn`, unless that is meant")
+    own = next((number for number, command in enumerate(step.commands) if not command.startswith(TIMEZONE)), None)
+    if own is not None and step.place.endswith("[0]"):  # the later ones are of disks, whose commands nobody wrote either
+        key = {"boot": "runcmd", "boot.before": "bootcmd"}.get(step.place.removeprefix("stages.").partition("[")[0], "commands")
+        yield _named(step, key, ("commands", own), "these commands run at every boot, not only at the first", "write a step with `frequency: once` under `stages:` for what must run once")
     for name, user in step.users.items():
         if (user.passwd or user.plain_text_passwd) and "lock_passwd" not in _given(step, name):
             yield _doubt(step, ("users", name, "passwd" if user.passwd else "plain_text_passwd"), f"the password opens the account {name!r}; cloud-init would lock it", "add `lock_passwd: false` or `true` to say what you mean")
@@ -128,7 +138,7 @@ def _cloud_init(step: Step) -> Iterator[Problem]:
         yield _doubt(step, ("passwords", number), f"the password of {password.name!r} is set at each boot that finds another one", "write the hash of the one that the user has, or a step with `frequency: once`")
     for number, file in enumerate(step.files):
         if file.ownerstring not in ("", "root") and ":" not in file.ownerstring:
-            yield _doubt(step, ("files", number, "ownerstring"), f"{one_line(file.path)} gets the own group of {file.ownerstring!r}, too", "write `owner: USER:GROUP` to choose another")
+            yield _named(step, "write_files", ("files", number, "ownerstring"), f"{one_line(file.path)} gets the own group of {file.ownerstring!r}, too", "write `owner: USER:GROUP` to choose another")
 
 
 def _given(step: Step, name: str) -> set[str]:

@@ -89,3 +89,17 @@ def test_what_a_cloud_init_user_expects_otherwise() -> None:
     assert sorted(m.split(": ")[0] for m in more) == ["/d.yaml:2:11", "/d.yaml:4:34", "/d.yaml:5:20"]
     assert "tangerine" not in " ".join(more)
     assert found("#cloud-config\nusers:\n- {name: ada, passwd: x, lock_passwd: false}\nwrite_files:\n- {path: /a, owner: 'bob:bob'}\n") == []
+
+
+def test_a_time_zone_is_no_command_that_somebody_wrote() -> None:
+    """B12: what the program makes of a key of cloud-init is told by that key's name, or not at all."""
+    def told(keys: str) -> list[str]:
+        document = decode(f"#cloud-config\n{keys}\n".encode(), "/d.yaml")
+        return [problem.where for problem in advice(document)]
+
+    assert told("timezone: Europe/Rome") == []
+    assert told("growpart: {devices: [/]}\nfs_setup: [{device: /dev/vda1, filesystem: ext4, label: a}]") == []
+    assert told("timezone: Europe/Rome\nruncmd: [ls]") == ["/d.yaml:3:10: runcmd"]
+    assert told("bootcmd: [ls]") == ["/d.yaml:2:11: bootcmd"]
+    assert told("write_files: [{path: /x, content: a, owner: bob}]") == ["/d.yaml:2:45: write_files"]
+    assert told("hostname: a.b") == ["/d.yaml:2:11: hostname"]
