@@ -54,6 +54,7 @@ def run(words: list[str]) -> int:
     wired, config = installer.on_this_machine("", DIRECTORIES, looks="plan" in given)
     settings = config.settings.data.get("install")
     if not device and not (isinstance(settings, dict) and settings.get("auto") is True):
+        installer.judge(wired, config)  # it may tell why
         raise KairosError("no device is named, and the configuration does not allow an installation by itself", "install.auto",
                           "name the disk, whose content is lost: kairos-boot install /dev/…; or set install.auto: true")
     return installer.run(given, wired, config, Asked(device, given.value("source"), insecure="allow-insecure-registries" in given))
@@ -90,9 +91,13 @@ def _image(given: Arguments) -> int:
 
 def _must_be_a_setting(word: str) -> None:
     """UsageError: *word* would set nothing."""
+    from kairos_boot.cloudconfig.dotnotation import words
+
     key, equals, _ = word.partition("=")
     if not equals:
         raise UsageError(f"--set is KEY=VALUE: {word}")
+    if len(words(word)) != 1:
+        raise UsageError(f"--set takes a value with blanks in quotes of its own: {key}='…'")
     name = key.partition(".")[0].partition("[")[0]
     if name not in (*WORDS, "kairos", "cos"):
         raise UsageError(f"--set knows no {name!r}: {did_you_mean(name, sorted(WORDS)) or 'write a setting such as install.partitions.state.size=4096'}")

@@ -67,7 +67,8 @@ def test_nothing_that_was_read_is_not_called_valid(tmp_path: Path, capfd: pytest
     assert "the document is empty" in capfd.readouterr().out
 
 
-@pytest.mark.parametrize(("word", "said"), [("foo", "KEY=VALUE"), ("instal.partitions.state.size=4096", "'install'"), ("k3s.enabled=true", "k3s")])
+@pytest.mark.parametrize(("word", "said"), [("foo", "KEY=VALUE"), ("instal.partitions.state.size=4096", "'install'"), ("k3s.enabled=true", "k3s"),
+                                          ("install.grub_options.extra_cmdline=a b", "quotes")])
 def test_a_word_that_would_set_nothing_is_wrong_usage(word: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         install(["--disk-image", "/nonexistent/x.raw", "--source", "dir:/nonexistent", "--set", word])
