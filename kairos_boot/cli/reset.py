@@ -1,5 +1,5 @@
 """kairos-boot reset [--plan [--json]] [--unattended] [--reboot|--poweroff] [--reset-oem] [--keep-persistent]
-       kairos-boot reset --next-boot [--host-root DIR]
+       kairos-boot reset --next-boot [--host-root DIR] [--with FILE]
        kairos-boot reset --state-only [WHAT...]
 
 Writes the node's images anew from its recovery image and erases its persistent data; /oem is kept. It runs in the recovery system.
@@ -11,6 +11,7 @@ Writes the node's images anew from its recovery image and erases its persistent 
       --reset-oem        make the OEM partition anew, too: all configuration is lost
       --keep-persistent  leave the persistent partition as it is
       --next-boot        let the next boot of this node be the reset; DIR is where the node's root is mounted (in a pod: /host)
+      --with FILE        refuse that where FILE of the node, as its /oem/90_custom.yaml, has errors, makes no admin, or would be erased
       --state-only       remove only /usr/local/.kairos and /usr/local/.state; WHAT: kairos, state or all (everything in /usr/local)
 
 Exit code: 0 done, 1 done but a hook failed, 2 wrong usage, 3 refused: nothing was changed, 4 it failed half-way (see status).
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from kairos_boot.lifecycle.reset import Options
 
 FLAGS = {"plan": False, "json": False, "unattended": False, "reboot": False, "poweroff": False, "reset-oem": False, "keep-persistent": False,
-         "failed": False, "next-boot": False, "host-root": True, "state-only": False}
+         "failed": False, "next-boot": False, "host-root": True, "with": True, "state-only": False}
 HIDDEN = ("failed",)
 """Flags of a unit: neither the help nor a completion offers them."""
 WAIT = 60
@@ -42,11 +43,12 @@ WAIT = 60
 def run(words: list[str]) -> int:
     """Reset, or say what a reset would do, or let the next boot do it."""
     given = parse(words, FLAGS)
-    next_boot, state_only, failed = given.alone("next-boot", "host-root"), given.alone("state-only"), given.alone("failed")
+    next_boot, state_only, failed = given.alone("next-boot", "host-root", "with"), given.alone("state-only"), given.alone("failed")
     if given.words and not state_only:
         raise UsageError(f"it takes no words: {given.words[0]}")
     given.needs("json", "plan")
     given.needs("host-root", "next-boot")
+    given.needs("with", "next-boot")
     if "reboot" in given and "poweroff" in given:
         raise UsageError("--reboot or --poweroff, not both")
     wiring.need_root("/", looks="plan" in given)
@@ -54,7 +56,10 @@ def run(words: list[str]) -> int:
         from kairos_boot.boot.resume import ENTRY
         from kairos_boot.lifecycle.entries import select
 
-        sys.stdout.write(select(wiring.node_of(given), ENTRY) + "\n")
+        host = wiring.node_of(given)
+        if "with" in given:
+            _must_fit(host, given.value("with"))
+        sys.stdout.write(select(host, ENTRY) + "\n")
         return 0
     if failed:
         return _after_failure()
@@ -80,6 +85,17 @@ def run(words: list[str]) -> int:
     if outcome.then:
         wired.leave(outcome.then)
     return 1 if outcome.failures else 0
+
+
+def _must_fit(host: Host, new: str) -> None:
+    """KairosError: the file *new* of the node *host* cannot become its configuration."""
+    from kairos_boot.cli.validate import problems
+    from kairos_boot.lifecycle.replacing import must_fit
+
+    for problem in problems(wiring.sources_of(host, (new,)).load()):
+        if problem.severity == "error":
+            raise KairosError(problem.message, problem.where, problem.hint)
+    must_fit(host, new, wiring.cmdline_of(host))
 
 
 def _options(given: Arguments) -> dict[str, bool]:

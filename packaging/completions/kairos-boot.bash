@@ -36,7 +36,7 @@ _kairos_boot() {
     upgrade) words='--source --image --recovery --boot-entry --exclude-path --allow-insecure-registries --strict --plan --json --reboot --poweroff'
         if [ -z "$stage" ]; then words="list-releases $words"; elif [ "$stage" = list-releases ]; then words='--registry --all --pre --allow-insecure-registries'; fi ;;
     pull-image) words='--platform' ;;
-    reset) words='--plan --json --unattended --reboot --poweroff --reset-oem --keep-persistent --next-boot --host-root --state-only' ;;
+    reset) words='--plan --json --unattended --reboot --poweroff --reset-oem --keep-persistent --next-boot --with --host-root --state-only' ;;
     bootentry) words='--select --host-root' ;;
     rollback) words='--host-root' ;;
     grubedit) words='--grub-file'; [ -n "$stage" ] || words="set $words" ;;

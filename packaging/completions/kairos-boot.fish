@@ -56,6 +56,7 @@ for name in kairos-boot kairos-agent kairos
     complete -c $name -n '__fish_seen_subcommand_from reset' -l reset-oem -d 'make the OEM partition anew, too'
     complete -c $name -n '__fish_seen_subcommand_from reset' -l keep-persistent -d 'leave the persistent partition'
     complete -c $name -n '__fish_seen_subcommand_from reset' -l next-boot -d 'let the next boot do it'
+    complete -c $name -n '__fish_seen_subcommand_from reset' -l with -r -F -d 'only if this configuration will do'
     complete -c $name -n '__fish_seen_subcommand_from reset' -l state-only -d 'remove state directories only'
     complete -c $name -n '__fish_seen_subcommand_from reset bootentry rollback' -l host-root -r -a '(__fish_complete_directories)' -d 'the node mounted there'
     complete -c $name -n '__fish_seen_subcommand_from pull-image' -l platform -x -d 'of which platform'

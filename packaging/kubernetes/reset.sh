@@ -25,9 +25,16 @@ umask 077
 cat "$config" >"$target.new"
 chmod 0640 "$target.new"
 sync "$target.new"
+# The node judges what it is about to become: a configuration with an error, without an admin, or one that the reset would erase (reset-oem) changes nothing.
 # The entry first: a cut before the rename leaves the old configuration and a reset, and the next run goes on; a cut behind it leaves a node that has the
 # new configuration and resets itself.
-inside /usr/bin/kairos-boot reset --next-boot
+code=0
+inside /usr/bin/kairos-boot reset --next-boot --with /oem/90_custom.yaml.new || code=$?
+if [ "$code" != 0 ]; then
+    rm -f "$target.new"
+    echo "the node keeps its configuration, and is not reset" >&2
+    exit "$code"
+fi
 mv "$target.new" "$target"
 sync "$host/oem"
 echo "the node resets itself at its next boot, which is now"

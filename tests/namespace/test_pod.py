@@ -14,6 +14,7 @@ pytestmark = pytest.mark.root
 TOP = Path(__file__).resolve().parents[2]
 SECRET = "run/system-upgrade/secrets/kairos-boot-reset"
 GRUBENV = b"# GRUB Environment Block\n".ljust(1024, b"#")
+USERS = "#cloud-config\nusers:\n- name: a\n  groups: [admin]\n"
 NSENTER = """\
 #!/bin/sh
 # Stands in for the one that enters the namespaces of the node's PID 1: the program of the node works on the node's root, anything else is only noted.
@@ -86,27 +87,27 @@ def node(tmp_path: Path) -> Path:
 
 def test_the_first_run_writes_the_configuration_and_lets_the_node_reset_itself(node: Path) -> None:
     """The job fails, since the node restarts under it; the file is nobody's to read but root's and its group's."""
-    ran = run(node.parent, "#cloud-config\nhostname: new\n")
+    ran = run(node.parent, USERS + "hostname: new\n")
     assert ran.code == 1, ran.said
     written = node / "oem/90_custom.yaml"
-    assert (written.read_text(), written.stat().st_mode & 0o7777, written.is_symlink()) == ("#cloud-config\nhostname: new\n", 0o640, False)
+    assert (written.read_text(), written.stat().st_mode & 0o7777, written.is_symlink()) == (USERS + "hostname: new\n", 0o640, False)
     assert (node / "oem/grubenv").read_bytes() == (b"# GRUB Environment Block\nnext_entry=statereset\n").ljust(1024, b"#")
-    assert ran.asked == [f"--target 1 --mount --ipc -- {words}" for words in ("/usr/bin/kairos-boot reset --next-boot", "systemctl reboot")]
+    assert ran.asked == [f"--target 1 --mount --ipc -- {words}" for words in ("/usr/bin/kairos-boot reset --next-boot --with /oem/90_custom.yaml.new", "systemctl reboot")]
     assert sorted(path.name for path in (node / "oem").iterdir()) == ["90_custom.yaml", "grubenv"]
 
 
 def test_a_second_run_with_the_same_configuration_asks_for_nothing(node: Path) -> None:
-    run(node.parent, "#cloud-config\nhostname: new\n")
+    run(node.parent, USERS + "hostname: new\n")
     (node / "oem/grubenv").write_bytes(GRUBENV)  # the reset used the entry up
-    ran = run(node.parent, "#cloud-config\nhostname: new\n")
+    ran = run(node.parent, USERS + "hostname: new\n")
     assert (ran.code, ran.asked) == (0, []), ran.said
     assert (node / "oem/grubenv").read_bytes() == GRUBENV
 
 
 def test_another_configuration_is_another_reset(node: Path) -> None:
-    run(node.parent, "#cloud-config\nhostname: new\n")
+    run(node.parent, USERS + "hostname: new\n")
     (node / "oem/grubenv").write_bytes(GRUBENV)
-    ran = run(node.parent, "#cloud-config\nhostname: newer\n")
+    ran = run(node.parent, USERS + "hostname: newer\n")
     assert (ran.code, len(ran.asked)) == (1, 2), ran.said
     assert "hostname: newer" in (node / "oem/90_custom.yaml").read_text()
 
@@ -114,6 +115,33 @@ def test_another_configuration_is_another_reset(node: Path) -> None:
 def test_a_boot_loader_that_cannot_be_told_leaves_the_configuration_as_it_was(node: Path) -> None:
     """Else the next run would take the node for one that has been reset."""
     (node / "oem/grubenv").write_text("not a block")
-    ran = run(node.parent, "#cloud-config\nhostname: new\n")
+    ran = run(node.parent, USERS + "hostname: new\n")
     assert ran.code not in (0, 1) or "systemctl" not in " ".join(ran.asked), ran.said
     assert "hostname: old" in (node / "oem/90_custom.yaml").read_text()
+
+
+@pytest.mark.parametrize(("configuration", "said"), [
+    (USERS + "hostname: [\n", "not YAML"),
+    ("#cloud-config\nuser:\n- name: a\n  groups: [admin]\n", "no user of the configuration is in the group admin"),
+    (USERS + "reset: {reset-oem: true}\n", "would erase this configuration"),
+    (USERS + "reset: {reset-oem: 'true'}\n", "would erase this configuration"),
+    (USERS.replace("#cloud-config", "# cloud-config"), "#cloud-config"),
+])
+def test_a_configuration_that_would_lock_everybody_out_changes_nothing(node: Path, configuration: str, said: str) -> None:
+    """Nobody could log in to mend it, and the reset has erased the rest."""
+    ran = run(node.parent, configuration)
+    assert ran.code not in (0, 1), ran.said
+    assert said in ran.said
+    assert "systemctl" not in " ".join(ran.asked)
+    assert (node / "oem/grubenv").read_bytes() == GRUBENV
+    assert {path.name for path in (node / "oem").iterdir()} == {"90_custom.yaml", "grubenv"}
+    assert "hostname: old" in (node / "oem/90_custom.yaml").read_text()
+
+
+def test_a_node_whose_other_documents_erase_the_configuration_is_not_reset(node: Path) -> None:
+    """It would come back without it, and the Plan would reset it again and again."""
+    (node / "oem/50_other.yaml").write_text("#cloud-config\nreset:\n  reset-oem: true\n")
+    ran = run(node.parent, USERS)
+    assert ran.code not in (0, 1), ran.said
+    assert "would erase this configuration" in ran.said
+    assert (node / "oem/grubenv").read_bytes() == GRUBENV

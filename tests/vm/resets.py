@@ -26,7 +26,7 @@ mkdir -p /run/pod && mount -t tmpfs tmpfs /run/pod && cd /run/pod
 mkdir -p host proc dev tmp usr etc SECRET/..1
 for name in bin lib lib64 sbin; do ln -s "usr/$name" "$name"; done
 mount --bind /usr usr; mount --bind /etc etc; mount --rbind /dev dev; mount -t proc proc proc; mount --rbind / host
-printf '#cloud-config\\nhostname: of-the-pod\\n' >SECRET/..1/cloud-config.yaml
+printf '#cloud-config\\nhostname: of-the-pod\\nusers:\\n- name: pod\\n  groups: [admin]\\n' >SECRET/..1/cloud-config.yaml
 cat >SECRET/..1/reset.sh <<'EOF'
 SCRIPT
 EOF
