@@ -97,6 +97,7 @@ def run(words: list[str]) -> int:
     graphs = [(s, order(documents, s)) for stage in stages for s in ([stage] if "only" in given else [stage + x for x in SUBSTAGES])]
     steps = [_step(stage, vertex, host, facts, diff="diff" in given) for stage, graph in graphs for layer in graph.layers for vertex in layer]
     problems = [p for d in documents for p in d.problems] + [p for _, graph in graphs for p in graph.problems]
+    problems += [wiring.nothing_in(name) for name in sources] if not documents else []
     problems += [] if "all" in given else wiring.strangers(stages[0], documents)
     if "json" in given:
         say_data({"steps": steps, "problems": [as_data(p) for p in problems]})

@@ -53,7 +53,7 @@ def run(words: list[str]) -> int:
         loaded = sources.load()
         documents += loaded
         if not loaded:
-            found.append(Problem("warning", word, "there is no document (*.yaml, *.yml) in this directory", "name another one, or a file"))
+            found.append(wiring.nothing_in(word))
     found += dict.fromkeys(problems(documents))
     if "dotnotation" not in given:
         for name, text in reader.texts.items():

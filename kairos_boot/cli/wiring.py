@@ -95,6 +95,13 @@ def running(host: Host) -> bool:
     return host.online and holder() is not None
 
 
+def nothing_in(source: str) -> Problem:
+    """A warning of a directory that was named and has no document."""
+    from kairos_boot.cloudconfig.model import Problem
+
+    return Problem("warning", source, "there is no document (*.yaml, *.yml) in this directory", "name another one, or a file")
+
+
 def strangers(stage: str, documents: Sequence[Document]) -> list[Problem]:
     """A warning if no document has the *stage* and nothing starts it by itself: it was probably mistyped."""
     if any(name.removesuffix(".before").removesuffix(".after") == stage or name == stage for d in documents for name in d.stages):

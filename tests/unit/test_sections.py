@@ -8,6 +8,7 @@ import pytest
 
 from kairos_boot.cli.arguments import UsageError
 from kairos_boot.cli.install import run as install
+from kairos_boot.cli.plan import run as plan
 from kairos_boot.cli.validate import run, settings
 from kairos_boot.node.config import DIRECTORIES, Collector
 from kairos_boot.system.host import Host
@@ -62,6 +63,8 @@ def test_nothing_that_was_read_is_not_called_valid(tmp_path: Path, capfd: pytest
     (tmp_path / "a.YAML").write_text("x: 1")
     assert run([str(tmp_path)]) == 0
     assert "no document (*.yaml, *.yml)" in capfd.readouterr().out
+    assert plan(["boot", str(tmp_path)]) == 0
+    assert "no document (*.yaml, *.yml)" in capfd.readouterr().err
     (tmp_path / "b.yaml").write_text("")
     assert run([str(tmp_path / "b.yaml")]) == 0
     assert "the document is empty" in capfd.readouterr().out
