@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 from kairos_boot.actions.partitioning import MIB
-from kairos_boot.errors import KairosError, reason
+from kairos_boot.errors import Explained, KairosError, reason
 from kairos_boot.lifecycle.layout import Images, compute
+from kairos_boot.system.descriptors import Held
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 
     from kairos_boot.lifecycle.layout import Wishes
 
-NEW = ".new"
+NEW = ".kairos-boot.new"
+"""The end of the file's name while it is made: one name, so that the next build finds what a killed one left, and nobody else's."""
 PERSISTENT_MIB = 1024
 """MiB of the persistent partition where nobody says how large the disk is; it grows on the machine."""
 TAIL = 2 * MIB
@@ -51,28 +53,66 @@ def made(path: str, size: int, *, keep: bool = True) -> Iterator[str]:
     from kairos_boot.system import loop
     from kairos_boot.system.atomic import sync_directory
 
-    new = f"{path}.{os.getpid()}{NEW}"  # a file of that name is never somebody else's, nor that of another build
-    try:
-        with open(new, "xb") as file:
-            file.truncate(size)
-    except OSError as error:
-        raise KairosError(f"the disk image cannot be made: {reason(error)}", path) from error
-    try:
-        node = loop.attach(new, read_only=False)
+    new = path + NEW
+    with Held(_begun(new)) as fd:
         try:
-            yield node
-        finally:
-            _release(node)
-        if not keep:
-            os.unlink(new)
-            return
-        _durable(new)
-        os.rename(new, path)
-        sync_directory(os.path.dirname(os.path.abspath(path)))
+            with Explained("the disk image cannot be made", path):
+                os.truncate(fd, size)
+            node = loop.attach(new, read_only=False)
+            try:
+                yield node
+            finally:
+                _release(node)
+            if not keep:
+                os.unlink(new)
+                return
+            os.fsync(fd)
+            os.rename(new, path)
+            sync_directory(os.path.dirname(os.path.abspath(path)))
+        except BaseException:
+            if os.path.exists(new):
+                os.unlink(new)
+            raise
+
+
+def _begun(new: str) -> int:
+    """The new file, empty, locked and for its owner alone (C5): secrets of a node are written to it. What a killed build left goes first, with its
+    loop device. KairosError: another build makes it now, or it cannot be made.
+    """
+    try:
+        if os.path.lexists(new):
+            with Held(_locked(new, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)):
+                _left(new)
+                os.unlink(new)
+        return _locked(new, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    except (BlockingIOError, FileExistsError) as error:
+        raise KairosError("another build makes this disk image", new, "wait for its end, or name another file") from error
+    except OSError as error:
+        raise KairosError(f"the disk image cannot be made: {reason(error)}", new) from error
+
+
+def _locked(path: str, flags: int) -> int:
+    """The file, open and locked. BlockingIOError: another process has it, or took it away between the two."""
+    import fcntl
+
+    fd = os.open(path, flags | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not (os.path.lexists(path) and os.path.samestat(os.fstat(fd), os.lstat(path))):
+            raise BlockingIOError  # noqa: TRY301 -- as flock does
     except BaseException:
-        if os.path.exists(new):
-            os.unlink(new)
+        os.close(fd)
         raise
+    return fd
+
+
+def _left(new: str) -> None:
+    """Give back the loop device of a build that was killed."""
+    from kairos_boot.system import loop
+
+    node = loop.attached(new, writable=True)
+    if node:
+        _release(node)
 
 
 def _release(node: str) -> None:

@@ -6,10 +6,15 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from kairos_boot.errors import KairosError
+from kairos_boot.lifecycle import diskimage
+from kairos_boot.system import loop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,6 +163,36 @@ def test_nothing_of_a_build_stays_on_its_machine(tree: Path, tmp_path: Path, mor
     assert [path.name for path in here.iterdir() if path.name != ".kairos-boot"] == []
     assert (tmp_path / "disk.raw.new").read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", *([] if more else ["disk.raw"]), "disk.raw.new", "scratch", "tree"]
+
+
+def test_a_disk_image_is_its_owners_alone_from_its_beginning(tmp_path: Path) -> None:
+    """C5: the passwords and tokens of a configuration are in it, whatever the umask."""
+    path = tmp_path / "disk.raw"
+    path.write_text("an older one, readable for all")
+    old = os.umask(0)
+    try:
+        with contextmanager(diskimage.made)(str(path), 1 << 20):
+            assert [file.stat().st_mode & 0o777 for file in tmp_path.iterdir() if file != path] == [0o600]
+    finally:
+        os.umask(old)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_a_killed_build_left_goes_with_the_next_one(tmp_path: Path) -> None:
+    """The file and its loop device; a build that still runs is left alone."""
+    path = str(tmp_path / "disk.raw")
+    killed = tmp_path / f"disk.raw{diskimage.NEW}"
+    killed.write_bytes(bytes(1 << 20))
+    node = loop.attach(str(killed), read_only=False)
+    inode = killed.stat().st_ino
+    with killed.open("rb") as held, contextmanager(diskimage.made)(path, 1 << 20):
+        assert os.fstat(held.fileno()).st_nlink == 0
+        assert os.fstat(held.fileno()).st_ino == inode
+        with pytest.raises(KairosError, match="another build makes this disk image"), contextmanager(diskimage.made)(path, 1 << 20):
+            pass
+        assert killed.exists()
+    assert not loop.attached(path, writable=True), node
+    assert [file.name for file in tmp_path.iterdir()] == ["disk.raw"]
 
 
 def _start(disk: Path, name: str) -> int:
