@@ -30,6 +30,7 @@ from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle.installing import Asked, Installation
 from kairos_boot.nearest import did_you_mean
 from kairos_boot.node.config import DIRECTORIES, WORDS
+from kairos_boot.node.sections import understood
 from kairos_boot.records import replace
 
 TYPE_CHECKING = False
@@ -52,7 +53,7 @@ def run(words: list[str]) -> int:
         raise UsageError(f"one device: {given.words[1]}")
     device = given.words[0] if given.words else given.value("device")
     wired, config = installer.on_this_machine("", DIRECTORIES, looks="plan" in given)
-    settings = config.settings.data.get("install")
+    settings = understood(config.settings, "install").get("install")
     if not device and not (isinstance(settings, dict) and settings.get("auto") is True):
         installer.judge(wired, config)  # it may tell why
         raise KairosError("no device is named, and the configuration does not allow an installation by itself", "install.auto",

@@ -6,6 +6,7 @@ from kairos_boot.cloudconfig.nodes import MAPPING
 from kairos_boot.errors import KairosError
 from kairos_boot.node import grubenv
 from kairos_boot.node.config import from_cmdline
+from kairos_boot.node.sections import understood
 from kairos_boot.node.settings import Setting
 from kairos_boot.node.yamltext import dump, quoted
 from kairos_boot.records import record
@@ -82,7 +83,7 @@ class PutFiles:
 
 def documents(config: Config, cmdline: str, read: Callable[[str], bytes]) -> list[tuple[str, bytes, int]]:
     """The files of COS_OEM. *read* gets a path or an address. KairosError: one cannot be had, or contradicts another (G1)."""
-    settings = config.settings.data
+    settings = understood(config.settings, "install")
     install = _map(settings.get("install"))
     more = [str(item) for item in _list(install.get("cloud-init"))]
     if len(more) > LIMIT:

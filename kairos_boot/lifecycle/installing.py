@@ -18,6 +18,7 @@ from kairos_boot.lifecycle.layout import Images, Layout, compute, wishes
 from kairos_boot.lifecycle.phases import Broken, Engine, Memory, Phase, Refused, plan, unmet
 from kairos_boot.lifecycle.resetting import Outcome
 from kairos_boot.lifecycle.signature import VerifySignature
+from kairos_boot.node.sections import understood
 from kairos_boot.node.state import release
 from kairos_boot.records import record
 from kairos_boot.system import filesystems
@@ -93,7 +94,7 @@ class Installation:
 
     def __init__(self, wired: Wired, config: Config, asked: Asked) -> None:
         self.wired, self.host, self.config, self.asked = wired, wired.host, config, asked
-        data = config.settings.data
+        data = understood(config.settings, ACTION)
         self.settings: dict[str, Any] = data["install"] if isinstance(data.get("install"), dict) else {}
         self.strict = data.get("strict") is True
         self.signed = data.get("cosign") is True or data.get("verify") is True
@@ -295,6 +296,8 @@ def _environment(*settings: Mapping[str, Any]) -> None:
     for section in settings:
         for item in _list(section.get("env")):
             name, equals, value = str(item).partition("=")
+            if "\0" in str(item):
+                raise KairosError(f"no variable has a NUL in it: {str(item)!r}", "env", "take it out")
             if equals and name:
                 os.environ[name] = value
 

@@ -25,6 +25,7 @@ def sizes(data: Mapping[str, Any]) -> dict[str, int]:
         found: Any = data
         for key in ("install", "partitions", name, "size"):
             found = found.get(key) if isinstance(found, dict) else None
+        found = int(found) if isinstance(found, str) and found.isdecimal() else found
         return found if isinstance(found, int) and found > 0 else SIZES[name]
 
     return {name: size(name) for name in SIZES}

@@ -6,6 +6,7 @@ import os
 
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.node.partitions import NodeDisk, boot_disk, find
+from kairos_boot.node.sections import understood
 from kairos_boot.system import mounts
 
 TYPE_CHECKING = False
@@ -71,8 +72,8 @@ def must_be_of_one_mind(config: Config) -> None:
 
 
 def section(config: Config, action: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """The section *action* of the configuration, with what was asked for on top."""
-    data = config.settings.data
+    """The section *action* of the configuration, with what was asked for on top. KairosError: a boolean or a size in it is none."""
+    data = understood(config.settings, action)
     own = data.get(action)
     return {"strict": data.get("strict"), **(own if isinstance(own, dict) else {}), **asked}
 

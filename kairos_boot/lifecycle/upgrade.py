@@ -84,7 +84,7 @@ def phases(place: Place, source: Source, options: Options, around: Surroundings,
     """The phases of an upgrade of *disk* with a source that is on the node."""
     images = f"{place.directory}/cOS"
     new = f"{images}/{TRANSITION}"
-    need = source.size + place.copied + SPARE
+    need = (max(options.size, source.size) if source.is_tree else source.size) + place.copied + SPARE
     tight = place.passive == "link" and place.room < need <= place.room + place.freed
     hint = "mend the step, or set upgrade.strict: false" if options.strict else ""
     stops = (STOPS,) if options.strict else ()

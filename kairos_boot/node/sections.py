@@ -9,8 +9,11 @@ from __future__ import annotations
 from kairos_boot.cloudconfig.model import Problem
 from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR, SEQUENCE
 from kairos_boot.cloudconfig.roots import SECTIONS, needs_header
+from kairos_boot.cloudconfig.scalars import FALSE, NO, TRUE
+from kairos_boot.cloudconfig.scalars import YES as AFFIRMED
+from kairos_boot.errors import KairosError
 from kairos_boot.nearest import did_you_mean
-from kairos_boot.node.settings import BOOL, INT, NULL
+from kairos_boot.node.settings import INT, NULL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +40,9 @@ KEYS: dict[str, Any] = {
     "config_url": WORD, "grub_options": FREE, "strict": YES, "debug": YES, "eject-cd": YES, "cosign": YES, "verify": YES, "cosign-key": WORD,
 }
 """Settings of ours at the root of a document."""
+ACTIONS = ("install", "reset", "upgrade")
+MOST = 1 << 32
+"""MiB that no disk has."""
 
 
 def problems(settings: Setting) -> Iterator[Problem]:
@@ -44,6 +50,32 @@ def problems(settings: Setting) -> Iterator[Problem]:
     for key, wanted in KEYS.items():
         if key in settings.value:
             yield from _of(settings.value[key], wanted, key)
+
+
+def understood(settings: Setting, action: str) -> dict[str, Any]:
+    """What the *action* gets of *settings*: booleans and sizes of ours as they are meant, in quotes and on the kernel command line, too (B11).
+
+    KairosError: one is neither; it would decide over a disk, so nothing is guessed.
+    """
+    data: dict[str, Any] = settings.data
+    for key, wanted in KEYS.items():
+        if key in settings.value and (key == action or key not in ACTIONS):
+            data[key] = _meant(settings.value[key], wanted, key)
+    return data
+
+
+def _meant(item: Setting, wanted: Any, path: str) -> Any:
+    if item.kind is MAPPING and isinstance(wanted, dict):
+        return {key: _meant(below, wanted.get(key, ANY), f"{path}.{key}") for key, below in item.value.items()}
+    if item.kind is SEQUENCE and isinstance(wanted, list):
+        return [_meant(each, wanted[0], f"{path}[{at}]") for at, each in enumerate(item.value)]
+    if wanted not in (YES, SIZE) or (item.kind is SCALAR and item.scalar is NULL):
+        return item.data
+    for fault in _of(item, wanted, path):
+        raise KairosError(fault.message, fault.where, fault.hint)
+    if wanted == YES:
+        return item.value in TRUE or item.value in AFFIRMED
+    return item.data if item.scalar is INT else int(item.value)
 
 
 def unheard(settings: Setting) -> Iterator[Problem]:
@@ -69,15 +101,17 @@ def _of(item: Setting, wanted: Any, path: str) -> Iterator[Problem]:
             yield _misfit(item, FREE, path, "write it as `key: value` lines below, indented")
     elif item.kind is not SCALAR:
         yield _misfit(item, wanted, path, "")
-    elif wanted == YES and item.scalar is not BOOL:
-        yield _misfit(item, wanted, path, "write true or false, without quotes")
+    elif wanted == YES and not any(item.value in words for words in (TRUE, FALSE, AFFIRMED, NO)):
+        yield _misfit(item, wanted, path, "write true or false")
     elif wanted == SIZE and not _is_size(item):
         yield _misfit(item, wanted, path, "write a number, without a unit")
 
 
 def _is_size(item: Setting) -> bool:
-    """Whether it is a number of MiB; a word of the kernel command line is text."""
-    return bool((item.scalar is INT and item.data >= 0) or item.value.isdecimal())
+    """Whether it is a number of MiB; in quotes, as a word of the kernel command line is, too."""
+    if item.scalar is INT:
+        return bool(0 <= item.data < MOST)
+    return item.value.isdecimal() and len(item.value) < 20 and int(item.value) < MOST
 
 
 def _keys(item: Setting, wanted: dict[str, Any], path: str) -> Iterator[Problem]:

@@ -10,7 +10,9 @@ from kairos_boot.cli.arguments import UsageError
 from kairos_boot.cli.install import run as install
 from kairos_boot.cli.plan import run as plan
 from kairos_boot.cli.validate import run, settings
-from kairos_boot.node.config import DIRECTORIES, Collector
+from kairos_boot.errors import KairosError
+from kairos_boot.node.config import DIRECTORIES, Collector, from_cmdline, settings_of
+from kairos_boot.node.sections import understood
 from kairos_boot.system.host import Host
 from kairos_boot.system.reader import HostReader
 
@@ -40,7 +42,7 @@ def test_an_unknown_key_is_a_warning_at_the_key(text: str, place: str, meant: st
 
 @pytest.mark.parametrize(("text", "place"), [
     ("install: {auto: maybe}", "2:17: install.auto"), ("install: x", "2:10: install"), ("reset: {reset-oem: 1}", "2:20: reset.reset-oem"), ("strict: [x]", "2:9: strict"),
-    ("install: {bind_mounts: /x}", "2:24: install.bind_mounts"), ("upgrade: {system: {size: 4G}}", "2:26: upgrade.system.size"), ("install: {auto: yes}", "2:17: install.auto"),
+    ("install: {bind_mounts: /x}", "2:24: install.bind_mounts"), ("upgrade: {system: {size: 4G}}", "2:26: upgrade.system.size"),
 ])
 def test_a_value_of_the_wrong_kind_is_an_error_with_its_place(text: str, place: str) -> None:
     [error] = told(f"#cloud-config\n{text}\n")
@@ -75,3 +77,20 @@ def test_nothing_that_was_read_is_not_called_valid(tmp_path: Path, capfd: pytest
 def test_a_word_that_would_set_nothing_is_wrong_usage(word: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         install(["--disk-image", "/nonexistent/x.raw", "--source", "dir:/nonexistent", "--set", word])
+
+
+@pytest.mark.parametrize(("text", "meant"), [('"true"', True), ("true", True), ("yes", True), ("'False'", False), ("off", False)])
+def test_an_action_takes_a_boolean_as_it_is_meant_in_quotes_too(text: str, meant: bool) -> None:
+    found = understood(settings_of(f"#cloud-config\ncosign: {text}\ninstall: {{no-format: {text}, system: {{size: '8192'}}}}\n".encode(), "/d.yaml").settings, "install")
+    assert found["install"]["no-format"] is meant
+    assert found["cosign"] is meant
+    assert found["install"]["system"]["size"] == 8192
+    assert understood(from_cmdline("kairos.config=reset.reset-persistent=false"), "reset")["reset"]["reset-persistent"] is False
+
+
+@pytest.mark.parametrize("text", ["install: {no-format: maybe}", "install: {system: {size: 8G}}", "install: {system: {size: 99999999999999999999999}}", "cosign: 1"])
+def test_an_action_refuses_what_is_no_boolean_or_size_with_its_place(text: str) -> None:
+    found = settings_of(f"#cloud-config\n{text}\n".encode(), "/d.yaml").settings
+    with pytest.raises(KairosError) as refused:
+        understood(found, "install")
+    assert refused.value.where.startswith("/d.yaml:2:")
