@@ -100,6 +100,22 @@ node.close()
     assert "Upgrade completed" in third[1]
 
 
+def test_a_node_whose_release_file_is_not_its_images_is_upgraded_once(unshared: Callable[..., Any]) -> None:
+    """A stage may change the file. The mark of another boot says that the image was given and started; in the boot of the upgrade itself the run is not done."""
+    same, other = unshared(START + """
+node = UpgradeNode(home, image_mib=64, state_mib=300)
+prepare()
+pod()
+same = pod()
+mark = text("/oem/.kairos/suc-upgrade-active").splitlines()
+node.write("/oem/.kairos/suc-upgrade-active", mark[0] + "\\nanother-boot\\n")
+tell([same, pod()])
+node.close()
+""")
+    assert same[0] == 1, same
+    assert other == [0, "the node was given this version and has started with it: nothing to do\n"]
+
+
 def test_the_recovery_system_is_upgraded_once_and_the_node_does_not_restart(unshared: Callable[..., Any]) -> None:
     first, second, asked, version = unshared(START + """
 node = UpgradeNode(home, image_mib=64, state_mib=300)
