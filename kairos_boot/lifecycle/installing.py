@@ -264,6 +264,8 @@ def plan_of(wired: Wired, config: Config, asked: Asked) -> list[dict[str, Any]]:
     """What an installation would do. KairosError: it cannot be known, or would be refused."""
     this = Installation(wired, config, asked)
     this.check()
+    if this.device().startswith(target.SCRIPT):
+        raise KairosError("a script names the disk, and a plan runs none (E3)", this.device(), "name a disk for the plan: kairos-boot install --plan /dev/…")
     source = this.source()
     options, around = this.options(source), this.around(source)
     if source.arrived:  # what is fetched is looked at when it is there

@@ -143,6 +143,23 @@ node.close()
     assert told[1] is False
 
 
+def test_a_plan_runs_no_script_that_names_the_disk(unshared: Callable[..., Any]) -> None:
+    told = unshared(PRELUDE + """
+from kairos_boot.lifecycle.installing import plan_of
+node = InstallNode(home)
+node.write(f"{home}/which", f"#!/bin/sh\\ntouch {home}/ran\\necho /dev/null\\n")
+os.chmod(f"{home}/which", 0o755)
+node.write(f"{home}/config.yaml", USER)
+try:
+    said = str(plan_of(node, node.collector().given(f"{home}/config.yaml", ""), Asked(f"script://{home}/which", f"dir:{home}/tree", firmware="bios")))
+except KairosError as error:
+    said = str(error)
+tell([said, os.path.exists(f"{home}/ran")])
+""")
+    assert "a plan runs none" in told[0]
+    assert told[1] is False
+
+
 @pytest.mark.parametrize(("files", "text", "more", "said"), [
     ({"boot/initrd": None}, "", {}, "lacks /boot/initrd"),
     ({"sbin/init": None}, "", {}, "lacks /sbin/init"),
