@@ -117,7 +117,7 @@ def test_what_fails_leaves_no_file_and_an_older_one_as_it_is(tree: Path, tmp_pat
 
 
 @pytest.mark.parametrize(("more", "code", "said"), [
-    (("--size", "100M"), 3, "does not fit in the target disk"), (("--size", "x"), 3, "not a size"), (("--firmware", "coreboot"), 2, "--firmware is bios, efi or both"),
+    (("--size", "100M"), 3, "does not fit in the target disk"), (("--size", "x"), 2, "not a size"), (("--firmware", "coreboot"), 2, "--firmware is bios, efi or both"),
     (("/dev/null",), 2, "no device"), (("--config", "/nowhere"), 3, "no such file")])
 def test_what_cannot_be_made_is_refused(tree: Path, tmp_path: Path, more: tuple[str, ...], code: int, said: str) -> None:
     done = make(tree, tmp_path / "disk.raw", *more)
