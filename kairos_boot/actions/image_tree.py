@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kairos_boot.system.host import Host
 
 MOUNT = "/run/kairos-boot/image"
+"""With the number of the process behind it: a plan may look into an image while an action works in another one."""
 KERNELS = ("dev", "proc", "run", "sys", "tmp")
 """Directories of a running system whose content is no part of it."""
 PLACES = (("boot", 0o755), ("dev", 0o755), ("oem", 0o755), ("proc", 0o555), ("run", 0o755), ("sys", 0o555), ("tmp", 0o1777), ("usr/local", 0o755))
@@ -22,14 +23,15 @@ PLACES = (("boot", 0o755), ("dev", 0o755), ("oem", 0o755), ("proc", 0o555), ("ru
 COPY_SECONDS = 3600.0
 
 
-def mounted(image: str, place: str = MOUNT, *, read_only: bool = False) -> Iterator[str]:
-    """Mount *image* at *place*, and give the place; afterwards it is free again. For `contextlib.contextmanager`. KairosError: the kernel refuses.
+def mounted(image: str, *, read_only: bool = False) -> Iterator[str]:
+    """Mount *image* at a place of this process, and give the place; afterwards it is free again. For `contextlib.contextmanager`. KairosError: the kernel refuses.
 
     What was written is in the file then, whoever else has the mount: a mount namespace that was made meanwhile, as for a service or a
     container, may hold it for long, and until then unmounting would write nothing. So the file system is made read-only first.
     """
     from kairos_boot.system import loop, mounts
 
+    place = f"{MOUNT}-{os.getpid()}"
     node = loop.attach(image, read_only=read_only)
     try:
         with Explained("the image cannot be mounted", image):

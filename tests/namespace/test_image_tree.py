@@ -49,7 +49,7 @@ with contextmanager(image_tree.mounted)(f"{home}/image") as place:
     subprocess.run(["cp", "-a", f"{home}/tree", f"{place}/again"], check=True)
 before, code = digest(f"{home}/image"), fsck(f"{home}/image")
 with open(f"/proc/{child}/mountinfo") as file:
-    held = any(mount.target == image_tree.MOUNT for mount in mounts.parse(file.read()))
+    held = any(mount.target.startswith(image_tree.MOUNT) for mount in mounts.parse(file.read()))
 os.kill(child, signal.SIGKILL)
 os.waitpid(child, 0)
 os.sync()
@@ -67,7 +67,7 @@ try:
     with contextmanager(image_tree.mounted)(f"{home}/image") as place:
         file = open(place + "/open", "w")
 except KairosError as error:
-    tell([str(error), error.hint, any(mount.target == image_tree.MOUNT for mount in mounts.mounted())])
+    tell([str(error), error.hint, any(mount.target.startswith(image_tree.MOUNT) for mount in mounts.mounted())])
 file.close()
 """)
     assert "cannot be completed" in said
@@ -201,3 +201,22 @@ except KairosError as error:
     tell(error.message)
 """)
     assert said == "the image's menu cannot be read: not a regular file"
+
+
+def test_two_processes_look_into_images_at_places_of_their_own(unshared: Callable[..., Any]) -> None:
+    """A plan beside an action covers nothing that the action works in."""
+    same, seen = unshared(START + """
+tree()
+BuildImage(f"{home}/tree", f"{home}/one", "COS_ACTIVE", 32 << 20).apply(Host("/"))
+BuildImage(f"{home}/tree", f"{home}/two", "COS_PASSIVE", 32 << 20).apply(Host("/"))
+with contextmanager(image_tree.mounted)(f"{home}/one", read_only=True) as place:
+    ours, theirs = os.pipe()
+    if not os.fork():
+        with contextmanager(image_tree.mounted)(f"{home}/two", read_only=True) as other:
+            os.write(theirs, other.encode())
+        os._exit(0)
+    other = os.read(ours, 4096).decode()
+    os.wait()
+    tell([other == place, os.path.exists(f"{place}/d0/file")])
+""")
+    assert (same, seen) == (False, True)
