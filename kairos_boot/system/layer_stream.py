@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 CHUNK = 256 << 10
+HEADER = 1 << 20
+"""Bytes that a header of a tar file may have: `tarfile` reads one into memory whole, and a small layer may unpack to one of any size."""
 
 
 @record
@@ -74,7 +76,9 @@ class Stream:
         return data
 
     def read(self, size: int) -> bytes:
-        """*size* bytes; fewer at the end."""
+        """*size* bytes of a header; fewer at the end. ValueError: no header is that large."""
+        if size > HEADER:
+            raise ValueError(f"a header of the archive has {size} bytes, and {HEADER} are the most")
         if self._used + size <= len(self._block):
             data = self._block[self._used:self._used + size]
             self._used += size
