@@ -109,11 +109,11 @@ def resolve(host: Host, reference: str, layout: str, *, insecure: bool = False) 
 
     try:
         text = _promised(_manifest(host, reference, insecure=insecure), reference.partition("@")[2])
-        digest = digest_of(text)
+        digest = outer = digest_of(text)
         inner = chosen(text, ("linux", architecture()))
         if inner:
             digest, text = inner, _promised(_manifest(host, pinned(reference, inner), insecure=insecure), inner)
-        return Image(digest, layers(text, locate))
+        return Image(digest, layers(text, locate), outer if inner else "")
     except KairosError as error:
         raise KairosError(error.message, error.where or reference, error.hint) from error
 

@@ -7,9 +7,8 @@ from contextlib import contextmanager
 
 from kairos_boot.actions.filesystem import LetGo
 from kairos_boot.actions.partitioning import MIB
-from kairos_boot.actions.registry import pinned
 from kairos_boot.errors import KairosError
-from kairos_boot.lifecycle import bootcode, sources, survey, target
+from kairos_boot.lifecycle import bootcode, signature, sources, survey, target
 from kairos_boot.lifecycle.configuration import documents
 from kairos_boot.lifecycle.examined import system_in, tell_of_size
 from kairos_boot.lifecycle.finish import RECORD, KeepRecord, NoteEvent
@@ -17,7 +16,6 @@ from kairos_boot.lifecycle.install import ACTION, PERSISTENT, PLACES, Options, S
 from kairos_boot.lifecycle.layout import Images, Layout, compute, wishes
 from kairos_boot.lifecycle.phases import Broken, Engine, Memory, Phase, Refused, plan, unmet
 from kairos_boot.lifecycle.resetting import Outcome
-from kairos_boot.lifecycle.signature import VerifySignature
 from kairos_boot.node.sections import understood
 from kairos_boot.node.state import release
 from kairos_boot.records import record
@@ -97,7 +95,7 @@ class Installation:
         data = understood(config.settings, ACTION)
         self.settings: dict[str, Any] = data["install"] if isinstance(data.get("install"), dict) else {}
         self.strict = data.get("strict") is True
-        self.signed = data.get("cosign") is True or data.get("verify") is True
+        self.signed = signature.asked(data)
         self.eject = data.get("eject-cd") is True and "cdroot" in wired.cmdline.split()
 
     # -- what is asked for
@@ -111,17 +109,10 @@ class Installation:
         if self.settings.get("reboot") is True and self.settings.get("poweroff") is True:
             raise KairosError("reboot or poweroff, not both", "install.reboot", "leave one of them out")
         if self.signed:
-            self._must_verify()
+            signature.must_be_possible(self.host, sources.parse(self._named()))
         if self.asked.users and not (survey.admins(self.config) or self.settings.get("nousers") is True or self.host.exists(NO_USERS)):
             raise KairosError("No users found in any stage that are part of the 'admin' group: nobody could log in to the new node", "users",
                               "add a user with `groups: [admin]`, or write install.nousers: true")
-
-    def _must_verify(self) -> None:
-        """KairosError: a signature is asked for, and nobody here can check one."""
-        filesystems.need(self.host, ["cosign"])
-        named = sources.parse(self._named())
-        if named.kind != sources.IMAGE:
-            raise KairosError(f"only an image in a registry has a signature, and {named} is none", "cosign", "leave cosign and verify out, or name oci:IMAGE")
 
     def _named(self) -> str:
         """The source that the call or the configuration names, else the live medium's root."""
@@ -137,8 +128,15 @@ class Installation:
         return self.asked.brought or sources.find(self.host, named, "install.source", fetch=True, insecure=insecure)
 
     def bring(self, source: Source) -> Source:
-        """*source* on this machine. Refused: it cannot be had, or is no system."""
+        """*source* on this machine. Refused: it cannot be had, or is no system. KairosError: it is not signed, and has to be."""
+        for phase in () if source.arrived else self.signature(source):
+            for action in phase.actions:
+                action.apply(self.host)
         return sources.bring(Engine(ACTION, self.host, self.wired.ledger, self.wired.log), source, self.wired.progress)
+
+    def signature(self, source: Source) -> list[Phase]:
+        """The check of the signature, where one is asked for."""
+        return [signature.phase(source, self.config.settings.data)] if self.signed else []
 
     def images(self, source: Source) -> Images:
         """How large the images are: recovery and passive are copies of active, which `install.system.size` may make larger."""
@@ -168,15 +166,6 @@ class Installation:
         return self.asked.device or str(self.settings.get("device") or "") or (target.AUTO if self.settings.get("auto") is True else self.asked.default)
 
     # -- the phases
-
-    def first(self, source: Source, options: Options, around: Surroundings) -> list[Phase]:
-        """The phases before the disk is decided on."""
-        found = before(options, around)
-        if self.signed:
-            key = str(self.config.settings.data.get("cosign-key") or "")
-            name = pinned(source.named.name, source.digest)  # what is installed, not what the tag has become meanwhile
-            found.append(Phase("signature", "check the signature of the image", (VerifySignature(name, key),)))
-        return found
 
     def todo(self, source: Source, options: Options, around: Surroundings) -> list[Phase]:
         """The phases on the disk, as it is now. KairosError: there is none, or it does not fit."""
@@ -233,7 +222,7 @@ def install(wired: Wired, config: Config, asked: Asked) -> Outcome:
         _is_system(wired, source, this)
         tell_of_size(wired.log, source, _map(this.settings.get("system")).get("size"), "install.system.size")
         engine = Engine(ACTION, wired.host, wired.ledger, wired.log)
-        first = this.first(source, options, around)
+        first = before(options, around)
         later = [] if prepared else this.todo(source, options, around)
         engine.check([*first, *later])
         wired.log(5, "the installation begins", kind="action", stage=ACTION)
@@ -270,11 +259,11 @@ def plan_of(wired: Wired, config: Config, asked: Asked) -> list[dict[str, Any]]:
     options, around = this.options(source), this.around(source)
     if source.arrived:  # what is fetched is looked at when it is there
         _is_system(wired, source, this)
-    todo = [*this.first(source, options, around), *this.todo(source, options, around)]
+    todo = [*before(options, around), *this.todo(source, options, around)]
     faults = unmet(wired.host, todo)
     if faults:  # as the run refuses it, and without a record: nothing was begun
         raise Refused(faults)
-    return plan(ACTION, [*sources.source_phases(source, wired.progress), *todo])
+    return plan(ACTION, [*this.signature(source), *sources.source_phases(source, wired.progress), *todo])
 
 
 def _is_system(wired: Wired, source: Source, this: Installation) -> None:

@@ -10,7 +10,7 @@ from kairos_boot.actions.remove import Remove
 from kairos_boot.boot.failures import LIST
 from kairos_boot.boot.resume import MARKER
 from kairos_boot.errors import KairosError
-from kairos_boot.lifecycle import marker, sources, standing, survey
+from kairos_boot.lifecycle import marker, signature, sources, standing, survey
 from kairos_boot.lifecycle.assessment import SINCE, TRIAL, boot_of
 from kairos_boot.lifecycle.bootloader import SetVariables
 from kairos_boot.lifecycle.examined import checks, tell_of_size
@@ -21,6 +21,7 @@ from kairos_boot.lifecycle.resetting import CUTS, Outcome
 from kairos_boot.lifecycle.switching import origin_of
 from kairos_boot.lifecycle.upgrade import ACTION, EVENTS, TRANSITION, End, Options, Place, closing, phases, temporaries
 from kairos_boot.node import grubenv
+from kairos_boot.node.sections import understood
 from kairos_boot.node.state import RECOVERY_WORDS, boot_word
 from kairos_boot.records import replace
 
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kairos_boot.actions.base import Action
+    from kairos_boot.lifecycle.phases import Phase
     from kairos_boot.lifecycle.resetting import Wired
+    from kairos_boot.lifecycle.sources import Source
     from kairos_boot.lifecycle.standing import Open
     from kairos_boot.node.config import Config
     from kairos_boot.node.partitions import NodeDisk
@@ -59,6 +62,9 @@ def _run(wired: Wired, config: Config, options: Options, settings: Mapping[str, 
     host = wired.host
     _end_what_was_begun(wired, place)
     source = sources.find(host, _source(options), _key(options), fetch=True, insecure=options.insecure)
+    for phase in _signature(host, config, source):
+        for action in phase.actions:
+            action.apply(host)
     image = f"{place.images}/cOS/{options.entry}.img"
     engine = Engine(ACTION, host, wired.ledger, wired.log)
     there = _is_there(host, image, sources.origin(source))
@@ -109,7 +115,7 @@ def plan_of(wired: Wired, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
         place = standing.Open(state, images)
         origin = sources.origin(source)
         todo = phases(known, source, options, _around(wired), _end(wired, place, options.entry, known.passive, origin, options.entry_name), _to_refresh(disk))
-        return plan(ACTION, [*sources.source_phases(source, wired.progress), *todo])
+        return plan(ACTION, [*_signature(host, config, source), *sources.source_phases(source, wired.progress), *todo])
 
 
 def settle(wired: Wired) -> str:
@@ -153,6 +159,15 @@ def _end_what_was_begun(wired: Wired, place: Open) -> str:
     said = f"an upgrade was cut short behind its switch: the {entry} system is the new one, and the rest was done now"
     _tell(wired, said + "".join(f"; {failure}" for failure in failures), "")
     return said
+
+
+def _signature(host: Host, config: Config, source: Source) -> list[Phase]:
+    """The check of the signature, where the configuration asks for one. KairosError: nobody can check one here."""
+    data = understood(config.settings, ACTION)
+    if not signature.asked(data):
+        return []
+    signature.must_be_possible(host, source.named)
+    return [signature.phase(source, data)]
 
 
 def _tell(wired: Wired, said: str, hint: str) -> None:

@@ -28,6 +28,8 @@ class Image:
 
     digest: str
     layers: tuple[Layer, ...]
+    index: str = ""
+    """The digest of the list of images that it was chosen from, where there is one: that is what is signed, as a rule."""
 
     @property
     def size(self) -> int:
