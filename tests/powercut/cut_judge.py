@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ class Judge:
         path = self.scratch / "state.disk"
         path.write_bytes(disk)
         faults += self._environment(path)
-        faults += self._erased_too_early(path)
+        faults += self._erased_too_early(path) + self._told_too_early(path, disk)
         if self._marked(disk) or self._has_marker(path):
             self.resumed += 1
             told = run(path)
@@ -93,6 +94,13 @@ class Judge:
         look = self._mounted(path, "state", "sha1sum {place}/cOS/active.img {place}/cOS/passive.img").stdout.split()
         wanted = [hashlib.sha1(self._labelled(name), usedforsecurity=False).hexdigest() for name in ("active", "passive")]
         return [] if look[::2] == wanted else ["persistent data was erased before the images were in place"]
+
+    def _told_too_early(self, path: Path, disk: bytes) -> list[str]:
+        """What the marker calls done is what the boot loader reads: the phases that follow count on it (G2)."""
+        look = self._mounted(path, "state", "cat {place}/cOS/action.json").stdout
+        done = json.loads(look).get("done", []) if look else []
+        return [f"{name}.img is called done, and GRUB still reads another one" for name in ("active", "passive")
+                if name in done and self._image(disk, "state", name) != self._labelled(name)]
 
     def _environment(self, path: Path) -> list[str]:
         """What the kernel sees of the boot loader's environment."""
