@@ -146,9 +146,9 @@ class InstallBootCode:
         bios, esp = (next((slot for slot in table.slots if slot.type.upper() == kind), None) for kind in (BIOS_BOOT, ESP))
         if self.must and esp is None and bios is None:
             raise KairosError("the disk has no partition for a boot loader", self.disk, "it needs one of the type EFI system, or BIOS boot (layout: bootable: true)")
-        changed = False
+        changed, faults = False, []
         with contextmanager(mounted)(host.path(self.image), read_only=True) as place:
-            for slot, firmware in ((esp, "efi"), (bios, "bios")):
+            for slot, firmware in ((bios, "bios"), (esp, "efi")):
                 if slot is None:
                     continue
                 try:
@@ -157,10 +157,15 @@ class InstallBootCode:
                     if self.must:
                         raise
                     continue
-                if firmware == "efi":
-                    changed = fat.put_files(host, slot.node, files.efi, stays_trusted, must=self.must) or changed
-                else:
-                    changed = put_bios(self.disk, slot, table.sector, files) or changed
+                try:  # what is wrong with one of them keeps nothing from the other
+                    if firmware == "efi":
+                        changed = fat.put_files(host, slot.node, files.efi, stays_trusted, must=self.must) or changed
+                    else:
+                        changed = put_bios(self.disk, slot, table.sector, files) or changed
+                except KairosError as error:
+                    faults.append(error)
+        if faults:
+            raise KairosError("; ".join(fault.message for fault in faults), faults[0].where, faults[0].hint)
         return changed
 
 

@@ -52,7 +52,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("head", [b"", b"head of its own", NOISE[:CHUNK + 3]])
+@pytest.mark.parametrize("head", [b"", b"head of its own", NOISE[:CHUNK + 3]], ids=["no head", "short head", "long head"])
 def test_the_copy_has_the_content_and_the_digest_is_of_it(tmp_path: Path, name: str, head: bytes) -> None:
     """With another beginning where that is given, which is never longer than the file."""
     pieces, size = FILES[name]
