@@ -12,6 +12,7 @@ from kairos_boot.actions.filesystem import LetGo
 from kairos_boot.actions.image_file import BuildImage, CopyImage
 from kairos_boot.actions.mounts import Mount
 from kairos_boot.actions.partitioning import MIB, PartitionDisk
+from kairos_boot.actions.remove import Remove
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle.bootcode import InstallBootCode
 from kairos_boot.lifecycle.bootloader import InstallMenu
@@ -139,7 +140,8 @@ def before(options: Options, around: Surroundings) -> list[Phase]:
     """What comes before any decision on the disk: the user's steps, which may prepare it."""
     if options.offline:
         return []
-    hooks = (Hook("kairos-install.pre", around.emit), RunExecutable(EXECUTABLES["pre"]))
+    # A veto of an earlier run of this boot is over; one of any step of this run counts.
+    hooks = (Remove(FORBIDDEN), Hook("kairos-install.pre", around.emit), RunExecutable(EXECUTABLES["pre"]))
     return [Phase("pre", "stage kairos-install.pre", hooks, again=AGAIN, extra=True)]
 
 
