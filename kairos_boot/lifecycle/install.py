@@ -27,14 +27,12 @@ from kairos_boot.system.partitions import size_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
 
     from kairos_boot.actions.base import Action
-    from kairos_boot.lifecycle.hooks import Emit, Steps
     from kairos_boot.lifecycle.layout import Images, Layout
     from kairos_boot.lifecycle.sources import Source
     from kairos_boot.lifecycle.target import Target
-    from kairos_boot.system.copying import Progress
+    from kairos_boot.lifecycle.wired import Surroundings
     from kairos_boot.system.host import Host
 
 ACTION = "install"
@@ -75,16 +73,6 @@ class Options:
     """The disc that was booted from is ejected when the machine goes down."""
     fat: bool = False
     """The kernel mounts the partition of the firmware, so that steps find it."""
-
-
-@record
-class Surroundings:
-    """What an installation is given by whoever wires it."""
-
-    emit: Emit
-    steps: Steps
-    progress: Callable[[str], Progress]
-    finish: tuple[Action, ...] = ()
 
 
 @record

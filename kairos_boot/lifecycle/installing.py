@@ -12,10 +12,10 @@ from kairos_boot.lifecycle import bootcode, signature, sources, survey, target
 from kairos_boot.lifecycle.configuration import documents
 from kairos_boot.lifecycle.examined import system_in, tell_of_size
 from kairos_boot.lifecycle.finish import RECORD, KeepRecord, NoteEvent
-from kairos_boot.lifecycle.install import ACTION, PERSISTENT, PLACES, Options, Surroundings, before, phases
+from kairos_boot.lifecycle.install import ACTION, PERSISTENT, PLACES, Options, before, phases
 from kairos_boot.lifecycle.layout import Images, Layout, compute, wishes
 from kairos_boot.lifecycle.phases import Broken, Engine, Memory, Phase, Refused, plan, unmet
-from kairos_boot.lifecycle.resetting import Outcome
+from kairos_boot.lifecycle.wired import Surroundings, ended
 from kairos_boot.node.sections import understood
 from kairos_boot.node.state import release
 from kairos_boot.records import record
@@ -24,39 +24,13 @@ from kairos_boot.system.host import Host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import Any, Protocol
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
-    from kairos_boot.lifecycle.progress import Progress
     from kairos_boot.lifecycle.sources import Source
     from kairos_boot.lifecycle.target import Target
+    from kairos_boot.lifecycle.wired import Installer, Outcome
     from kairos_boot.node.config import Config
-    from kairos_boot.stages.ledger import Ledger
-    from kairos_boot.stages.runner import Log
-
-    class Wired(Protocol):
-        """The machine, its record and its log, as the verb wires them."""
-
-        host: Host
-        log: Log
-        ledger: Ledger
-        progress: Callable[[str], Progress]
-        cmdline: str
-
-        def read(self, path: str) -> bytes:
-            """A file or an address."""
-
-        def disks(self) -> Sequence[str]:
-            """The disks on which prepared partitions are looked for."""
-
-        def lock(self) -> Callable[[], None]:
-            """Hold the lock of actions; what frees it. KairosError: another one runs."""
-
-        def emit(self, stage: str, root: str) -> str:
-            """Run a stage in a root directory; what failed, or nothing."""
-
-        def steps(self, stage: str, root: str) -> int:
-            """How many steps the documents of a root directory have for a stage."""
 
 NO_USERS = "/etc/kairos/.nousers"
 UNKNOWN = {"encrypted_partitions": "encrypted partitions are not in this version", "iso": "an ISO file is no source in this version"}
@@ -90,7 +64,7 @@ class Asked:
 class Installation:
     """One installation: *config* is what the new node gets, *asked* what the call says."""
 
-    def __init__(self, wired: Wired, config: Config, asked: Asked) -> None:
+    def __init__(self, wired: Installer, config: Config, asked: Asked) -> None:
         self.wired, self.host, self.config, self.asked = wired, wired.host, config, asked
         data = understood(config.settings, ACTION)
         self.settings: dict[str, Any] = data["install"] if isinstance(data.get("install"), dict) else {}
@@ -205,7 +179,7 @@ class Installation:
         return Surroundings(self.wired.emit, self.wired.steps, self.wired.progress, finish)
 
 
-def install(wired: Wired, config: Config, asked: Asked) -> Outcome:
+def install(wired: Installer, config: Config, asked: Asked) -> Outcome:
     """Install. Refused: nothing was changed. Broken: the disk is no node, and the installation can begin again."""
     this = Installation(wired, config, asked)
     free = wired.lock()
@@ -244,12 +218,11 @@ def install(wired: Wired, config: Config, asked: Asked) -> Outcome:
     finally:
         free()
     sources.forget(wired.host, wired.log, ACTION, layers=True)
-    settings = this.settings
     wired.log(5, "the installation is done", kind="action", stage=ACTION)
-    return Outcome(tuple(failures), "reboot" if settings.get("reboot") is True else "poweroff" if settings.get("poweroff") is True else "")
+    return ended(failures, this.settings)
 
 
-def plan_of(wired: Wired, config: Config, asked: Asked) -> list[dict[str, Any]]:
+def plan_of(wired: Installer, config: Config, asked: Asked) -> list[dict[str, Any]]:
     """What an installation would do. KairosError: it cannot be known, or would be refused."""
     this = Installation(wired, config, asked)
     this.check()
@@ -266,14 +239,14 @@ def plan_of(wired: Wired, config: Config, asked: Asked) -> list[dict[str, Any]]:
     return plan(ACTION, [*this.signature(source), *sources.source_phases(source, wired.progress), *todo])
 
 
-def _is_system(wired: Wired, source: Source, this: Installation) -> None:
+def _is_system(wired: Installer, source: Source, this: Installation) -> None:
     """KairosError: the source is no system that a node can be made of, or has no boot loader (G1)."""
     with contextmanager(system_in)(wired.host, source, wired.progress) as tree:
         if this.settings.get("no-format", this.settings.get("no_format")) is not True:
             bootcode.find(wired.host, Host(tree), wishes(this.settings, this.firmware()).firmware, elsewhere=this.asked.image)
 
 
-def _tidy(wired: Wired) -> None:
+def _tidy(wired: Installer) -> None:
     """Nothing of ours stays mounted."""
     for place in PLACES.values():
         try:

@@ -34,11 +34,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from kairos_boot.actions.base import Action
-    from kairos_boot.lifecycle.hooks import Emit, Steps
     from kairos_boot.lifecycle.reset_room import Room
     from kairos_boot.lifecycle.sources import Source
+    from kairos_boot.lifecycle.wired import Surroundings
     from kairos_boot.node.partitions import NodeDisk
-    from kairos_boot.system.copying import Progress
     from kairos_boot.system.host import Host
     from kairos_boot.system.partitions import Slot
 
@@ -60,17 +59,6 @@ class Options:
     entry_name: str = ""
     sizes: Mapping[str, int] = NOTHING
     """MiB of partitions that are made where the disk lacks them; see `missing.SIZES`."""
-
-
-@record
-class Surroundings:
-    """What a reset is given by whoever wires it: hooks, progress, and where it notes what it did."""
-
-    emit: Emit
-    steps: Steps
-    progress: Callable[[str], Progress]
-    finish: tuple[Action, ...] = ()
-    """Actions behind `after-reset`: the record, the trial of the new system, the end of the marker."""
 
 
 def phases(disk: NodeDisk, source: Source, options: Options, around: Surroundings, room: Room) -> list[Phase]:

@@ -15,46 +15,22 @@ from kairos_boot.lifecycle.examined import tell_of_size
 from kairos_boot.lifecycle.finish import RECORD, ClearMarker, KeepRecord, NoteEvent
 from kairos_boot.lifecycle.missing import sizes
 from kairos_boot.lifecycle.phases import Broken, Engine, Phase, plan
-from kairos_boot.lifecycle.reset import ACTION, OEM, PERSISTENT, STATE, Options, Surroundings, phases
+from kairos_boot.lifecycle.reset import ACTION, OEM, PERSISTENT, STATE, Options, phases
 from kairos_boot.lifecycle.reset_room import look
+from kairos_boot.lifecycle.wired import Surroundings, ended
 from kairos_boot.node.state import RECOVERY_WORDS, boot_word, release
-from kairos_boot.records import record, replace
+from kairos_boot.records import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import Any, Protocol
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
-    from kairos_boot.lifecycle.progress import Progress
     from kairos_boot.lifecycle.sources import Source
+    from kairos_boot.lifecycle.wired import Node, Outcome
     from kairos_boot.node.config import Config
     from kairos_boot.node.partitions import NodeDisk
-    from kairos_boot.stages.ledger import Ledger
-    from kairos_boot.stages.runner import Log
     from kairos_boot.system.host import Host
-
-    class Wired(Protocol):
-        """The node, its record and its log, as the verb wires them."""
-
-        host: Host
-        log: Log
-        ledger: Ledger
-        progress: Callable[[str], Progress]
-
-        def config(self) -> Config:
-            """The merged configuration."""
-
-        def disk(self) -> NodeDisk:
-            """The disk that the node was booted from. KairosError: it is not known."""
-
-        def lock(self) -> Callable[[], None]:
-            """Hold the lock of actions; what frees it. KairosError: another one runs."""
-
-        def emit(self, stage: str, root: str) -> str:
-            """Run a stage in a root directory; what failed, or nothing."""
-
-        def steps(self, stage: str, root: str) -> int:
-            """How many steps the documents of a root directory have for a stage."""
 
 CUTS = 5
 """So often a phase may be cut short before nobody tries it any more."""
@@ -62,15 +38,7 @@ KEPT = "/oem/.kairos/reset"
 """Where the record of a reset that failed is kept."""
 
 
-@record
-class Outcome:
-    """How a reset ended: what failed and did not stop it, and `reboot`, `poweroff` or nothing for what follows."""
-
-    failures: tuple[str, ...] = ()
-    then: str = ""
-
-
-def reset(wired: Wired, asked: Mapping[str, bool]) -> Outcome:
+def reset(wired: Node, asked: Mapping[str, bool]) -> Outcome:
     """Reset the node. Refused: nothing was changed. Broken: it failed half-way; the boot after it goes on, once more."""
     host = wired.host
     if boot_word(host) not in RECOVERY_WORDS:
@@ -117,7 +85,7 @@ def _goes_on(found: marker.Begun | None) -> bool:
     return found is not None and found.action == ACTION and not found.failed
 
 
-def _run(wired: Wired, config: Config, disk: NodeDisk, mark: marker.Marker, *, resumed: bool) -> Outcome:
+def _run(wired: Node, config: Config, disk: NodeDisk, mark: marker.Marker, *, resumed: bool) -> Outcome:
     host = wired.host
     settings = survey.section(config, ACTION, mark.begun.options)
     if mark.begun.cuts >= CUTS:
@@ -135,10 +103,10 @@ def _run(wired: Wired, config: Config, disk: NodeDisk, mark: marker.Marker, *, r
     mark.arm()
     _arrived(wired)
     failures = engine.run(todo, mark)
-    return Outcome(tuple(failures), "reboot" if settings.get("reboot") is True else "poweroff" if settings.get("poweroff") is True else "")
+    return ended(failures, settings)
 
 
-def _arrived(wired: Wired) -> None:
+def _arrived(wired: Node) -> None:
     """The boot that handed on to the reset has reached it: how often it did so counts from the beginning again."""
     handed_on = SetVariables(f"{OEM}/grubenv", {SENT: None})
     try:
@@ -147,7 +115,7 @@ def _arrived(wired: Wired) -> None:
         wired.log(4, str(error), kind="warning", stage=ACTION)
 
 
-def settled(wired: Wired, asked: Mapping[str, bool]) -> Options:
+def settled(wired: Node, asked: Mapping[str, bool]) -> Options:
     """The options of a reset that is asked for so: those of one that it goes on with, the documents'. KairosError: these contradict each other."""
     from contextlib import contextmanager
 
@@ -162,7 +130,7 @@ def settled(wired: Wired, asked: Mapping[str, bool]) -> Options:
     return _options(wired.host, survey.section(config, ACTION, _begun(found, asked).options), config)
 
 
-def plan_of(wired: Wired, asked: Mapping[str, bool]) -> list[dict[str, Any]]:
+def plan_of(wired: Node, asked: Mapping[str, bool]) -> list[dict[str, Any]]:
     """What a reset of this node would do; in any system of it. KairosError: it cannot be known."""
     from contextlib import contextmanager
 
@@ -182,7 +150,7 @@ def plan_of(wired: Wired, asked: Mapping[str, bool]) -> list[dict[str, Any]]:
     return plan(ACTION, todo, begun.done if begun and _goes_on(begun) else ())
 
 
-def remove_state(wired: Wired, what: Sequence[str]) -> list[str]:
+def remove_state(wired: Node, what: Sequence[str]) -> list[str]:
     """Remove state directories of the persistent partition, in recovery; a line for each that was there. KairosError: not in this system."""
     from kairos_boot.actions.mounts import Mount
 
@@ -203,7 +171,7 @@ def _source(host: Host, options: Options) -> Source:
     return sources.find(host, options.source, "reset.system.source") if options.source else sources.recovery(host)
 
 
-def _phases(wired: Wired, disk: NodeDisk, source: Source, options: Options, state: str = STATE) -> list[Phase]:
+def _phases(wired: Node, disk: NodeDisk, source: Source, options: Options, state: str = STATE) -> list[Phase]:
     origin = sources.origin(source)
     trial = SetVariables(f"{STATE}/grubenv", {"boot_tries": None, "fallback_tries": None, "resume_tries": None, TRIAL: ACTION})
     chosen = SetVariables(f"{OEM}/grubenv", {"next_entry": None, "saved_entry": None, SENT: None, LIST: None})
@@ -213,7 +181,7 @@ def _phases(wired: Wired, disk: NodeDisk, source: Source, options: Options, stat
     return phases(disk, source, options, around, look(wired.host, state))
 
 
-def _mount_state(wired: Wired, disk: NodeDisk) -> None:
+def _mount_state(wired: Node, disk: NodeDisk) -> None:
     """COS_STATE, writable. What its journal cannot mend is mended before it is mounted."""
     from kairos_boot.actions.mounts import Mount
 
@@ -245,7 +213,7 @@ def _options(host: Host, settings: Mapping[str, Any], config: Config) -> Options
                    str(source), size << 20 if isinstance(size, int) else 0, str(name), sizes(config.settings.data))
 
 
-def _failed(wired: Wired, mark: marker.Marker, error: KairosError, before: marker.Begun | None) -> bool:
+def _failed(wired: Node, mark: marker.Marker, error: KairosError, before: marker.Begun | None) -> bool:
     """What failed half-way is tried once more by the next boot: True. Before anything was changed it is over, and the marker is what it was *before*."""
     try:
         if not mark.done:

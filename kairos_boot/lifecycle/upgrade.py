@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from kairos_boot.actions.base import Action
     from kairos_boot.lifecycle.hooks import Emit
-    from kairos_boot.lifecycle.reset import Surroundings
     from kairos_boot.lifecycle.sources import Source
+    from kairos_boot.lifecycle.wired import Surroundings
     from kairos_boot.system.host import Host
 
 __all__ = ["ACTION", "Options", "Place", "closing", "phases", "temporaries"]

@@ -16,10 +16,10 @@ from kairos_boot.lifecycle.bootloader import SetVariables
 from kairos_boot.lifecycle.examined import checks, tell_of_size
 from kairos_boot.lifecycle.finish import RECORD, ClearMarker, KeepRecord, NoteEvent
 from kairos_boot.lifecycle.phases import Broken, Engine, plan
-from kairos_boot.lifecycle.reset import Surroundings
-from kairos_boot.lifecycle.resetting import CUTS, Outcome
+from kairos_boot.lifecycle.resetting import CUTS
 from kairos_boot.lifecycle.switching import origin_of
 from kairos_boot.lifecycle.upgrade import ACTION, EVENTS, TRANSITION, End, Options, Place, closing, phases, temporaries
+from kairos_boot.lifecycle.wired import Outcome, Surroundings, ended
 from kairos_boot.node import grubenv
 from kairos_boot.node.sections import understood
 from kairos_boot.node.state import RECOVERY_WORDS, boot_word
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
     from kairos_boot.actions.base import Action
     from kairos_boot.lifecycle.phases import Phase
-    from kairos_boot.lifecycle.resetting import Wired
     from kairos_boot.lifecycle.sources import Source
     from kairos_boot.lifecycle.standing import Open
+    from kairos_boot.lifecycle.wired import Node
     from kairos_boot.node.config import Config
     from kairos_boot.node.partitions import NodeDisk
     from kairos_boot.system.host import Host
@@ -43,7 +43,7 @@ OEM = "/oem"
 opened = contextmanager(standing.opened)
 
 
-def upgrade(wired: Wired, asked: Mapping[str, Any]) -> Outcome:
+def upgrade(wired: Node, asked: Mapping[str, Any]) -> Outcome:
     """Upgrade the node. Refused: nothing was changed. Broken: it failed; what is left is told, or that the next boot ends it."""
     _must_be_a_node(wired.host)
     free = wired.lock()
@@ -58,7 +58,7 @@ def upgrade(wired: Wired, asked: Mapping[str, Any]) -> Outcome:
         free()
 
 
-def _run(wired: Wired, config: Config, options: Options, settings: Mapping[str, Any], place: Open) -> Outcome:
+def _run(wired: Node, config: Config, options: Options, settings: Mapping[str, Any], place: Open) -> Outcome:
     host = wired.host
     _end_what_was_begun(wired, place)
     source = sources.find(host, _source(options), _key(options), fetch=True, insecure=options.insecure)
@@ -95,10 +95,10 @@ def _run(wired: Wired, config: Config, options: Options, settings: Mapping[str, 
     wired.log(5, f"Upgrade completed: the next boot of the {options.entry} system is the new one ({origin})", kind="action", stage=ACTION)
     if options.entry == "active":
         wired.log(5, "the recovery system is another matter: upgrade --recovery", kind="action", stage=ACTION)
-    return Outcome(tuple(failures), "reboot" if settings.get("reboot") is True else "poweroff" if settings.get("poweroff") is True else "")
+    return ended(failures, settings)
 
 
-def plan_of(wired: Wired, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+def plan_of(wired: Node, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What an upgrade of this node would do. KairosError: it cannot be known."""
     look = contextmanager(survey.looked_at)
     host = wired.host
@@ -118,7 +118,7 @@ def plan_of(wired: Wired, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
         return plan(ACTION, [*_signature(host, config, source), *sources.source_phases(source, wired.progress), *todo])
 
 
-def settle(wired: Wired) -> str:
+def settle(wired: Node) -> str:
     """End or undo an upgrade that a cut ended, in the boot after it; what was done, or nothing where there was none."""
     begun = marker.load(wired.host.path(standing.STATE_MOUNT))
     if begun is None or begun.action != ACTION:
@@ -132,7 +132,7 @@ def settle(wired: Wired) -> str:
         free()
 
 
-def _end_what_was_begun(wired: Wired, place: Open) -> str:
+def _end_what_was_begun(wired: Node, place: Open) -> str:
     """Before the rename: its files go. After it: what is left to do is done. KairosError: a reset is to be ended first, or the disk fails."""
     host = wired.host
     begun = marker.load(place.state)
@@ -170,12 +170,12 @@ def _signature(host: Host, config: Config, source: Source) -> list[Phase]:
     return [signature.phase(source, data)]
 
 
-def _tell(wired: Wired, said: str, hint: str) -> None:
+def _tell(wired: Node, said: str, hint: str) -> None:
     wired.ledger.write("problem", stage=ACTION, severity="warning", where="", message=said, hint=hint)
     wired.log(4, said, kind="warning", stage=ACTION)
 
 
-def _failed(wired: Wired, place: Open, entry: str, mark: marker.Marker, error: BaseException) -> None:
+def _failed(wired: Node, place: Open, entry: str, mark: marker.Marker, error: BaseException) -> None:
     """Before the switch nothing is left of it; behind it the next boot ends it."""
     if "switch" in mark.done or (mark.begun.started == "switch" and not os.path.exists(f"{place.images}/cOS/{TRANSITION}")):
         wired.log(4, f"the {entry} system is the new one already; the next boot ends the upgrade", kind="warning", stage=ACTION)
@@ -198,7 +198,7 @@ def _stands(done: Sequence[str], started: str) -> str:
     return "the systems are as they were" + (", or the passive one is what was active, too" if started == "passive" else "")
 
 
-def _end(wired: Wired, place: Open, entry: str, passive: str, origin: str, name: str, *, resumed: bool = False) -> End:
+def _end(wired: Node, place: Open, entry: str, passive: str, origin: str, name: str, *, resumed: bool = False) -> End:
     """What follows the switch. Of a boot of the new system itself the count of its starts stays."""
     host = wired.host
     actions: list[Action] = []
@@ -222,7 +222,7 @@ def _end(wired: Wired, place: Open, entry: str, passive: str, origin: str, name:
     return End(origin, tuple(actions), (ClearMarker(place.state),))
 
 
-def _around(wired: Wired) -> Surroundings:
+def _around(wired: Node) -> Surroundings:
     return Surroundings(wired.emit, wired.steps, wired.progress)
 
 

@@ -16,7 +16,7 @@ from kairos_boot.system.blkid import probe
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kairos_boot.lifecycle.resetting import Outcome
+    from kairos_boot.lifecycle.wired import Outcome
 
 MENU = "menuentry x --id cos {}\nmenuentry y --id fallback {}\n"
 BOOT = bytes(range(256)) * 2

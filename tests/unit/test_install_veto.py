@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kairos_boot.lifecycle.install import FORBIDDEN, Options, Surroundings, before
+from kairos_boot.lifecycle.install import FORBIDDEN, Options, before
+from kairos_boot.lifecycle.wired import Surroundings
 from kairos_boot.system.host import Host
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ import pytest
 
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle.missing import SIZES, places, sizes
-from kairos_boot.lifecycle.reset import Options, Surroundings, phases
+from kairos_boot.lifecycle.reset import Options, phases
 from kairos_boot.lifecycle.reset_room import Room
 from kairos_boot.lifecycle.sources import Source
+from kairos_boot.lifecycle.wired import Surroundings
 from kairos_boot.node.partitions import NodeDisk, find
 from kairos_boot.system.host import Host
 from kairos_boot.system.partitions import Slot, Table
