@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from kairos_boot.cloudconfig.nodes import MAPPING
 from kairos_boot.errors import KairosError
+from kairos_boot.lifecycle import survey
 from kairos_boot.node import grubenv
 from kairos_boot.node.config import from_cmdline
 from kairos_boot.node.sections import understood
-from kairos_boot.node.settings import Setting
+from kairos_boot.node.settings import Setting, listing, mapping
 from kairos_boot.node.yamltext import dump, quoted
 from kairos_boot.records import record
 
@@ -84,8 +85,8 @@ class PutFiles:
 def documents(config: Config, cmdline: str, read: Callable[[str], bytes]) -> list[tuple[str, bytes, int]]:
     """The files of COS_OEM. *read* gets a path or an address. KairosError: one cannot be had, or contradicts another (G1)."""
     settings = understood(config.settings, "install")
-    install = _map(settings.get("install"))
-    more = [str(item) for item in _list(install.get("cloud-init"))]
+    install = mapping(settings.get("install"))
+    more = [str(item) for item in listing(install.get("cloud-init"))]
     if len(more) > LIMIT:
         raise KairosError(f"{len(more)} documents are more than can be ordered by their names: at most {LIMIT}", "install.cloud-init", "put some of them together")
     found = [(f"9{at}_custom.yaml", _content(path, read), 0o640) for at, path in enumerate(more)]
@@ -99,7 +100,7 @@ def documents(config: Config, cmdline: str, read: Callable[[str], bytes]) -> lis
         if not _has_key(settings):
             raise KairosError("with ssh_hardening nobody logs in with a password, and no user has a key", "install.ssh_hardening", "add ssh_authorized_keys to a user")
         found.append((HARDENING, SSHD.encode(), 0o600))
-    options = {str(name): _text(value) for name, value in _map(install.get("grub_options")).items() if value not in (None, "")}
+    options = {str(name): _text(value) for name, value in mapping(install.get("grub_options")).items() if value not in (None, "")}
     return [*found, (BLOCK, grubenv.changed(b"", options, "install.grub_options"), 0o644)]
 
 
@@ -138,22 +139,13 @@ def _content(path: str, read: Callable[[str], bytes]) -> bytes:
 
 
 def _has_key(settings: Mapping[str, Any]) -> bool:
-    steps = [step for value in _map(settings.get("stages")).values() for step in _list(value) if isinstance(step, dict)]
-    users = [*_list(settings.get("users")), *(user for step in steps for user in _map(step.get("users")).values())]
-    return any(isinstance(user, dict) and user.get("ssh_authorized_keys") for user in users) or any(step.get("authorized_keys") for step in steps)
+    steps, users = survey.steps_and_users(settings)
+    return any(user.get("ssh_authorized_keys") for user in users) or any(step.get("authorized_keys") for step in steps)
 
 
 def _words(install: Mapping[str, Any], key: str) -> list[str]:
-    return [str(item) for item in _list(install.get(key))]
+    return [str(item) for item in listing(install.get(key))]
 
 
 def _text(value: object) -> str:
     return {True: "true", False: "false"}.get(value, str(value)) if isinstance(value, bool) else str(value)
-
-
-def _map(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: object) -> Sequence[Any]:
-    return value if isinstance(value, list) else []

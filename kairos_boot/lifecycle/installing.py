@@ -17,6 +17,7 @@ from kairos_boot.lifecycle.layout import Images, Layout, compute, wishes
 from kairos_boot.lifecycle.phases import Broken, Engine, Memory, Phase, Refused, plan, unmet
 from kairos_boot.lifecycle.wired import Surroundings, ended
 from kairos_boot.node.sections import understood
+from kairos_boot.node.settings import listing, mapping
 from kairos_boot.node.state import release
 from kairos_boot.records import record
 from kairos_boot.system import filesystems
@@ -24,7 +25,7 @@ from kairos_boot.system.host import Host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from typing import Any
 
     from kairos_boot.lifecycle.sources import Source
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from kairos_boot.lifecycle.wired import Installer, Outcome
     from kairos_boot.node.config import Config
 
-NO_USERS = "/etc/kairos/.nousers"
 UNKNOWN = {"encrypted_partitions": "encrypted partitions are not in this version", "iso": "an ISO file is no source in this version"}
 SPARE = 100 * MIB
 """Bytes of an image's usual size that its tree does not need."""
@@ -67,7 +67,7 @@ class Installation:
     def __init__(self, wired: Installer, config: Config, asked: Asked) -> None:
         self.wired, self.host, self.config, self.asked = wired, wired.host, config, asked
         data = understood(config.settings, ACTION)
-        self.settings: dict[str, Any] = data["install"] if isinstance(data.get("install"), dict) else {}
+        self.settings: dict[str, Any] = mapping(data.get("install"))
         self.strict = data.get("strict") is True
         self.signed = signature.asked(data)
         self.eject = data.get("eject-cd") is True and "cdroot" in wired.cmdline.split()
@@ -84,13 +84,13 @@ class Installation:
             raise KairosError("reboot or poweroff, not both", "install.reboot", "leave one of them out")
         if self.signed:
             signature.must_be_possible(self.host, sources.parse(self._named()))
-        if self.asked.users and not (survey.admins(self.config) or self.settings.get("nousers") is True or self.host.exists(NO_USERS)):
+        if self.asked.users and not survey.lets_somebody_in(self.host, self.config, self.settings):
             raise KairosError("No users found in any stage that are part of the 'admin' group: nobody could log in to the new node", "users",
                               "add a user with `groups: [admin]`, or write install.nousers: true")
 
     def _named(self) -> str:
         """The source that the call or the configuration names, else the live medium's root."""
-        system = _map(self.settings.get("system"))
+        system = mapping(self.settings.get("system"))
         return str(self.asked.source or self.settings.get("source") or system.get("source") or system.get("uri") or LIVE)
 
     def source(self) -> Source:
@@ -114,7 +114,7 @@ class Installation:
 
     def images(self, source: Source) -> Images:
         """How large the images are: recovery and passive are copies of active, which `install.system.size` may make larger."""
-        asked = str(_map(self.settings.get("system")).get("size") or "")
+        asked = str(mapping(self.settings.get("system")).get("size") or "")
         size = int(asked) * MIB if source.is_tree and asked.isdecimal() else source.size
         if source.is_tree and size < source.size - SPARE:
             raise KairosError(f"the system does not fit into an image of {size // MIB} MiB: about {(source.size - SPARE) // MIB} are needed", "install.system.size")
@@ -123,7 +123,7 @@ class Installation:
     def options(self, source: Source) -> Options:
         """The choices of the configuration. KairosError: a document cannot be had, or contradicts another."""
         name = self.settings.get("grub-entry-name") or (release(Host(self.host.path(source.path))).get("grub_entry_name", "") if source.is_tree else "")
-        extra = tuple(str(path) for path in _list(self.settings.get("extra-dirs-rootfs")))
+        extra = tuple(str(path) for path in listing(self.settings.get("extra-dirs-rootfs")))
         for path in extra:
             if not path.startswith("/") or ".." in path.split("/"):
                 raise KairosError(f"not an absolute path: {path!r}", "install.extra-dirs-rootfs")
@@ -194,7 +194,7 @@ def install(wired: Installer, config: Config, asked: Asked) -> Outcome:
             source = this.bring(source)
         options, around = this.options(source), this.around(source)
         _is_system(wired, source, this)
-        tell_of_size(wired.log, source, _map(this.settings.get("system")).get("size"), "install.system.size")
+        tell_of_size(wired.log, source, mapping(this.settings.get("system")).get("size"), "install.system.size")
         engine = Engine(ACTION, wired.host, wired.ledger, wired.log)
         first = before(options, around)
         later = [] if prepared else this.todo(source, options, around)
@@ -258,17 +258,9 @@ def _tidy(wired: Installer) -> None:
 def _environment(*settings: Mapping[str, Any]) -> None:
     """Variables that the configuration gives to what the installation runs."""
     for section in settings:
-        for item in _list(section.get("env")):
+        for item in listing(section.get("env")):
             name, equals, value = str(item).partition("=")
             if "\0" in str(item):
                 raise KairosError(f"no variable has a NUL in it: {str(item)!r}", "env", "take it out")
             if equals and name:
                 os.environ[name] = value
-
-
-def _map(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: object) -> Sequence[Any]:
-    return value if isinstance(value, list) else []

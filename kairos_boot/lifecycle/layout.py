@@ -6,12 +6,13 @@ from kairos_boot.actions.layout import BASIC, BIOS_BOOT, ESP, LINUX, SWAP
 from kairos_boot.actions.partitioning import MIB, Place
 from kairos_boot.errors import KairosError
 from kairos_boot.node.partitions import LABELS
+from kairos_boot.node.settings import listing, mapping
 from kairos_boot.records import NOTHING, record
 from kairos_boot.system import filesystems
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
 FIRMWARES = ("efi", "bios", "both")
@@ -71,8 +72,8 @@ class Wishes:
 def wishes(settings: Mapping[str, Any], firmware: str, seed: str = "") -> Wishes:
     """What the section `install` says. KairosError: it cannot be meant."""
     sizes = {}
-    for name, value in _map(settings.get("partitions")).items():
-        size = _map(value).get("size")
+    for name, value in mapping(settings.get("partitions")).items():
+        size = mapping(value).get("size")
         if name not in (*LABELS, "bios"):
             raise KairosError(f"no such partition: {name!r}", "install.partitions", f"there are {', '.join(LABELS)}; others are extra-partitions")
         if size is not None:
@@ -83,7 +84,7 @@ def wishes(settings: Mapping[str, Any], firmware: str, seed: str = "") -> Wishes
     table = settings.get("part-table")
     if table not in (None, "gpt"):
         raise KairosError(f"only GPT partition tables are made, not {table!r}", "install.part-table", "leave it out")
-    extra = tuple(_extra(item, f"install.extra-partitions[{at}]") for at, item in enumerate(_list(settings.get("extra-partitions"))))
+    extra = tuple(_extra(item, f"install.extra-partitions[{at}]") for at, item in enumerate(listing(settings.get("extra-partitions"))))
     names = [part.name for part in extra]
     twice = next((name for name in names if names.count(name) > 1 or name in (*LABELS, "bios")), "")
     if twice:
@@ -138,7 +139,7 @@ def _wanted(images: Images, wanted: Wishes) -> tuple[list[Part], list[str]]:
 
 
 def _extra(item: object, where: str) -> Part:
-    values = _map(item)
+    values = mapping(item)
     name, label, fstype = (str(values.get(key) or "") for key in ("name", "label", "fs"))
     fstype = fstype or "ext2"
     if not name:
@@ -187,11 +188,3 @@ def _identifier(seed: str, what: str) -> str:
 def programs(places: Iterable[Place]) -> list[str]:
     """The programs that make these partitions."""
     return ["sfdisk", *dict.fromkeys(filesystems.maker(place.fstype) for place in places)]
-
-
-def _map(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: object) -> Sequence[object]:
-    return value if isinstance(value, list) else []

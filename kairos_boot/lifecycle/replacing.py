@@ -5,6 +5,7 @@ from __future__ import annotations
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle import survey
 from kairos_boot.node.config import Collector, has_header
+from kairos_boot.node.settings import mapping
 from kairos_boot.system.facts import gather
 from kairos_boot.system.reader import HostReader
 
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from kairos_boot.system.host import Host
 
 FOLDER, NAME = "/oem", "90_custom.yaml"
-NO_USERS = "/etc/kairos/.nousers"
-NO = (None, False, "", "false", "no")
 
 
 class _Replaced(HostReader):
@@ -50,10 +49,8 @@ def must_fit(host: Host, new: str, cmdline: str) -> None:
 
 def _judge(host: Host, config: Config) -> None:
     survey.must_be_of_one_mind(config)
-    settings = config.settings.data
-    if survey.section(config, "reset", {}).get("reset-oem") not in NO:
+    if survey.section(config, "reset", {}).get("reset-oem") is True:
         raise KairosError("reset.reset-oem is set: the reset would erase this configuration with the rest of /oem", "reset.reset-oem", "leave it out, in the node's other documents too")
-    install = settings.get("install")
-    if not (survey.admins(config) or host.exists(NO_USERS) or (isinstance(install, dict) and install.get("nousers") is True)):
+    if not survey.lets_somebody_in(host, config, mapping(config.settings.data.get("install"))):
         raise KairosError("no user of the configuration is in the group admin: nobody could log in after the reset", "users",
                           "add a user with `groups: [admin]`, or write install.nousers: true")

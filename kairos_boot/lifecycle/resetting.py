@@ -18,6 +18,7 @@ from kairos_boot.lifecycle.phases import Broken, Engine, Phase, plan
 from kairos_boot.lifecycle.reset import ACTION, OEM, PERSISTENT, STATE, Options, phases
 from kairos_boot.lifecycle.reset_room import look
 from kairos_boot.lifecycle.wired import Surroundings, ended
+from kairos_boot.node.settings import mapping
 from kairos_boot.node.state import RECOVERY_WORDS, boot_word, release
 from kairos_boot.records import replace
 
@@ -204,8 +205,7 @@ def _begun(found: marker.Begun | None, asked: Mapping[str, bool]) -> marker.Begu
 
 
 def _options(host: Host, settings: Mapping[str, Any], config: Config) -> Options:
-    system = settings.get("system")
-    system = system if isinstance(system, dict) else {}
+    system = mapping(settings.get("system"))
     size = system.get("size")
     source = system.get("source") or system.get("uri") or ""
     name = settings.get("grub-entry-name") or release(host).get("grub_entry_name", "")

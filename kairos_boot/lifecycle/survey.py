@@ -7,6 +7,7 @@ import os
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.node.partitions import NodeDisk, boot_disk, find
 from kairos_boot.node.sections import understood
+from kairos_boot.node.settings import listing, mapping
 from kairos_boot.system import mounts
 
 TYPE_CHECKING = False
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from kairos_boot.system.host import Host
     from kairos_boot.system.udev import Partition
 
+NO_USERS = "/etc/kairos/.nousers"
+"""The system's own word that nobody has to be able to log in."""
 LOOK = "/run/kairos-boot/look"
 """Where a partition is mounted to be looked at."""
 
@@ -74,24 +77,25 @@ def must_be_of_one_mind(config: Config) -> None:
 def section(config: Config, action: str, asked: Mapping[str, Any]) -> dict[str, Any]:
     """The section *action* of the configuration, with what was asked for on top. KairosError: a boolean or a size in it is none."""
     data = understood(config.settings, action)
-    own = data.get(action)
-    return {"strict": data.get("strict"), **(own if isinstance(own, dict) else {}), **asked}
+    return {"strict": data.get("strict"), **mapping(data.get(action)), **asked}
 
 
 def admins(config: Config) -> bool:
     """Whether the configuration makes a user of the group admin, in whatever stage."""
-    data = config.settings.data
-    steps = [step for value in _map(data.get("stages")).values() for step in _list(value) if isinstance(step, dict)]
-    users = [*_list(data.get("users")), *(user for step in steps for user in _map(step.get("users")).values())]
-    return any("admin" in [*_words(user.get("groups")), user.get("primary_group")] for user in users if isinstance(user, dict))
+    _, users = steps_and_users(config.settings.data)
+    return any("admin" in [*_words(user.get("groups")), user.get("primary_group")] for user in users)
 
 
-def _map(value: object) -> dict[str, object]:
-    return value if isinstance(value, dict) else {}
+def lets_somebody_in(host: Host, config: Config, install: Mapping[str, Any]) -> bool:
+    """Whether somebody can log in to a node with this configuration, or its section *install* or the system say that nobody has to."""
+    return admins(config) or install.get("nousers") is True or host.exists(NO_USERS)
 
 
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
+def steps_and_users(data: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The steps of all stages in the configuration *data*, and the users that it or one of them makes."""
+    steps = [step for value in mapping(data.get("stages")).values() for step in listing(value) if isinstance(step, dict)]
+    users = [*listing(data.get("users")), *(user for step in steps for user in mapping(step.get("users")).values())]
+    return steps, [user for user in users if isinstance(user, dict)]
 
 
 def _words(value: object) -> list[object]:

@@ -22,6 +22,7 @@ from kairos_boot.lifecycle.upgrade import ACTION, EVENTS, TRANSITION, End, Optio
 from kairos_boot.lifecycle.wired import Outcome, Surroundings, ended
 from kairos_boot.node import grubenv
 from kairos_boot.node.sections import understood
+from kairos_boot.node.settings import mapping
 from kairos_boot.node.state import RECOVERY_WORDS, boot_word
 from kairos_boot.records import replace
 
@@ -266,8 +267,7 @@ def options_of(settings: Mapping[str, Any]) -> Options:
     entry = {"cos": "active"}.get(str(entry), str(entry))
     if entry not in EVENTS:
         raise KairosError(f"not a system that can be upgraded: {entry!r}", "upgrade.entry", "active or recovery")
-    system = settings.get("recovery-system" if entry == "recovery" else "system")
-    system = system if isinstance(system, dict) else {}
+    system = mapping(settings.get("recovery-system" if entry == "recovery" else "system"))
     size = system.get("size")
     return Options(entry, str(settings.get("source") or system.get("source") or system.get("uri") or ""), size << 20 if isinstance(size, int) else 0,
                    settings.get("strict") is not False, _paths(settings.get("extra-dirs-rootfs")), _paths(settings.get("excluded-paths")),

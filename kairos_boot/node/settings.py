@@ -60,6 +60,16 @@ class Setting:
         return TEXT if read is None else INT if isinstance(read, int) else FLOAT
 
 
+def mapping(value: object) -> dict[str, Any]:
+    """*value* where it is a map, else an empty one: what a document has at a key may be anything."""
+    return value if isinstance(value, dict) else {}
+
+
+def listing(value: object) -> list[Any]:
+    """*value* where it is a list, else an empty one."""
+    return value if isinstance(value, list) else []
+
+
 def empty() -> Setting:
     return Setting(MAPPING, {}, "")
 
