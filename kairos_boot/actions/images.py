@@ -10,7 +10,7 @@ from kairos_boot.gunzip import MAGIC, blocks
 from kairos_boot.records import record
 from kairos_boot.shown import masked, shown
 from kairos_boot.system.descriptors import Held
-from kairos_boot.system.layers import UNREADABLE, unpack
+from kairos_boot.system.layers import UNREADABLE, XATTR, unpack
 from kairos_boot.system.scratch import Scratch
 
 TYPE_CHECKING = False
@@ -25,7 +25,6 @@ TRANSPORTS = ("docker://", "oci:", "oci-archive:", "docker-archive:", "dir:", "c
 """What containers-transports(5) knows and a source may begin with."""
 MARK = "trusted.kairos-boot.image."
 """Extended attribute of the target that names what was unpacked there: it is gone when the target is."""
-XATTR = "SCHILY.xattr."
 
 
 @record
@@ -111,11 +110,14 @@ def registry(source: str) -> str:
     """What skopeo is asked for; a path stays one."""
     if source.startswith(("/", *TRANSPORTS)):
         return source
-    name, at, digest = source.partition("@")
-    if at:  # a tag says nothing beside a digest, and skopeo refuses both
-        place, slash, last = name.rpartition("/")
-        name = f"{place}{slash}{last.partition(':')[0]}"
-    return f"docker://{name}{at}{digest}"
+    _, at, digest = source.partition("@")
+    return f"docker://{pinned(source, digest) if at else source}"
+
+
+def pinned(reference: str, digest: str) -> str:
+    """*reference* by its digest alone: a tag says nothing beside it, and skopeo refuses both."""
+    place, slash, last = reference.partition("@")[0].rpartition("/")
+    return f"{place}{slash}{last.partition(':')[0]}@{digest}"
 
 
 def local(host: Host, source: str, scratch: Scratch) -> str:

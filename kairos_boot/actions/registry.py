@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from kairos_boot.actions.image_file import no_progress
+from kairos_boot.actions.images import pinned
 from kairos_boot.errors import Explained, KairosError
 from kairos_boot.records import record
 from kairos_boot.shown import masked
@@ -124,13 +125,6 @@ def _promised(manifest: bytes, digest: str) -> bytes:
         raise KairosError(f"the registry sends something else than it promises: a manifest with the digest {digest_of(manifest)}, where {digest} was asked for",
                           hint="tell who runs it")
     return manifest
-
-
-def pinned(reference: str, digest: str) -> str:
-    """*reference* by its digest."""
-    name = reference.partition("@")[0]
-    place, slash, last = name.rpartition("/")
-    return f"{place}{slash}{last.partition(':')[0]}@{digest}"
 
 
 def tags(host: Host, repository: str, *, insecure: bool = False) -> list[str]:

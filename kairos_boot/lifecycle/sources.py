@@ -92,6 +92,8 @@ def reference(text: str) -> str:
 
     Without a registry it is one of docker.io, as everywhere; without a tag it is the one called `latest`.
     """
+    from kairos_boot.actions.images import pinned
+
     rest, at, digest = text.partition("@")
     place, slash, last = rest.rpartition("/")
     base, colon, tag = last.partition(":")
@@ -105,8 +107,8 @@ def reference(text: str) -> str:
     good = good and (not at or (digest.startswith("sha256:") and len(digest) == 71 and not digest[7:].strip("0123456789abcdef")))
     if not good:
         raise KairosError(f"not a source: {shown(text)!r}", hint=HINT)
-    if at:  # a tag says nothing beside a digest
-        return f"{place}{slash}{base}@{digest}"
+    if at:
+        return pinned(text, digest)
     return text if colon else f"{text}:latest"
 
 

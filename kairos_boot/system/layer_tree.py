@@ -14,7 +14,7 @@ import tarfile
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.system.layer_links import OPAQUE, WHITEOUT
 from kairos_boot.system.layer_stream import Layer, Stream, members
-from kairos_boot.system.layers import UNREADABLE, XATTR
+from kairos_boot.system.layers import UNREADABLE, attributes, node_of
 from kairos_boot.system.trees import remove
 
 TYPE_CHECKING = False
@@ -219,8 +219,8 @@ class _Child:
             _attributes(name, member)
             os.utime(name, ns=_times(member), follow_symlinks=False)
         elif member.ischr() or member.isblk() or member.isfifo():
-            kind = stat.S_IFIFO if member.isfifo() else stat.S_IFCHR if member.ischr() else stat.S_IFBLK
-            os.mknod(name, kind | 0o600, 0 if member.isfifo() else os.makedev(member.devmajor, member.devminor))
+            kind, device = node_of(member)
+            os.mknod(name, kind | 0o600, device)
             _complete(name, member)
         else:
             raise KairosError(f"{name!r} is of a kind that no file system has: {member.type!r}")
@@ -261,14 +261,12 @@ def _complete(at: int | str, member: tarfile.TarInfo) -> None:
 
 
 def _attributes(at: int | str, member: tarfile.TarInfo) -> None:
-    for key, value in member.pax_headers.items() if member.pax_headers else ():
-        if key.startswith(XATTR):
-            name = key.removeprefix(XATTR)
-            try:
-                os.setxattr(at, name, value.encode("utf-8", "surrogateescape"), **({} if isinstance(at, int) else {"follow_symlinks": False}))
-            except OSError as error:
-                if name not in DROPPED:
-                    raise OSError(error.errno, f"its attribute {name}: {reason(error)}") from error
+    for name, value in attributes(member):
+        try:
+            os.setxattr(at, name, value, **({} if isinstance(at, int) else {"follow_symlinks": False}))
+        except OSError as error:
+            if name not in DROPPED:
+                raise OSError(error.errno, f"its attribute {name}: {reason(error)}") from error
 
 
 def _times(member: tarfile.TarInfo) -> tuple[int, int]:

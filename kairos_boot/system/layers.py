@@ -246,8 +246,7 @@ class _Tree:
             self._replace(path, lambda new: os.link(target, new, follow_symlinks=False))
 
     def _node(self, member: tarfile.TarInfo, path: str) -> None:
-        kind = stat.S_IFIFO if member.isfifo() else stat.S_IFCHR if member.ischr() else stat.S_IFBLK
-        device = 0 if member.isfifo() else os.makedev(member.devmajor, member.devminor)
+        kind, device = node_of(member)
         now = _lstat(path)
         if now is not None and stat.S_IFMT(now.st_mode) == kind and now.st_rdev == device and _same(now, member, times=False):
             return
@@ -261,7 +260,7 @@ class _Tree:
     def _complete(self, path: str, member: tarfile.TarInfo) -> None:
         os.chown(path, member.uid, member.gid)
         os.chmod(path, member.mode & 0o7777)
-        for name, value in _attributes(member):
+        for name, value in attributes(member):
             os.setxattr(path, name, value, follow_symlinks=False)
         os.utime(path, (member.mtime, member.mtime))
 
@@ -299,13 +298,21 @@ def _same(now: os.stat_result, member: tarfile.TarInfo, *, times: bool = True) -
     return have == want and (not times or int(now.st_mtime) == int(member.mtime))
 
 
-def _attributes(member: tarfile.TarInfo) -> list[tuple[str, bytes]]:
+def node_of(member: tarfile.TarInfo) -> tuple[int, int]:
+    """What mknod(2) makes of a FIFO or a device: its kind, and the device's number."""
+    if member.isfifo():
+        return stat.S_IFIFO, 0
+    return stat.S_IFCHR if member.ischr() else stat.S_IFBLK, os.makedev(member.devmajor, member.devminor)
+
+
+def attributes(member: tarfile.TarInfo) -> list[tuple[str, bytes]]:
+    """The extended attributes of a member, ACLs and capabilities among them."""
     return [(key.removeprefix(XATTR), value.encode("utf-8", "surrogateescape")) for key, value in member.pax_headers.items() if key.startswith(XATTR)]
 
 
 def _same_attributes(path: str, member: tarfile.TarInfo) -> bool:
     try:
-        return all(os.getxattr(path, name, follow_symlinks=False) == value for name, value in _attributes(member))
+        return all(os.getxattr(path, name, follow_symlinks=False) == value for name, value in attributes(member))
     except OSError:
         return False
 

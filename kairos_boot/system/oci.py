@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 LISTS = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
-GROWS = 2
-"""A packed layer of a system is at least so much larger when it is unpacked, nearly always."""
 TEXT = 4 << 20
 """Bytes that a manifest may have."""
 
