@@ -66,10 +66,11 @@ class Installation:
 
     def __init__(self, wired: Installer, config: Config, asked: Asked) -> None:
         self.wired, self.host, self.config, self.asked = wired, wired.host, config, asked
-        data = understood(config.settings, ACTION)
-        self.settings: dict[str, Any] = mapping(data.get("install"))
+        self.data = data = understood(config.settings, ACTION)
+        self.settings = mapping(data.get("install"))
         self.strict = data.get("strict") is True
-        self.signed = signature.asked(data)
+        self.prepared = self.settings.get("no-format", self.settings.get("no_format")) is True
+        """Whether the disk was partitioned for the node already (`no-format`)."""
         self.eject = data.get("eject-cd") is True and "cdroot" in wired.cmdline.split()
 
     # -- what is asked for
@@ -82,7 +83,7 @@ class Installation:
                 raise KairosError(why, f"install.{key}", "leave it out")
         if self.settings.get("reboot") is True and self.settings.get("poweroff") is True:
             raise KairosError("reboot or poweroff, not both", "install.reboot", "leave one of them out")
-        if self.signed:
+        if signature.asked(self.data):
             signature.must_be_possible(self.host, sources.parse(self._named()))
         if self.asked.users and not survey.lets_somebody_in(self.host, self.config, self.settings):
             raise KairosError("No users found in any stage that are part of the 'admin' group: nobody could log in to the new node", "users",
@@ -103,14 +104,9 @@ class Installation:
 
     def bring(self, source: Source) -> Source:
         """*source* on this machine. Refused: it cannot be had, or is no system. KairosError: it is not signed, and has to be."""
-        for phase in () if source.arrived else self.signature(source):
-            for action in phase.actions:
-                action.apply(self.host)
+        if not source.arrived:
+            signature.verify(self.host, self.data, source)
         return sources.bring(Engine(ACTION, self.host, self.wired.ledger, self.wired.log), source, self.wired.progress)
-
-    def signature(self, source: Source) -> list[Phase]:
-        """The check of the signature, where one is asked for."""
-        return [signature.phase(source, self.config.settings.data)] if self.signed else []
 
     def images(self, source: Source) -> Images:
         """How large the images are: recovery and passive are copies of active, which `install.system.size` may make larger."""
@@ -144,7 +140,7 @@ class Installation:
     def todo(self, source: Source, options: Options, around: Surroundings) -> list[Phase]:
         """The phases on the disk, as it is now. KairosError: there is none, or it does not fit."""
         images = self.images(source)
-        if self.settings.get("no-format", self.settings.get("no_format")) is True:
+        if self.prepared:
             found = target.prepared(self.host, "" if self.device() == target.AUTO else self.device(), self.wired.disks())
             self._room(found, images)
             return phases(found, source, images, None, options, around)
@@ -187,9 +183,8 @@ def install(wired: Installer, config: Config, asked: Asked) -> Outcome:
         this.check()
         _environment(config.settings.data, this.settings)
         source = this.source()
-        prepared = this.settings.get("no-format", this.settings.get("no_format")) is True
         if not source.arrived:
-            if not prepared:
+            if not this.prepared:
                 this.todo(source, this.options(source), this.around(source))  # it is not fetched in vain
             source = this.bring(source)
         options, around = this.options(source), this.around(source)
@@ -197,7 +192,7 @@ def install(wired: Installer, config: Config, asked: Asked) -> Outcome:
         tell_of_size(wired.log, source, mapping(this.settings.get("system")).get("size"), "install.system.size")
         engine = Engine(ACTION, wired.host, wired.ledger, wired.log)
         first = before(options, around)
-        later = [] if prepared else this.todo(source, options, around)
+        later = [] if this.prepared else this.todo(source, options, around)
         engine.check([*first, *later])
         wired.log(5, "the installation begins", kind="action", stage=ACTION)
         mark = Memory()
@@ -236,13 +231,13 @@ def plan_of(wired: Installer, config: Config, asked: Asked) -> list[dict[str, An
     faults = unmet(wired.host, todo)
     if faults:  # as the run refuses it, and without a record: nothing was begun
         raise Refused(faults)
-    return plan(ACTION, [*this.signature(source), *sources.source_phases(source, wired.progress), *todo])
+    return plan(ACTION, [*signature.phases(wired.host, this.data, source), *sources.source_phases(source, wired.progress), *todo])
 
 
 def _is_system(wired: Installer, source: Source, this: Installation) -> None:
     """KairosError: the source is no system that a node can be made of, or has no boot loader (G1)."""
     with contextmanager(system_in)(wired.host, source, wired.progress) as tree:
-        if this.settings.get("no-format", this.settings.get("no_format")) is not True:
+        if not this.prepared:
             bootcode.find(wired.host, Host(tree), wishes(this.settings, this.firmware()).firmware, elsewhere=this.asked.image)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kairos_boot.actions.registry import pinned
+from kairos_boot.actions.images import pinned
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle.phases import Phase
 from kairos_boot.lifecycle.sources import IMAGE
@@ -65,3 +65,18 @@ def phase(source: Source, data: Mapping[str, Any]) -> Phase:
     digests = dict.fromkeys((source.image.index if source.image else "", source.digest))
     names = tuple(pinned(source.named.name, digest) for digest in digests if digest)
     return Phase("signature", "check the signature of the image", (VerifySignature(names, str(data.get("cosign-key") or ""), source.insecure),))
+
+
+def phases(host: Host, data: Mapping[str, Any], source: Source) -> list[Phase]:
+    """That check, where the settings *data* ask for one. KairosError: nobody can check one here."""
+    if not asked(data):
+        return []
+    must_be_possible(host, source.named)
+    return [phase(source, data)]
+
+
+def verify(host: Host, data: Mapping[str, Any], source: Source) -> None:
+    """Do that check. KairosError: the image is not signed so, or nobody can check it here."""
+    for check in phases(host, data, source):
+        for action in check.actions:
+            action.apply(host)

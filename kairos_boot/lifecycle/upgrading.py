@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kairos_boot.actions.base import Action
-    from kairos_boot.lifecycle.phases import Phase
-    from kairos_boot.lifecycle.sources import Source
     from kairos_boot.lifecycle.standing import Open
     from kairos_boot.lifecycle.wired import Node
     from kairos_boot.node.config import Config
@@ -63,22 +61,20 @@ def _run(wired: Node, config: Config, options: Options, settings: Mapping[str, A
     host = wired.host
     _end_what_was_begun(wired, place)
     source = sources.find(host, _source(options), _key(options), fetch=True, insecure=options.insecure)
-    for phase in _signature(host, config, source):
-        for action in phase.actions:
-            action.apply(host)
-    image = f"{place.images}/cOS/{options.entry}.img"
+    signature.verify(host, understood(config.settings, ACTION), source)
+    image, origin = f"{place.images}/cOS/{options.entry}.img", sources.origin(source)
     engine = Engine(ACTION, host, wired.ledger, wired.log)
-    there = _is_there(host, image, sources.origin(source))
+    there = _is_there(host, image, origin)
     if not there:
-        source = sources.bring(engine, source, wired.progress)
-        there = _is_there(host, image, sources.origin(source))
-    known = standing.place_of(host, options.entry, place.state, place.images)
-    origin = sources.origin(source)
+        source, asked = sources.bring(engine, source, wired.progress), origin
+        origin = sources.origin(source)
+        there = origin != asked and _is_there(host, image, origin)  # the digest of an archive is known only now
     if there:
         sources.forget(host, wired.log, ACTION, layers=True)
         _must_not_have_failed(host, place, options.entry, origin)
         wired.log(5, f"the {options.entry} system is made of {origin} already: there is nothing to do", kind="action", stage=ACTION)
         return Outcome()
+    known = standing.place_of(host, options.entry, place.state, place.images)
     todo = phases(known, source, options, _around(wired), _end(wired, place, options.entry, known.passive, origin, options.entry_name), _to_refresh(wired.disk()))
     tell_of_size(wired.log, source, options.size, _key(options).replace("source", "size"))
     engine.check(todo)
@@ -116,7 +112,7 @@ def plan_of(wired: Node, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
         place = standing.Open(state, images)
         origin = sources.origin(source)
         todo = phases(known, source, options, _around(wired), _end(wired, place, options.entry, known.passive, origin, options.entry_name), _to_refresh(disk))
-        return plan(ACTION, [*_signature(host, config, source), *sources.source_phases(source, wired.progress), *todo])
+        return plan(ACTION, [*signature.phases(host, understood(config.settings, ACTION), source), *sources.source_phases(source, wired.progress), *todo])
 
 
 def settle(wired: Node) -> str:
@@ -160,15 +156,6 @@ def _end_what_was_begun(wired: Node, place: Open) -> str:
     said = f"an upgrade was cut short behind its switch: the {entry} system is the new one, and the rest was done now"
     _tell(wired, said + "".join(f"; {failure}" for failure in failures), "")
     return said
-
-
-def _signature(host: Host, config: Config, source: Source) -> list[Phase]:
-    """The check of the signature, where the configuration asks for one. KairosError: nobody can check one here."""
-    data = understood(config.settings, ACTION)
-    if not signature.asked(data):
-        return []
-    signature.must_be_possible(host, source.named)
-    return [signature.phase(source, data)]
 
 
 def _tell(wired: Node, said: str, hint: str) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from kairos_boot.errors import KairosError
-from kairos_boot.lifecycle.signature import phase
+from kairos_boot.lifecycle.signature import phase, verify
 from kairos_boot.lifecycle.sources import IMAGE, Named, Source
-from kairos_boot.lifecycle.upgrading import _signature
 from kairos_boot.node.config import settings_of
+from kairos_boot.node.sections import understood
 from kairos_boot.system.host import Host
 from kairos_boot.system.oci import Image
 
@@ -47,4 +47,4 @@ def test_an_upgrade_refuses_a_source_that_cannot_be_signed() -> None:
     """Silently unsigned is worse than no upgrade: cosign is missing here, or the source is no image."""
     config = settings_of(b'#cloud-config\ncosign: "true"\n', "/d.yaml")
     with pytest.raises(KairosError):
-        _signature(Host("/"), config, Source("/x", True, 1, Named("dir", "/x")))
+        verify(Host("/"), understood(config.settings, "upgrade"), Source("/x", True, 1, Named("dir", "/x")))
