@@ -6,6 +6,7 @@ import os
 
 from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import parse
+from kairos_boot.cli.output import complain, say, say_data
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle.progress import maker
 from kairos_boot.system.host import Host
@@ -13,9 +14,11 @@ from kairos_boot.system.lock import ACTIONS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
     from kairos_boot.cloudconfig.model import Document
+    from kairos_boot.lifecycle.wired import Outcome
     from kairos_boot.node.config import Config
     from kairos_boot.node.partitions import NodeDisk
     from kairos_boot.stages.runner import Log
@@ -112,6 +115,19 @@ class Wired:
     def _documents(self, root: str) -> Sequence[Document]:
         return wiring.sources_of(Host(root), cmdline="").load()
 
+    def carry_out(self, act: Callable[[], Outcome], then: str = "", *, leaves: bool = True) -> int:
+        """Do it, and let follow what was asked for (*then*) or the configuration says, where the machine *leaves* for it; the exit code."""
+        from kairos_boot.lifecycle.phases import Broken
+
+        try:
+            outcome = act()
+        except Broken as error:
+            complain(f"kairos-boot {self.name}: {error}\n")
+            return wiring.FAILED
+        if leaves and (then or outcome.then):
+            self.leave(then or outcome.then)
+        return 1 if outcome.failures else 0
+
     def leave(self, how: str) -> None:
         self.log(5, f"{self.name} is done: {how} follows", kind="action", stage=self.name)
         result = self.host.processes.run(("systemctl", "--no-block", how), timeout=60)
@@ -128,3 +144,16 @@ def _log(host: Host) -> Log:
     if boot_word(host) != "autoreset_boot" or os.isatty(2):
         return log
     return OnConsoles(log, Cmdline(wiring.cmdline_of(host)).consoles)
+
+
+def print_plan(phases: Sequence[Mapping[str, Any]], *, as_json: bool) -> int:
+    """Print the plan of an action."""
+    if as_json:
+        say_data(phases)
+        return 0
+    for phase in phases:
+        say(f"{phase['number']}. {phase['title']}{' (done before)' if phase['done'] else ''}\n")
+        for line in phase["does"]:
+            say(f"     {line}\n")
+        say(f"     after a power cut: {phase['again']}\n")
+    return 0

@@ -44,6 +44,12 @@ class Arguments:
         if name in self and other not in self:
             raise UsageError(f"--{name} goes with --{other}")
 
+    def follows(self) -> str:
+        """What is asked for to follow an action: `reboot`, `poweroff` or nothing. UsageError: both."""
+        if "reboot" in self and "poweroff" in self:
+            raise UsageError("--reboot or --poweroff, not both")
+        return next((how for how in ("reboot", "poweroff") if how in self), "")
+
 
 def parse(words: Sequence[str], flags: Mapping[str, bool], short: Mapping[str, str] | None = None, *, bare: bool = False) -> Arguments:
     """Split *words* by *flags* (long name -> takes a value) and *short* (letter -> long name).

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from kairos_boot.cli import wiring
-from kairos_boot.cli.actions import Wired
-from kairos_boot.cli.arguments import UsageError
+from kairos_boot.cli.actions import Wired, print_plan
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.lifecycle import installing
 from kairos_boot.node.config import Collector, Config
@@ -121,35 +119,22 @@ def judge(wired: Installer, config: Config) -> None:
 
 def run(given: Arguments, wired: Installer, config: Config, asked: installing.Asked) -> int:
     """Install, or print what it would do."""
-    from kairos_boot.lifecycle.phases import Broken
-
-    if "reboot" in given and "poweroff" in given:
-        raise UsageError("--reboot or --poweroff, not both")
+    then = given.follows()
     given.needs("json", "plan")
     if not asked.image:
         judge(wired, config)
     if "plan" in given:
-        from kairos_boot.cli.reset import print_plan
         from kairos_boot.system.mounts import leave_namespace
 
         leave_namespace()  # a look into an image file mounts it, which nobody else is to meet
         return print_plan(installing.plan_of(wired, config, asked), as_json="json" in given)
-    if not asked.image:  # no stage runs on a machine that builds
-        wired.take(config)
+    if asked.image:  # no stage runs on a machine that builds, and where it fails there will be no file
+        return 1 if installing.install(wired, config, asked).failures else 0
+    wired.take(config)
     try:
-        outcome = installing.install(wired, config, asked)
-    except Broken as error:
-        if asked.image:
-            raise  # there will be no file
-        sys.stderr.write(f"kairos-boot install: {error}\n")
-        return wiring.FAILED
+        return wired.carry_out(lambda: installing.install(wired, config, asked), then)
     finally:
-        if not asked.image:
-            wired.forget()
-    then = "reboot" if "reboot" in given else "poweroff" if "poweroff" in given else outcome.then
-    if then and not asked.image:
-        wired.leave(then)
-    return 1 if outcome.failures else 0
+        wired.forget()
 
 
 def on_this_machine(document: str, directories: tuple[str, ...], *, looks: bool) -> tuple[Installer, Config]:

@@ -12,10 +12,9 @@ Exit code: 0 done, also when there is no newer one, 2 wrong usage, 3 the registr
 
 from __future__ import annotations
 
-import sys
-
 from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import parse
+from kairos_boot.cli.output import say
 from kairos_boot.system.host import Host
 
 FLAGS = {"registry": True, "all": False, "pre": False, "output": True, "allow-insecure-registries": False}
@@ -33,8 +32,8 @@ def run(words: list[str]) -> int:
 
     host = Host("/")
     this = wanted(release(host), given.value("registry"))
-    sys.stdout.write(f"Using registry: {this.repository}\nCurrent image:\n{this.repository}:{this.prefix}{this.version}\n\n")
+    say(f"Using registry: {this.repository}\nCurrent image:\n{this.repository}:{this.prefix}{this.version}\n\n")
     known = found(tags(host, this.repository, insecure="allow-insecure-registries" in given), this, older="all" in given, unfinished="pre" in given)
-    sys.stdout.write("".join(["Available releases:\n" if "all" in given else "Available releases, newer than this one:\n", *(f"{this.repository}:{tag}\n" for tag in known)])
-                     if known else "No newer releases found\n")
+    head = "Available releases:\n" if "all" in given else "Available releases, newer than this one:\n"
+    say("".join([head, *(f"{this.repository}:{tag}\n" for tag in known)]) if known else "No newer releases found\n")
     return 0

@@ -10,10 +10,10 @@ Exit code: 0 done, 2 wrong usage, 3 it could not be fetched or unpacked.
 from __future__ import annotations
 
 import os
-import sys
 
 from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import UsageError, parse
+from kairos_boot.cli.output import say
 from kairos_boot.system.host import Host
 
 FLAGS = {"platform": True}
@@ -34,5 +34,5 @@ def run(words: list[str]) -> int:
     named = source(given.words[0])
     target = os.path.abspath(given.words[1])
     UnpackImage(named.name, target, platform, 4 * 3600, 2, "pull-image").apply(Host("/"))
-    sys.stdout.write(f"unpacked {named} over {target}\n")
+    say(f"unpacked {named} over {target}\n")
     return 0

@@ -23,6 +23,7 @@ import sys
 
 from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import UsageError, parse
+from kairos_boot.cli.output import say
 from kairos_boot.errors import KairosError
 from kairos_boot.system.host import Host
 
@@ -49,8 +50,7 @@ def run(words: list[str]) -> int:
     given.needs("json", "plan")
     given.needs("host-root", "next-boot")
     given.needs("with", "next-boot")
-    if "reboot" in given and "poweroff" in given:
-        raise UsageError("--reboot or --poweroff, not both")
+    given.follows()
     wiring.need_root("/", looks="plan" in given)
     if next_boot:
         from kairos_boot.boot.resume import ENTRY
@@ -59,32 +59,21 @@ def run(words: list[str]) -> int:
         host = wiring.node_of(given)
         if "with" in given:
             _must_fit(host, given.value("with"))
-        sys.stdout.write(select(host, ENTRY) + "\n")
+        say(select(host, ENTRY) + "\n")
         return 0
     if failed:
         return _after_failure()
     if state_only:
         return _state_only(given)
-    from kairos_boot.cli.actions import Wired
+    from kairos_boot.cli.actions import Wired, print_plan
+    from kairos_boot.lifecycle.resetting import plan_of, reset
 
     wired = Wired("reset")
     if "plan" in given:
-        from kairos_boot.lifecycle.resetting import plan_of
-
         return print_plan(plan_of(wired, _options(given)), as_json="json" in given)
     if "unattended" not in given:
         _ask(wired, _options(given))
-    from kairos_boot.lifecycle.phases import Broken
-    from kairos_boot.lifecycle.resetting import reset
-
-    try:
-        outcome = reset(wired, _options(given))
-    except Broken as error:
-        sys.stderr.write(f"kairos-boot reset: {error}\n")
-        return wiring.FAILED
-    if outcome.then:
-        wired.leave(outcome.then)
-    return 1 if outcome.failures else 0
+    return wired.carry_out(lambda: reset(wired, _options(given)))
 
 
 def _must_fit(host: Host, new: str) -> None:
@@ -155,20 +144,5 @@ def _state_only(given: Arguments) -> int:
     if unknown:
         raise UsageError(f"{unknown[0]}: --state-only knows kairos, state and all")
     removed = remove_state(Wired("reset"), [word.strip("./") for word in what])
-    sys.stdout.write("".join(f"{line}\n" for line in removed or ["there was nothing to remove"]))
-    return 0
-
-
-def print_plan(phases: list[dict[str, object]], *, as_json: bool) -> int:
-    """Print the plan of an action."""
-    if as_json:
-        import json
-
-        sys.stdout.write(json.dumps(phases, indent=1, ensure_ascii=False) + "\n")
-        return 0
-    for phase in phases:
-        sys.stdout.write(f"{phase['number']}. {phase['title']}{' (done before)' if phase['done'] else ''}\n")
-        does = phase["does"]
-        sys.stdout.writelines(f"     {line}\n" for line in (does if isinstance(does, list) else ()))
-        sys.stdout.write(f"     after a power cut: {phase['again']}\n")
+    say("".join(f"{line}\n" for line in removed or ["there was nothing to remove"]))
     return 0

@@ -23,10 +23,9 @@ is said.
 
 from __future__ import annotations
 
-import sys
-
 from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import UsageError, parse
+from kairos_boot.cli.output import complain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,11 +49,10 @@ def run(words: list[str]) -> int:
         raise UsageError(f"--settle takes no words: {given.words[0]}")
     if len(given.words) > 1:
         raise UsageError(f"it takes one source: {given.words[1]}")
-    if "reboot" in given and "poweroff" in given:
-        raise UsageError("--reboot or --poweroff, not both")
+    given.follows()
     wiring.need_root("/", looks="plan" in given)
     from kairos_boot.cli import pod
-    from kairos_boot.cli.actions import Wired
+    from kairos_boot.cli.actions import Wired, print_plan
     from kairos_boot.lifecycle import upgrading
 
     directory = pod.host_directory()
@@ -68,21 +66,12 @@ def run(words: list[str]) -> int:
     if directory and "source" in asked:
         asked["source"] = pod.source(asked["source"])
     if "plan" in given:
-        from kairos_boot.cli.reset import print_plan
         from kairos_boot.system.mounts import leave_namespace
 
         leave_namespace()  # a look into an image file mounts it, which nobody else is to meet
         return print_plan(upgrading.plan_of(wired, asked), as_json="json" in given)
-    from kairos_boot.lifecycle.phases import Broken
-
-    try:
-        outcome = upgrading.upgrade(wired, asked)
-    except Broken as error:
-        sys.stderr.write(f"kairos-boot upgrade: {error}\n")
-        return wiring.FAILED
-    if outcome.then and not directory:  # there is no systemd in a pod: whoever started it restarts the node
-        wired.leave(outcome.then)
-    return 1 if outcome.failures else 0
+    # There is no systemd in a pod: whoever started it restarts the node.
+    return wired.carry_out(lambda: upgrading.upgrade(wired, asked), leaves=not directory)
 
 
 def _asked(given: Arguments) -> dict[str, Any]:
@@ -97,7 +86,7 @@ def _asked(given: Arguments) -> dict[str, Any]:
             raise UsageError("--strict=yes or --strict=no")
         asked["strict"] = STRICT[given.value("strict")]
     if given.words:
-        sys.stderr.write(f"kairos-boot upgrade: a source without a flag is deprecated; write --source {given.words[0]}\n")
+        complain(f"kairos-boot upgrade: a source without a flag is deprecated; write --source {given.words[0]}\n")
     image = given.value("image")
     source = f"oci:{image}" if image else given.value("source") or (given.words[0] if given.words else "")
     return {**asked, **({"source": source} if source else {})}
