@@ -15,11 +15,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 
 sys.path[:0] = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
 
-from benchmarks.lib.timing import show  # noqa: E402
+from benchmarks.lib.timing import measured_by_itself, shell, show  # noqa: E402
 
 SIZES = (300, 900)
 """MiB of the images; a tenth of each is free, as in those that are made for a node."""
@@ -58,20 +57,6 @@ def image(path: str, mib: int) -> None:
     subprocess.run(["mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-L", "COS_SYSTEM", "-d", tree, path], check=True)
 
 
-def timed(*argv: str) -> tuple[float, int]:
-    """Seconds, and MiB of memory, of our own program's part."""
-    done = subprocess.run([sys.executable, "-I", "-c", WORK, os.path.dirname(os.path.dirname(os.path.abspath(__file__))), *argv], check=True, stdout=subprocess.PIPE, text=True)
-    seconds, memory = done.stdout.split()
-    return float(seconds), int(memory)
-
-
-def shell(text: str, *words: str) -> float:
-    """Seconds of a line of shell."""
-    start = time.perf_counter()
-    subprocess.run(["sh", "-ec", text, "sh", *words], check=True)
-    return time.perf_counter() - start
-
-
 def measured(place: str, mib: int) -> list[list[str]]:
     """The rows of one size."""
     source, tree, target = f"{place}/image", f"{place}/image.tree", f"{place}/target"
@@ -90,7 +75,7 @@ def measured(place: str, mib: int) -> list[list[str]]:
                 seconds.append(shell('cp -a --sparse=always "$1" "$2"; sync -f "$2"', tree, target + ".tree"))
                 shutil.rmtree(target + ".tree")
             else:
-                needed, used = timed(name, tree if name == "built" else source, target, str((mib + 100) * MIB))
+                needed, used = measured_by_itself(WORK, name, tree if name == "built" else source, target, str((mib + 100) * MIB))
                 seconds.append(needed)
                 memory[name] = max(memory[name], used)
     rows = []

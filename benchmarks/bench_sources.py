@@ -15,12 +15,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 
-TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-sys.path[:0] = [TOP]
+sys.path[:0] = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
 
-from benchmarks.lib.timing import show  # noqa: E402
+from benchmarks.lib.timing import measured_by_itself, shell, show  # noqa: E402
 
 ROUNDS = 3
 WORK = """
@@ -47,20 +45,6 @@ print(time.perf_counter() - start, used // 1024)
 """
 COPY = 'truncate -s "$3" "$2"; mkfs.ext4 -q -F -m 0 -O ^has_journal "$2"; mkdir -p "$2.d"; mount -o loop "$2" "$2.d"; cp -a --sparse=always "$1" "$2.d"; umount "$2.d"; sync "$2"'
 FETCH = 'skopeo --insecure-policy copy --quiet "oci:$1:1" "oci:$2.layout:1"; umoci unpack --image "$2.layout:1" "$2"; sync -f "$2"'
-
-
-def ours(*words: str) -> tuple[float, int]:
-    """Seconds, and MiB of memory."""
-    done = subprocess.run([sys.executable, "-I", "-c", WORK, TOP, *words], check=True, stdout=subprocess.PIPE, text=True)
-    seconds, memory = done.stdout.split()
-    return float(seconds), int(memory)
-
-
-def shell(text: str, *words: str) -> float:
-    """Seconds of a line of shell."""
-    start = time.perf_counter()
-    subprocess.run(["sh", "-ec", text, "sh", *words], check=True)
-    return time.perf_counter() - start
 
 
 def container(tree: str, layout: str) -> None:
@@ -92,7 +76,7 @@ def main() -> None:
                 elif name == "skopeo, umoci":
                     seconds.append(shell(FETCH, f"{place}/image", target))
                 else:
-                    needed, used = ours(name, tree if name == "built" else f"{place}/image", target)
+                    needed, used = measured_by_itself(WORK, name, tree if name == "built" else f"{place}/image", target)
                     seconds.append(needed)
                     memory[name] = max(memory[name], used)
                 subprocess.run(["rm", "-rf", target, f"{target}.layout", f"{target}.d"], check=True)

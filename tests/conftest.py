@@ -1,11 +1,16 @@
-"""Which tests run where: by their marks, by who runs them and on what machine."""
+"""Which tests run where: by their marks, by who runs them and on what machine; and what tests of several folders share."""
 
 from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 COMPLETE = "KAIROS_BOOT_COMPLETE" in os.environ
 """Set by `make test`, which installs all that is needed: then a missing program is a failure and no reason to skip."""
@@ -32,3 +37,12 @@ def obstacle(item: pytest.Item) -> str:
     if missing and not COMPLETE:
         return f"{', '.join(missing)} not installed; `make test` installs it"
     return ""
+
+
+@pytest.fixture(scope="module")
+def memory(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A directory on a file system in memory, for disks that are written again and again; thrown away behind the module."""
+    place = Path("/dev/shm") / f"kairos-boot-{request.path.stem}-{os.getpid()}"
+    place.mkdir()
+    yield place
+    shutil.rmtree(place)

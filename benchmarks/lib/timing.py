@@ -40,6 +40,20 @@ def rounds(commands: Mapping[str, str], count: int) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in taken.items()}
 
 
+def shell(text: str, *words: str) -> float:
+    """Seconds of a line of shell."""
+    start = time.perf_counter()
+    subprocess.run(["sh", "-ec", text, "sh", *words], check=True)
+    return time.perf_counter() - start
+
+
+def measured_by_itself(code: str, *argv: str) -> tuple[float, int]:
+    """What the Python text *code* prints of its own work: seconds, and MiB of memory. Its first argument is the checkout."""
+    done = subprocess.run([sys.executable, "-I", "-c", code, TOP, *argv], check=True, stdout=subprocess.PIPE, text=True)
+    seconds, memory = done.stdout.split()
+    return float(seconds), int(memory)
+
+
 def isolate(script: str, setup: str) -> None:
     """Run *script* again in a mount namespace after the shell text *setup*, unless this is that run. Needs root."""
     if os.environ.get("BENCH_INSIDE") == script:

@@ -124,6 +124,15 @@ def with_state(node: str, home: str, work: Any, fstype: str = "ext4") -> Any:
         mounts.unmount(place)
 
 
+def text(path: str) -> str | None:
+    """What is in the file; None where there is none."""
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError:
+        return None
+
+
 def digest(path: str) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -148,4 +157,4 @@ def content(image: str) -> dict[str, str]:
     return found
 
 
-__all__ = ["FILES", "GRUBENV", "MENU", "ResetNode", "content", "digest", "mounts", "with_state"]
+__all__ = ["FILES", "GRUBENV", "MENU", "ResetNode", "content", "digest", "mounts", "text", "with_state"]

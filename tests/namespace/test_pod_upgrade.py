@@ -53,12 +53,6 @@ def prepare():
     stand_in("kairos-boot", "#!/bin/sh\\nexec {Path(sys.executable).resolve()} {HERE}/pod_program.py \\"$@\\"\\n")
     stand_in("nsenter", "#!/bin/sh\\necho \\"$*\\" >>/host/oem/asked\\n")
     stand_in("suc-upgrade", open({str(TOP / "packaging/kubernetes/suc-upgrade")!r}).read())
-def text(path):
-    try:
-        with open(path) as file:
-            return file.read()
-    except OSError:
-        return None
 """
 
 

@@ -28,12 +28,6 @@ from kairos_boot.lifecycle import marker
 from kairos_boot.errors import KairosError
 from kairos_boot.node import grubenv
 STATE = "/run/cos/state"
-def text(path):
-    try:
-        with open(path) as file:
-            return file.read()
-    except OSError:
-        return None
 """
 
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.root
 
 START = """
 from reset_disk import *
-from reset_node import content, digest, mounts, with_state
+from reset_node import content, digest, mounts, text, with_state
 from kairos_boot.lifecycle import marker
 from kairos_boot.lifecycle.resetting import reset, plan_of
 from kairos_boot.errors import KairosError
@@ -24,12 +24,6 @@ STATE = "/run/cos/state"
 def at(path):
     found = mounts.at(path, mounts.mounted())
     return [found.source, found.fstype, probe(found.source).label] if found else None
-def text(path):
-    try:
-        with open(path) as file:
-            return file.read()
-    except OSError:
-        return None
 def table(disk):
     return [[slot.number, slot.start, slot.size, slot.name] for slot in partitions.read_table(Host("/"), disk).slots]
 """

@@ -18,9 +18,6 @@ from kairos_boot.lifecycle import marker
 from kairos_boot.errors import KairosError
 from kairos_boot.node import grubenv
 STATE = "/run/cos/state"
-def text(path):
-    with open(path) as file:
-        return file.read()
 """
 UPGRADED = 'marker.Begun("upgrade", {"entry": "active"}, ("new", "switch"), "after-upgrade")'
 HALF = 'marker.Begun("reset", {"reset-persistent": False}, ("before-reset",), "room", 0, 1, "no room")'

@@ -27,12 +27,6 @@ from kairos_boot.lifecycle.upgrading import upgrade, plan_of, settle
 from kairos_boot.lifecycle import marker
 from kairos_boot.errors import KairosError
 from kairos_boot.node import grubenv
-def text(path):
-    try:
-        with open(path) as file:
-            return file.read()
-    except OSError:
-        return None
 def kept(node, name):
     return with_state(node.node_disk.persistent.node, home, lambda place: text(f"{place}/{name}"))
 def left(node):

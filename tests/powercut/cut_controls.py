@@ -31,6 +31,19 @@ def _nothing(*_: Any, **__: Any) -> Any:
     return ""
 
 
+def move(module: Any, name: str, behind: str = "") -> None:
+    """Let the phase *name* of the action in *module* come right after the phase *behind*, or first of all."""
+    phases = module.phases
+
+    def moved(*values: Any) -> Any:
+        found = phases(*values)
+        phase = found.pop([phase.name for phase in found].index(name))
+        found.insert([phase.name for phase in found].index(behind) + 1 if behind else 0, phase)
+        return found
+
+    module.phases = moved
+
+
 @control
 def no_fsync_of_data() -> None:
     """Renamed before its data is durable; the checkpoint that would hide it is left out, too."""
@@ -104,16 +117,7 @@ def erase_first() -> None:
     """Persistent data goes before the images are in place, as Kairos does it."""
     from kairos_boot.lifecycle import resetting
 
-    module: Any = resetting
-    phases = module.phases
-
-    def reordered(*values: Any) -> Any:
-        found = phases(*values)
-        at = next(n for n, phase in enumerate(found) if phase.name == "persistent")
-        found.insert(0, found.pop(at))
-        return found
-
-    module.phases = reordered
+    move(resetting, "persistent")
 
 
 RESET = tuple(CONTROLS)
@@ -161,14 +165,4 @@ def relabelled_in_place() -> None:
 @control
 def passive_last() -> None:
     """What becomes passive is what is active after the switch: the new system, which nobody has booted."""
-    module: Any = upgrading
-    phases = module.phases
-
-    def reordered(*values: Any) -> Any:
-        found = phases(*values)
-        at = next(n for n, phase in enumerate(found) if phase.name == "passive")
-        passive = found.pop(at)
-        found.insert(next(n for n, phase in enumerate(found) if phase.name == "switch") + 1, passive)
-        return found
-
-    module.phases = reordered
+    move(upgrading, "passive", "switch")

@@ -59,18 +59,11 @@ def old_boot_code_stays() -> None:
 @control
 def boot_loader_first() -> None:
     """The disk can be booted before the recovery and the passive system are there."""
+    from cut_controls import move
+
     from kairos_boot.lifecycle import installing
 
-    module: Any = installing
-    phases = module.phases
-
-    def reordered(*values: Any) -> Any:
-        found = phases(*values)
-        names = [phase.name for phase in found]
-        found.insert(names.index("active") + 1, found.pop(names.index("boot-loader")))
-        return found
-
-    module.phases = reordered
+    move(installing, "boot-loader", "active")
 
 
 @control

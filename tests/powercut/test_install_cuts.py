@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import random
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +19,7 @@ import pytest
 from kairos_boot.system import grub
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 pytestmark = pytest.mark.root
 
@@ -31,14 +30,6 @@ AGAIN = 4
 SIZE = 232 << 20
 FILES = {"gpt2": ("/90_custom.yaml", "/grubenv"), "gpt3": ("/cOS/recovery.img",), "gpt4": ("/cOS/active.img", "/cOS/passive.img", "/grub2/grub.cfg", "/grubenv")}
 """What a complete node has for GRUB, which replays no journal."""
-
-
-@pytest.fixture(scope="module")
-def memory() -> Iterator[Path]:
-    place = Path("/dev/shm") / f"kairos-boot-installcut-{os.getpid()}"
-    place.mkdir()
-    yield place
-    shutil.rmtree(place)
 
 
 @pytest.fixture(scope="module")

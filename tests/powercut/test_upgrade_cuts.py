@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 import os
-import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cut_controls
 import cut_disk
-import cut_recording
-import cut_states
 import pytest
-from cut_replay import by_two, every_state
+from cut_replay import SCHEDULES, is_caught, judged_states, record
 from cut_upgrade_judge import SOURCE, UpgradeJudge
-from test_reset_cuts import SCHEDULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.root
 
-WANTED = int(os.environ.get("POWERCUTS", "300"))
-"""Different states to judge, over all recordings."""
-
-
-@pytest.fixture(scope="module")
-def memory() -> Iterator[Path]:
-    place = Path("/dev/shm") / f"kairos-boot-powercut-upgrade-{os.getpid()}"
-    place.mkdir()
-    yield place
-    shutil.rmtree(place)
 
 
 @pytest.fixture(scope="module")
@@ -44,37 +30,16 @@ def before(memory: Path) -> Iterator[bytes]:
     del os.environ[SOURCE]
 
 
-def record(before: bytes, memory: Path, control: str = "", schedule: str = "normal") -> list[cut_recording.Entry]:
-    environment, wrap = SCHEDULES[schedule]
-    path, log = memory / "recorded.disk", memory / "recorded.log"
-    path.write_bytes(before)
-    with cut_recording.exported(path, log) as place:
-        told = cut_recording.run(place, control, {**environment, "POWERCUT_MARKS": "1", "POWERCUT_ACTION": "upgrade"}, wrap)
-    assert control or told == {"failures": []}, told
-    return cut_recording.read(log)
-
-
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_every_state_that_a_cut_leaves_is_the_old_node_or_the_upgraded_one_after_the_next_boot(before: bytes, memory: Path, schedule: str) -> None:
-    if schedule == "delayed" and not shutil.which("strace"):
-        pytest.skip("strace is not installed")
-    entries = record(before, memory, schedule=schedule)
-    count, seed = -(-WANTED // len(SCHEDULES)), int(os.environ.get("POWERCUT_SEED", "1"))
-    todo = every_state(entries, seed)
-    told = by_two(before, entries, todo[:count * 21 // 20 + 4], memory, UpgradeJudge)  # some of them are equal
-    assert not told.faults, f"{len(told.faults)} of {told.states} states: {dict(list(told.faults.items())[:5])}"
-    assert told.states >= min(count, len(todo) * 3 // 4)
+    entries, ended = record(before, memory, schedule=schedule, action="upgrade")
+    assert ended == {"failures": []}
+    told = judged_states(before, entries, memory, schedule, UpgradeJudge)
     assert told.resumed > told.states // 4
-    print(f"{schedule}: {len(entries)} entries, {len(cut_states.epochs(entries))} epochs, {told.states} states, {told.resumed} with something to end")
 
 
 @pytest.mark.parametrize("control", cut_controls.UPGRADE)
 def test_a_wrong_program_is_caught(before: bytes, memory: Path, control: str) -> None:
     """The check itself is checked: each of these is known to lose something."""
-    entries = record(before, memory, control)
-    todo = every_state(entries, 1)
-    for at in range(0, 400, 8):
-        told = by_two(before, entries, todo[at:at + 8], memory, UpgradeJudge)
-        if told.faults:
-            return
-    pytest.fail(f"{control}: none of 400 states was wrong")
+    entries, _ = record(before, memory, control, action="upgrade")
+    assert is_caught(before, entries, memory, UpgradeJudge), f"{control}: none of 400 states was wrong"
