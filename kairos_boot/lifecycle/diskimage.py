@@ -135,8 +135,5 @@ def _release(node: str) -> None:
 
 
 def _durable(path: str) -> None:
-    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    try:
+    with Held(os.open(path, os.O_RDWR | os.O_CLOEXEC)) as fd:
         os.fsync(fd)
-    finally:
-        os.close(fd)

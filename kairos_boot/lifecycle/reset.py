@@ -13,6 +13,7 @@ from kairos_boot.actions.image_file import ORIGIN, BuildImage, CopyImage
 from kairos_boot.actions.mounts import Mount
 from kairos_boot.actions.partition import AddPartition
 from kairos_boot.actions.remove import Remove
+from kairos_boot.boot.resume import RESET
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle.bootcode import refreshed
 from kairos_boot.lifecycle.bootloader import InstallMenu, SetVariables
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from kairos_boot.system.host import Host
     from kairos_boot.system.partitions import Slot
 
-ACTION = "reset"
+ACTION = RESET
 STATE, OEM, PERSISTENT = "/run/cos/state", "/oem", "/usr/local"
 FORMATS = ("ext2", "ext3", "ext4", "xfs", "btrfs")
 
