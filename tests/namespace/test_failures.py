@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.root, pytest.mark.skipif(not shutil.which("grub-fstest"), reason="grub-fstest (package grub-common) is not here")]
 SCRIPT = """
 import subprocess
-from node import make_file_system
+from boot_node import make_file_system
 from kairos_boot.boot.cmdline import Cmdline
 from kairos_boot.boot.ending import Ending
 from kairos_boot.boot.failures import Medium, Opened, kept

@@ -27,7 +27,7 @@ stages:
 """
 RUN = """
 import subprocess
-from node import Node
+from boot_node import Node
 from kairos_boot.system import mounts
 
 def leave(node, *entries):

@@ -19,9 +19,8 @@ from kairos_boot.system import loop
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-sys.path.append(str(Path(__file__).parent))
 from install_node import FILES, MENU  # type: ignore[import-not-found]  # beside this file
-from oci_images import archive, image, small  # type: ignore[import-not-found]
+from oci_images import archive, image, small  # type: ignore[import-not-found]  # beside this file
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: mounts and loop devices")]
 TOP = Path(__file__).resolve().parents[2]

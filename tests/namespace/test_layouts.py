@@ -27,16 +27,16 @@ def test_what_is_written_lasts_where_it_should_and_nowhere_else(unshared: Callab
     """A failure names the seed and the layout."""
     told = unshared(f"""
 import shutil
-import layouts
+import random_layouts
 wrong = []
 for seed in range({start}, {min(start + BATCH, _seeds().stop)}):
     os.mkdir(f"{{home}}/{{seed}}")
     try:
-        found = layouts.check(seed, f"{{home}}/{{seed}}")
+        found = random_layouts.check(seed, f"{{home}}/{{seed}}")
     except Exception as error:
         found = [f"{{type(error).__name__}}: {{error}}"]
     if found:
-        layout = layouts.Layout(seed)
+        layout = random_layouts.Layout(seed)
         wrong.append([f"seed {{seed}}", *found, layout.env, f"links {{layout.links}}, directories {{layout.directories}}, persistent partition {{layout.there}}"])
     shutil.rmtree(f"{{home}}/{{seed}}", ignore_errors=True)
 tell(wrong)

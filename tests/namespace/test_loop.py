@@ -14,7 +14,7 @@ pytestmark = pytest.mark.root
 
 def test_an_image_becomes_a_read_only_block_device_once(unshared: Callable[..., Any]) -> None:
     told = unshared("""
-from node import make_file_system
+from boot_node import make_file_system
 from kairos_boot.system import loop, mounts
 path = make_file_system(home + "/a.img", "COS_ACTIVE")
 node = loop.attach(path)
@@ -36,7 +36,7 @@ assert loop.attached(path) == ""
 def test_a_device_that_cannot_be_written_is_not_used_for_writing(unshared: Callable[..., Any]) -> None:
     """Whoever is to fill an image that is attached read-only gets a device of his own; who only reads takes what is there."""
     told = unshared("""
-from node import make_file_system
+from boot_node import make_file_system
 from kairos_boot.system import loop
 path = make_file_system(home + "/a.img", "COS_ACTIVE")
 first, second = loop.attach(path), loop.attach(path, read_only=False)
@@ -53,7 +53,7 @@ finally:
 def test_another_file_of_the_same_name_is_another_file(unshared: Callable[..., Any]) -> None:
     """In another mount namespace the same path may be anything: the name that the kernel shows is not enough."""
     told = unshared("""
-from node import make_file_system
+from boot_node import make_file_system
 from kairos_boot.system import loop, mounts
 os.mkdir(home + "/m")
 path = make_file_system(home + "/m/a.img", "ONE")
@@ -72,7 +72,7 @@ loop.detach(node)
 def test_several_who_attach_at_once_get_a_device_each(unshared: Callable[..., Any]) -> None:
     """The kernel names the same free device to all who ask; who comes second asks again."""
     told = unshared("""
-from node import make_file_system
+from boot_node import make_file_system
 from kairos_boot.system import loop
 paths = [make_file_system(f"{home}/{n}.img", f"L{n}", mib=8) for n in range(6)]
 ours, theirs = os.pipe()

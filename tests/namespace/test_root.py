@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.root
 SHIPPED = """
 ENV = 'VOLUMES="LABEL=COS_PERSISTENT:/usr/local"\\nOVERLAY="tmpfs:25%"\\nRW_PATHS="/var /etc /srv"\\nPERSISTENT_STATE_PATHS="/etc/ssh /home /var/log"\\n'
-from node import Node
+from boot_node import Node
 from kairos_boot.system import mounts
 from kairos_boot.errors import KairosError
 """
@@ -180,7 +180,7 @@ node = Node(home)
 try:
     node.leave()
     os.unlink(node.image + ".d/sbin/init")
-    from node import make_file_system
+    from boot_node import make_file_system
     node.image = make_file_system(home + "/empty.img", "COS_ACTIVE")
     node.boot()
     node.lay()
@@ -373,7 +373,7 @@ try:
           "fstab": [line.split()[1] for line in node.read("/etc/fstab").splitlines() if line[0] != "#"]}})
 finally:
     node.close()
-""".replace("from tests.vm.layouts import marks", "from tests.vm.layouts import marks\nfrom layouts import inside"))
+""".replace("from tests.vm.layouts import marks", "from tests.vm.layouts import marks\nfrom random_layouts import inside"))
     assert told["failed"] == 0
     assert not any(told["first"].values())
     assert told["second"] == told["lasts"]
@@ -388,7 +388,7 @@ finally:
 ], ids=["a layer at the place of a bind or volume", "a link of the image", "a layer below a bind", "OEM as a volume"])
 def test_layouts_of_which_mounts_hid_each_other_are_right_and_told_as_they_are(unshared: Callable[..., Any], env: str, link: str, lasting: dict[str, bool]) -> None:
     told = unshared(SHIPPED + f"""
-from layouts import mounts_of
+from random_layouts import mounts_of
 def furnish(folder):
     os.makedirs(folder + "/home/guest")
     if {link!r}:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -145,3 +146,12 @@ def test_the_test_sees_an_arrow_upwards(tmp_path: Path) -> None:
     bad = tmp_path / "bad.py"
     bad.write_text("def f():\n    from kairos_boot.system.host import Host\n    import kairos_boot.cli.main\n")
     assert [name[0] for name, _, _ in imports(bad)] == ["system", "cli"]
+
+
+def test_what_tests_and_tools_import_by_a_bare_name_has_one_place() -> None:
+    # Their folders stand on one search path: the second of two equal names is never found, whoever runs first.
+    found = [p for root in ("tests", "packaging", "benchmarks", "fuzz") for p in (TOP.parent / root).rglob("*.py") if not p.name.startswith("test_")]
+    names = [p.stem for p in found if p.stem not in {"conftest", "__init__"}]
+    names += {p.parent.name for p in found if p.parent.parent.parent == TOP.parent / "tests"}
+    assert sorted({name for name in names if names.count(name) > 1}) == []
+    assert {*names} & sys.stdlib_module_names == set()

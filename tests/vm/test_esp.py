@@ -5,17 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-import sys
 from pathlib import Path
 
+import cut_recording
+import cut_states
 import machine as qemu
 import pytest
 
 TOP = Path(__file__).resolve().parents[2]
-sys.path.append(str(TOP / "tests/powercut"))
-
-import cut_recording  # noqa: E402
-import cut_states  # noqa: E402
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
 

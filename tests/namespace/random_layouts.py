@@ -12,7 +12,7 @@ import os
 import random
 from typing import TYPE_CHECKING, Any
 
-from tests.namespace.node import Node
+from tests.namespace.boot_node import Node
 
 if TYPE_CHECKING:
     from collections.abc import Callable
