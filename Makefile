@@ -26,9 +26,13 @@ PACKAGES := gcc libc6-dev libblkid-dev pkg-config python3-dev python3-venv pytho
 
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: check lint types test fresh boot stop install build bench fuzz kills powercut powercut-vm resets upgrades conformance clean clean-cache packages
+.PHONY: check lint types quick test fresh boot stop install build bench fuzz kills powercut powercut-vm resets upgrades conformance clean clean-cache packages
 
-check: lint types
+# The three beside each other, each with its output in one piece.
+check: $(VENV)/.made
+	@$(MAKE) --no-print-directory --output-sync -j3 lint types quick
+
+quick: $(VENV)/.made
 	$(BIN)/python -m pytest -q -m 'not root and not vm and not container and not slow' --ignore=tests/vm --ignore=tests/conformance
 
 lint: $(VENV)/.made
