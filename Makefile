@@ -2,6 +2,7 @@
 # make test         everything but the long ones below, virtual machines included; installs what it needs (root)
 # make fresh        the same, without virtual machines, on a machine with nothing but git and make: a Debian tree of its own (root)
 # make boot         build a node's disk, boot it under QEMU, show what it says, shut it down (root); KEEP=1 leaves it running, UEFI=1
+# make iso         build a live medium (BIOS, UEFI; disc or stick) of the node's tree and print its path (root); OUT=FILE
 # make stop         end a node that was left running
 # make build        the program as it is installed, below build/: build/usr/bin/kairos-boot is tried without a virtual machine
 # make install      install into DESTDIR (default: /)
@@ -22,11 +23,11 @@ CONFORMANCE ?= ../shared/conformance/run
 PACKAGES := gcc libc6-dev libblkid-dev pkg-config python3-dev python3-venv python3-yaml python3-pyudev python3-pystemd \
 	qemu-system-x86 qemu-utils ovmf mmdebstrap debian-archive-keyring grub-common grub-pc-bin grub-efi-amd64-bin mtools dosfstools \
 	e2fsprogs fdisk zstd cpio squashfs-tools openssh-client openssl strace systemd systemd-container dbus iproute2 procps util-linux mount file ca-certificates git \
-	groff-base shellcheck skopeo umoci jq xfsprogs btrfs-progs
+	groff-base shellcheck skopeo umoci jq xfsprogs btrfs-progs xorriso
 
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: check lint types quick test fresh boot stop install build bench fuzz kills powercut powercut-vm resets upgrades conformance clean clean-cache packages
+.PHONY: check lint types quick test fresh boot iso stop install build bench fuzz kills powercut powercut-vm resets upgrades conformance clean clean-cache packages
 
 # The three beside each other, each with its output in one piece.
 check: $(VENV)/.made
@@ -62,6 +63,9 @@ fresh: packages
 
 boot: packages $(VENV)/.made
 	@packaging/image/boot $(if $(KEEP),--keep) $(if $(UEFI),--uefi)
+
+iso: packages $(VENV)/.made
+	@packaging/image/iso.py $(if $(OUT),--out '$(OUT)')
 
 stop:
 	@packaging/image/boot --stop

@@ -17,8 +17,8 @@ depends() {
 # called by dracut
 installkernel() {
     # The root is a file system in a file, with overlays on top, whatever the building machine uses itself;
-    # a medium with user data is FAT or ISO 9660.
-    hostonly='' instmods loop overlay ext4 isofs vfat nls_cp437 nls_iso8859-1 nls_ascii sr_mod
+    # a medium with user data is FAT or ISO 9660; that of a live system is the latter, with a squashfs on it.
+    hostonly='' instmods loop overlay ext4 squashfs isofs vfat nls_cp437 nls_iso8859-1 nls_ascii sr_mod
 }
 
 # called by dracut
@@ -51,6 +51,8 @@ install() {
         inst_simple "$moddir/$unit" "$systemdsystemunitdir/$unit"
         $SYSTEMCTL -q --root "$initdir" add-wants initrd.target "$unit"
     done
+    inst_script "$moddir/live-generator" "$systemdutildir/system-generators/kairos-boot-live-generator"
+    inst_hook cmdline 30 "$moddir/live.sh"
     inst_hook emergency 00 "$moddir/fatal.sh"
     inst_hook shutdown-emergency 00 "$moddir/fatal.sh"
     inst_simple "$moddir/initrd-cleanup.conf" "$systemdsystemunitdir/initrd-cleanup.service.d/50-kairos-boot.conf"

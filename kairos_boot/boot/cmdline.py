@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 STATE_SECONDS, DEVICE_SECONDS = 60.0, 30.0
 """How long the state partition, and how long the OEM and persistent partitions are waited for (D2)."""
 CONSOLES = ("/dev/tty1", "/dev/ttyS0")
+LIVE = ("LABEL", "CDLABEL", "UUID", "PARTUUID")
 _OFF = ("0", "no", "off", "false")
 
 
@@ -47,11 +48,18 @@ class Cmdline:
         self.oem_seconds = self.seconds("oemtimeout", DEVICE_SECONDS)
         self.overlay = self.cos("overlay", "tmpfs:20%")
         """What holds the ephemeral layer, unless the layout says so: `tmpfs:SIZE`, `LABEL=…` or `UUID=…`."""
+        self.live_root = self._live_root()
+        """What names the medium, where the root is a file on one: `CDLABEL=…`, `LABEL=…`, `UUID=…`, `PARTUUID=…` or `/dev/…`; else nothing."""
         self.mounts = self.values("rd.cos.mount") + self.values("rd.immucore.mount")
         """Further mounts `SPEC:PATH`."""
         named = [f"/dev/{value.partition(',')[0]}" for value in self.values("console")]
         self.consoles = list(dict.fromkeys([*(named or CONSOLES), "/dev/console"]))
         """What a fatal message goes to; options behind a comma are dropped."""
+
+    def _live_root(self) -> str:
+        """`root=live:…`, or that as a word of its own; what comes from a network is no medium."""
+        words = [*self.values("root")[-1:], *self.tokens]
+        return next((word[5:] for word in words if word.startswith("live:") and (word[5:].startswith("/dev/") or word[5:].partition("=")[0] in LIVE)), "")
 
     def has(self, *keys: str) -> bool:
         """Whether one of *keys* is there, alone or with a value that is not an off word (`0 no off false`)."""

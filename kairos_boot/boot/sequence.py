@@ -72,9 +72,19 @@ def of_an_image(state: BootState) -> bool:
     return not state.reduced
 
 
+def of_a_medium(state: BootState) -> bool:
+    """The root is a file on a live medium, or on the recovery partition, with memory above it."""
+    return state.medium
+
+
 def of_others(state: BootState) -> bool:
-    """Somebody else makes the root: a live medium, a memory file system, or as the kernel command line says."""
-    return state.reduced
+    """Somebody else makes the root: a network, a memory file system, or as the kernel command line says."""
+    return state.reduced and not state.medium
+
+
+def with_a_system(state: BootState) -> bool:
+    """The root is what we found."""
+    return state.medium or not state.reduced
 
 
 def but_live(state: BootState) -> bool:
@@ -98,6 +108,20 @@ def attach_the_image(boot: Boot) -> None:
 
     disk = attach(boot.cmdline, boot.state, boot.devices, boot.report, STATE_SECONDS)
     remember(disk, boot.devices.partitions())
+
+
+def make_the_live_root(boot: Boot) -> None:
+    """Mount the medium and what is on it, so that systemd can mount the root (unless dracut's own module for live media is here)."""
+    from kairos_boot.boot import live
+    from kairos_boot.boot.cmdline import STATE_SECONDS
+    from kairos_boot.boot.devices import remember
+
+    if boot.host.exists(live.OTHERS):
+        say_that_others_make_the_root(boot)
+        return
+    disk = live.make(boot.cmdline, boot.state, boot.devices, boot.report, STATE_SECONDS)
+    if but_live(boot.state):  # a medium is not the node's disk
+        remember(disk, boot.devices.partitions())
 
 
 def find_the_root(_boot: Boot) -> None:
@@ -230,11 +254,12 @@ def stage(name: str, boot: Boot, host: Host) -> int:
 IMAGE = (
     (every_boot, record_the_boot),
     (of_others, say_that_others_make_the_root),
+    (of_a_medium, make_the_live_root),
     (of_an_image, attach_the_image),
 )
 ROOT = (
     (every_boot, find_the_root),
-    (of_an_image, check_the_root),
+    (with_a_system, check_the_root),
     (but_live, mount_oem),
     (of_an_image, hand_on_to_a_reset),
     (every_boot, link_the_sources),

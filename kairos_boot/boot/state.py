@@ -29,6 +29,8 @@ class BootState:
     in_ram: bool = False
     uki: str = ""
     """`boot` or `install` where the whole system is one signed EFI program."""
+    medium: bool = False
+    """Whether the root is a squashfs file, on a live medium or on the recovery partition."""
     instead: bool = False
     """The passive system, since the active one was started twice in vain (G4)."""
 
@@ -72,8 +74,8 @@ def detect(cmdline: Cmdline, efivar: Callable[[str], str] = lambda name: "") -> 
     if uki:
         return BootState(_entry(efivar("LoaderEntrySelected")) if installed else LIVE, True, False, kind)
     mode = _mode(cmdline)
-    live = any(value.startswith(("live:LABEL", "live:CDLABEL")) for value in _roots(cmdline)) or cmdline.has("netboot")
-    return BootState(mode, live or cmdline.disabled, instead=mode == PASSIVE and cmdline.has(FAILURE))
+    live = bool(cmdline.live_root) or cmdline.has("netboot")
+    return BootState(mode, live or cmdline.disabled, medium=bool(cmdline.live_root), instead=mode == PASSIVE and cmdline.has(FAILURE))
 
 
 def _entry(entry: str) -> str:
@@ -100,7 +102,7 @@ def _mode(cmdline: Cmdline) -> str:
         return PASSIVE
     if labels & {"COS_RECOVERY", "COS_SYSTEM"} or cmdline.has("recovery-mode"):
         return AUTORESET if cmdline.has("systemd.factory_reset") else RECOVERY
-    if any(value.startswith(("live:LABEL", "live:CDLABEL")) for value in _roots(cmdline)) or cmdline.has("netboot"):
+    if cmdline.live_root or cmdline.has("netboot"):
         return LIVE
     return UNKNOWN
 

@@ -44,15 +44,15 @@ def modules(tree: Host, platform: str) -> str:
     return next((f"{folder}/{platform}" for folder in FOLDERS if tree.exists(f"{folder}/{platform}/kernel.img")), "")
 
 
-def make(host: Host, directory: str, platform: str, more: tuple[str, ...] = ()) -> bytes:
-    """GRUB for *platform* as one file, of the modules in *directory*. KairosError: the program is missing or fails."""
+def make(host: Host, directory: str, platform: str, more: tuple[str, ...] = (), early: str = EARLY) -> bytes:
+    """GRUB for *platform* as one file, of the modules in *directory*; it runs *early* first. KairosError: the program is missing or fails."""
     import tempfile
 
     with tempfile.TemporaryDirectory() as scratch:
-        for name, content in (("early.cfg", EARLY.encode()), ("grub", b"")):
+        for name, content in (("early.cfg", early.encode()), ("grub", b"")):
             with open(f"{scratch}/{name}", "wb") as file:
                 file.write(content)
-        prefix = "/grub2" if platform == "i386-pc" else "/EFI/BOOT"
+        prefix = "/grub2" if platform.startswith("i386-pc") else "/EFI/BOOT"
         words = ("-d", directory, "-O", platform, "-o", f"{scratch}/grub", "-p", prefix, "-c", f"{scratch}/early.cfg", *MODULES, *more)
         for program in MAKERS:
             if any(os.access(f"{place}/{program}", os.X_OK) for place in ("/usr/bin", "/usr/sbin", "/usr/local/bin")):

@@ -40,8 +40,11 @@ class Machine:
         self.process: subprocess.Popen[bytes] | None = None
         self.started = 0.0
 
-    def start(self, *, kernel: Path | None = None, initrd: Path | None = None, append: str = "", reboots: bool = False) -> None:
-        """Switch on; a kernel and an initrd given here are started directly, without the disk's boot loader."""
+    def start(self, *, kernel: Path | None = None, initrd: Path | None = None, append: str = "", reboots: bool = False,
+              disc: Path | None = None, stick: Path | None = None) -> None:
+        """Switch on; a kernel and an initrd given here are started directly, without the disk's boot loader. A medium, the image of a disc or of a
+        stick, is started before the disk.
+        """
         self.boots += 1
         self.port = free_port()
         discard(self.monitor)
@@ -51,6 +54,10 @@ class Machine:
         words += ["-nic", f"user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:{self.port}-:22", "-device", "virtio-rng-pci"]
         for disk in (self.disk, *self.others):
             words += ["-drive", f"file={disk},if=virtio,format=qcow2,cache=unsafe"]
+        for medium, device in ((disc, "scsi-cd"), (stick, "virtio-blk-pci")):
+            if medium:
+                words += ["-device", "virtio-scsi-pci"] if medium == disc else []
+                words += ["-drive", f"file={medium},if=none,id=medium,format=raw,read-only=on", "-device", f"{device},drive=medium,bootindex=0"]
         words += [] if reboots else ["-action", "reboot=shutdown"]
         words += ["-bios", str(FIRMWARE)] if self.uefi else []
         words += ["-kernel", str(kernel), "-initrd", str(initrd), "-append", append] if kernel else []

@@ -13,11 +13,20 @@ from pathlib import Path
 import grub
 import initrd
 import rootfs
-from common import EPOCH, HERE, TOP, digest, need_root, phase, run
+from common import EPOCH, HERE, TOP, digest, need_root, phase, run, write_tree
+
+sys.path.insert(0, str(TOP))
+from kairos_boot import __version__
 
 OEM = HERE / "oem"
 SOURCES = [TOP / "kairos_boot", TOP / "units", TOP / "dracut", *(TOP / "packaging" / name for name in ("install", "entry", "generator", "catalog", "udev", "kubernetes/suc-upgrade"))]
 CONFIGS = [HERE / "grub.cfg", HERE / "grubmenu.cfg", HERE / "bootargs.cfg", *sorted(HERE.glob("*.preset")), *sorted(HERE.glob("*.tmpfiles"))]
+
+RELEASE = {
+    "ID": "kairos", "ID_LIKE": "kairos-core-debian-12", "NAME": "kairos-core-debian-12", "VERSION": f"v{__version__}", "RELEASE": f"v{__version__}", "ARCH": "amd64", "TARGETARCH": "amd64",
+    "FLAVOR": "debian", "FLAVOR_RELEASE": "12", "FAMILY": "debian", "MODEL": "generic", "VARIANT": "core", "FIPS": "false", "TRUSTED_BOOT": "false",
+}
+"""What the image says of itself; GRUB and shells read the file, too."""
 
 
 def key(system_oem: Path = OEM) -> str:
@@ -37,6 +46,7 @@ def build(draft: Path, system_oem: Path = OEM) -> None:
         place(HERE / name, draft / "etc/cos" / name, mode)
     place(HERE / "grubmenu.cfg", draft / "etc/kairos/branding/grubmenu.cfg", 0o644)
     grub.add(draft)
+    write_tree(draft, {"etc/kairos-release": "".join(f'KAIROS_{name}="{value}"\n' for name, value in RELEASE.items())})
     for config in sorted(system_oem.glob("*.y*ml")):
         place(config, draft / "system/oem" / config.name, 0o644)
     for preset in HERE.glob("*.preset"):

@@ -183,7 +183,7 @@ def test_without_a_layout_the_defaults_are_writable_and_the_boot_is_degraded(ini
 
 
 def test_an_image_without_a_system_ends_the_boot_with_cause_and_remedy(initrd: Callable[..., dict[str, Any]]) -> None:
-    told = initrd(ACTIVE, node="); node.leave(); os.unlink(node.image + '.d/sbin/init'); (node.home, setattr(node, 'image', __import__('node').make_file_system(home + '/e.img', 'COS_ACTIVE', node.image + '.d')), node.boot()")
+    told = initrd(ACTIVE, node="); node.leave(); os.unlink(node.image + '.d/sbin/init'); (node.home, setattr(node, 'image', __import__('boot_node').make_file_system(home + '/e.img', 'COS_ACTIVE', node.image + '.d')), node.boot()")
     assert (told["code"], told["ready"]) == (3, False)
     assert "no init" in told["fatal"]
     assert "Remedy" in told["fatal"]
