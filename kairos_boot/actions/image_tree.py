@@ -29,11 +29,12 @@ def mounted(image: str, *, read_only: bool = False) -> Iterator[str]:
     What was written is in the file then, whoever else has the mount: a mount namespace that was made meanwhile, as for a service or a
     container, may hold it for long, and until then unmounting would write nothing. So the file system is made read-only first.
     """
+    from contextlib import contextmanager
+
     from kairos_boot.system import loop, mounts
 
     place = f"{MOUNT}-{os.getpid()}"
-    node = loop.attach(image, read_only=read_only)
-    try:
+    with contextmanager(loop.held)(image, read_only=read_only) as node:
         with Explained("the image cannot be mounted", image):
             os.makedirs(place, mode=0o700, exist_ok=True)
             _mount(node, place, read_only=read_only)
@@ -47,8 +48,6 @@ def mounted(image: str, *, read_only: bool = False) -> Iterator[str]:
         finally:
             with Explained("the image cannot be unmounted", image):
                 mounts.unmount(place, detach=not whole)
-    finally:
-        loop.detach(node)
 
 
 def _options(*, read_only: bool) -> tuple[str, ...]:

@@ -110,18 +110,14 @@ class ArrangeDisk:
 
     def _apply(self, host: Host) -> bool:
         disk, final = self._disk(host)
-        attached = ""
-        if stat.S_ISREG(os.stat(disk).st_mode):
-            from kairos_boot.system.loop import attach
-
-            disk = attached = attach(disk, read_only=False)
-        try:
+        if not stat.S_ISREG(os.stat(disk).st_mode):
             return self._arrange(host, disk, final)
-        finally:
-            if attached:
-                from kairos_boot.system.loop import detach
+        from contextlib import contextmanager
 
-                detach(attached)
+        from kairos_boot.system.loop import held
+
+        with contextmanager(held)(disk, read_only=False) as node:
+            return self._arrange(host, node, final)
 
     def _arrange(self, host: Host, disk: str, final: str) -> bool:
         from kairos_boot.system import partitions

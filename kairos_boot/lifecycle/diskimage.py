@@ -50,6 +50,8 @@ def made(path: str, size: int, *, keep: bool = True) -> Iterator[str]:
 
     KairosError: it cannot be made.
     """
+    from contextlib import contextmanager
+
     from kairos_boot.system import loop
     from kairos_boot.system.atomic import sync_directory
 
@@ -58,11 +60,11 @@ def made(path: str, size: int, *, keep: bool = True) -> Iterator[str]:
         try:
             with Explained("the disk image cannot be made", path):
                 os.truncate(fd, size)
-            node = loop.attach(new, read_only=False)
-            try:
-                yield node
-            finally:
-                _release(node)
+            with contextmanager(loop.held)(new, read_only=False) as node:
+                try:
+                    yield node
+                finally:
+                    _clear(node)
             if not keep:
                 os.unlink(new)
                 return
@@ -108,18 +110,20 @@ def _locked(path: str, flags: int) -> int:
 
 def _left(new: str) -> None:
     """Give back the loop device of a build that was killed."""
+    from contextlib import contextmanager
+
     from kairos_boot.system import loop
 
-    node = loop.attached(new, writable=True)
-    if node:
-        _release(node)
+    if loop.attached(new, writable=True):
+        with contextmanager(loop.held)(new, read_only=False) as node:
+            _clear(node)
 
 
-def _release(node: str) -> None:
-    """Give the device back, its partitions first."""
+def _clear(node: str) -> None:
+    """Take the partitions of the device away, which would outlive the file in it."""
     import time
 
-    from kairos_boot.system import blockdev, loop
+    from kairos_boot.system import blockdev
 
     _durable(node)
     end = time.monotonic() + RELEASE
@@ -131,7 +135,6 @@ def _release(node: str) -> None:
             if time.monotonic() > end:
                 raise
             time.sleep(0.1)
-    loop.detach(node)
 
 
 def _durable(path: str) -> None:

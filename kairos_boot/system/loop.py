@@ -10,6 +10,10 @@ import sys
 from kairos_boot.errors import Explained
 from kairos_boot.system.descriptors import Held
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _CONFIGURE, _GET_FREE, _CLEAR, _STATUS = 0x4C0A, 0x4C82, 0x4C01, 0x4C05
 _READ_ONLY, _AUTOCLEAR = 1, 4
 _TRIES = 64
@@ -17,11 +21,34 @@ _TRIES = 64
 
 
 def attach(path: str, *, read_only: bool = True) -> str:
-    """Attach the file *path* and return the device's node; a device that has it already is used again, unless it must be writable and is not.
+    """Attach the file *path* for good and return the device's node; a device that has it already is used again, unless it must be writable and is not.
 
     Partitions inside it are not looked for. KairosError: no loop driver, or the file cannot be used.
     """
-    present = attached(path, writable=not read_only)
+    node, device = _taken(path, read_only=read_only)
+    os.close(device)
+    return node
+
+
+def held(path: str, *, read_only: bool = True) -> Iterator[str]:
+    """The same for as long as it is needed, and then the device is given back. For `contextlib.contextmanager`.
+
+    It is open all the while: whoever else gives back the device that both of them use, before it is mounted here, would take it away, and the
+    next one to attach a file would get its name.
+    """
+    node, device = _taken(path, read_only=read_only)
+    try:
+        yield node
+    finally:
+        try:
+            _clear(device)
+        finally:
+            os.close(device)
+
+
+def _taken(path: str, *, read_only: bool) -> tuple[str, int]:
+    """The node, and a descriptor that holds the device."""
+    present = _present(path, writable=not read_only)
     if present:
         return present
     with Explained("cannot open the image", path):
@@ -30,20 +57,18 @@ def attach(path: str, *, read_only: bool = True) -> str:
         return _attach(file, path, read_only=read_only)
 
 
-def _attach(file: int, path: str, *, read_only: bool) -> str:
+def _attach(file: int, path: str, *, read_only: bool) -> tuple[str, int]:
     with Held(os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)) as control:
         for _ in range(_TRIES):
             node = f"/dev/loop{fcntl.ioctl(control, _GET_FREE)}"
-            device = os.open(node, os.O_RDWR | os.O_CLOEXEC)
-            try:
-                fcntl.ioctl(device, _CONFIGURE, _request(file, path, read_only=read_only))
-            except OSError as error:
-                if error.errno != errno.EBUSY:
-                    raise
-            else:
-                return node
-            finally:
-                os.close(device)
+            with Held(os.open(node, os.O_RDWR | os.O_CLOEXEC)) as device:
+                try:
+                    fcntl.ioctl(device, _CONFIGURE, _request(file, path, read_only=read_only))
+                except OSError as error:
+                    if error.errno != errno.EBUSY:
+                        raise
+                else:  # it is held for reading: a kernel may refuse to mount what somebody has open for writing
+                    return node, os.open(node, os.O_RDONLY | os.O_CLOEXEC)
     raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
 
 
@@ -62,10 +87,19 @@ def attached(path: str, *, writable: bool = False) -> str:
 
     Files are told apart by device and inode: the name that the kernel kept may be another file's in another mount namespace.
     """
+    found = _present(path, writable=writable)
+    if found is None:
+        return ""
+    os.close(found[1])
+    return found[0]
+
+
+def _present(path: str, *, writable: bool) -> tuple[str, int] | None:
+    """That node, and a descriptor that holds the device from before the look at it."""
     try:
         wanted = os.stat(path)
     except OSError:
-        return ""
+        return None
     name = os.path.basename(os.path.realpath(path))
     for loop in sorted(os.listdir("/sys/block")):
         if loop.startswith("loop"):
@@ -76,16 +110,20 @@ def attached(path: str, *, writable: bool = False) -> str:
                 device = os.open(f"/dev/{loop}", os.O_RDONLY | os.O_CLOEXEC)
             except OSError:
                 continue
-            try:
-                info = fcntl.ioctl(device, _STATUS, bytes(232))
-                unfit = _AUTOCLEAR | (_READ_ONLY if writable else 0)  # a device that goes when its last user does may be gone when it is used
-                if _backing(info) == (_encoded(wanted.st_dev), wanted.st_ino) and not _flags(info) & unfit:
-                    return f"/dev/{loop}"
-            except OSError:
-                continue
-            finally:
-                os.close(device)
-    return ""
+            if _has(device, wanted, writable=writable):
+                return f"/dev/{loop}", device
+            os.close(device)
+    return None
+
+
+def _has(device: int, wanted: os.stat_result, *, writable: bool) -> bool:
+    """Whether the open *device* has that file, and stays when others are done with it."""
+    try:
+        info = fcntl.ioctl(device, _STATUS, bytes(232))
+    except OSError:
+        return False
+    unfit = _AUTOCLEAR | (_READ_ONLY if writable else 0)  # somebody gave it back already: what is in it may be older than the file
+    return _backing(info) == (_encoded(wanted.st_dev), wanted.st_ino) and not _flags(info) & unfit
 
 
 def _flags(info: bytes) -> int:
@@ -106,8 +144,12 @@ def _encoded(number: int) -> int:
 def detach(node: str) -> None:
     """Give the device back; it goes when its last user does."""
     with Held(os.open(node, os.O_RDONLY | os.O_CLOEXEC)) as device:
-        try:
-            fcntl.ioctl(device, _CLEAR)
-        except OSError as error:
-            if error.errno != errno.ENXIO:  # it went already
-                raise
+        _clear(device)
+
+
+def _clear(device: int) -> None:
+    try:
+        fcntl.ioctl(device, _CLEAR)
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # it went already
+            raise

@@ -69,6 +69,30 @@ loop.detach(node)
     assert told == [True, ""]
 
 
+def test_a_device_that_another_user_gives_back_before_it_is_mounted_stays(unshared: Callable[..., Any]) -> None:
+    """Two who look into one image share its device; the one who is done first must not take it from the one who has not mounted it yet."""
+    told = unshared("""
+from contextlib import contextmanager
+from boot_node import make_file_system
+from kairos_boot.system import loop, mounts
+path, other = (make_file_system(f"{home}/{name}.img", name) for name in ("ONE", "OTHER"))
+os.mkdir(home + "/m")
+found = []
+for present in (False, True):   # a device of our own; one that somebody else attached
+    if present:
+        loop.attach(path)
+    with contextmanager(loop.held)(path) as node:
+        loop.detach(node)
+        next_one = loop.attach(other)
+        mounts.mount(node, home + "/m", "ext4", ("ro",))
+        found.append([node != next_one, open(f"/sys/block/{os.path.basename(node)}/loop/backing_file").read().strip() == path])
+        mounts.unmount(home + "/m")
+    loop.detach(next_one)
+tell([*found, loop.attached(path)])
+""")
+    assert told == [[True, True], [True, True], ""]
+
+
 def test_several_who_attach_at_once_get_a_device_each(unshared: Callable[..., Any]) -> None:
     """The kernel names the same free device to all who ask; who comes second asks again."""
     told = unshared("""
