@@ -25,6 +25,7 @@ MADE = "/usr/share/kairos-boot/grub"
 """Where an image has GRUB ready made: `boot.img` and `core.img` for BIOS, `bootx64.efi` or `bootaa64.efi`."""
 MACHINES = {"x86_64": ("x86_64-efi", "x64"), "aarch64": ("arm64-efi", "aa64")}
 """GRUB's name of the platform, and the firmware's short name of the machine."""
+KERNEL = "/boot/vmlinuz"
 SIGNED = {
     "shim": ("/usr/lib/shim/shim{m}.efi.signed.latest", "/usr/lib/shim/shim{m}.efi.signed", "/usr/share/efi/{u}/shim.efi", "/usr/lib64/efi/shim.efi",
              "/boot/efi/EFI/fedora/shim{m}.efi", "/boot/efi/EFI/centos/shim{m}.efi", "/boot/efi/EFI/redhat/shim{m}.efi", "/boot/efi/EFI/rocky/shim{m}.efi",
@@ -49,14 +50,27 @@ class BootFiles:
 
 def find(host: Host, tree: Host, firmware: str, *, elsewhere: bool = False) -> BootFiles:
     """What the *tree* of a system brings for *firmware* (`bios`, `efi` or `both`). KairosError: it lacks one of them, or this machine's firmware
-    insists on signatures (unless it is for a disk that will be *elsewhere*) and there is none.
+    insists on signatures (unless it is for a disk that will be *elsewhere*) and a program on the way to the kernel has none.
     """
     boot, core = _bios(host, tree) if firmware in ("bios", "both") else (b"", b"")
     efi = _efi(host, tree) if firmware in ("efi", "both") else {}
-    if efi and not elsewhere and not grub.is_signed(list(efi.values())[-1]) and secure_boot(host):
-        raise KairosError("the firmware starts signed programs only (Secure Boot), and the system's boot loader has no signature", tree.path("/"),
-                          "build the image with shim and a signed GRUB (Debian: shim-signed, grub-efi-amd64-signed), or switch Secure Boot off")
+    if efi and not elsewhere and secure_boot(host):
+        unsigned = _unsigned(tree, efi)
+        if unsigned:
+            raise KairosError(f"the firmware starts signed programs only (Secure Boot), and the system's boot loader has no signature: {', '.join(unsigned)}",
+                              tree.path("/"), "build the image with shim, a signed GRUB and a signed kernel (Debian: shim-signed, grub-efi-amd64-signed, "
+                              "linux-image-amd64), or switch Secure Boot off")
     return BootFiles(boot, core, efi)
+
+
+def _unsigned(tree: Host, efi: Mapping[str, bytes]) -> list[str]:
+    """What of the way from the firmware to the kernel bears no signature: each program checks the next one. MokManager is not on that way."""
+    way = {name: content for name, content in efi.items() if name.lower().endswith(".efi") and not os.path.basename(name).startswith("mm")}
+    found = [name for name, content in way.items() if not grub.is_signed(content)]
+    if len(way) > 1 and tree.exists(KERNEL):  # a GRUB behind a shim asks it about the kernel
+        with open(tree.path(KERNEL), "rb") as file:
+            found += [] if grub.is_signed(file.read(64 << 10)) else [KERNEL]
+    return found
 
 
 def _bios(host: Host, tree: Host) -> tuple[bytes, bytes]:
@@ -101,7 +115,14 @@ def _with_shim(tree: Host, signed: Mapping[str, bytes], short: str, started: str
 
 
 def _first(tree: Host, paths: tuple[str, ...], **words: str) -> bytes:
-    return next((content for path in paths if (content := tree.read(path.format_map(words)))), b"")
+    """The first that bears a signature; where none does, the first."""
+    found = b""
+    for path in paths:
+        content = tree.read(path.format_map(words)) or b""
+        if grub.is_signed(content):
+            return content
+        found = found or content
+    return found
 
 
 @record

@@ -120,3 +120,35 @@ def test_where_the_firmware_insists_on_signatures_a_boot_loader_without_one_is_r
     assert find(machine, tree, "efi", elsewhere=True).efi
     write(tmp_path, f"{MADE}/boot{SHORT}.efi", program(signed=True))
     assert find(machine, tree, "efi").efi
+
+
+@needs_uefi
+@pytest.mark.parametrize(("shim", "loader", "kernel", "named"), [
+    (True, True, True, ""), (True, False, True, "EFI/BOOT/grub{m}.efi"), (False, True, True, "EFI/BOOT/BOOT{M}.EFI"), (True, True, False, "/boot/vmlinuz"),
+    (True, False, False, "EFI/BOOT/grub{m}.efi, /boot/vmlinuz"),
+])
+def test_each_program_between_the_firmware_and_the_kernel_has_to_be_signed(tmp_path: Path, shim: bool, loader: bool, kernel: bool, named: str) -> None:
+    """A signed shim refuses a GRUB without a signature, and that GRUB such a kernel: what lacks one is named, before anything is changed."""
+    platform = MACHINES[os.uname().machine][0]
+    write(tmp_path / "machine", "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c", bytes([6, 0, 0, 0, 1]))
+    write(tmp_path, f"/usr/lib/shim/shim{SHORT}.efi.signed", program(signed=shim))
+    write(tmp_path, f"/usr/lib/shim/mm{SHORT}.efi", program(signed=False))  # of no need for a boot
+    write(tmp_path, f"/usr/lib/grub/{platform}-signed/grub{SHORT}.efi.signed", program(signed=loader))
+    write(tmp_path, "/boot/vmlinuz", program(signed=kernel))
+    machine, tree = Host(str(tmp_path / "machine")), Host(str(tmp_path))
+    assert find(machine, tree, "efi", elsewhere=True).efi
+    if not named:
+        assert find(machine, tree, "efi").efi
+        return
+    with pytest.raises(KairosError, match="signed programs only") as caught:
+        find(machine, tree, "efi")
+    assert caught.value.message.endswith(": " + named.format(m=SHORT, M=SHORT.upper()))
+
+
+@needs_uefi
+def test_of_several_boot_loaders_a_signed_one_is_taken(tmp_path: Path) -> None:
+    platform = MACHINES[os.uname().machine][0]
+    write(tmp_path, f"/usr/lib/shim/shim{SHORT}.efi.signed", program(signed=True))
+    write(tmp_path, f"/usr/lib/grub/{platform}-signed/grub{SHORT}.efi.signed", program(signed=False))
+    write(tmp_path, f"/boot/efi/EFI/fedora/grub{SHORT}.efi", program(signed=True))
+    assert find(Host("/"), Host(str(tmp_path)), "efi").efi[f"EFI/BOOT/grub{SHORT}.efi"] == program(signed=True)
