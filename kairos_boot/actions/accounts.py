@@ -64,6 +64,10 @@ class EnsureUser:
         """No password."""
         return f"EnsureUser({self.name!r})"
 
+    @property
+    def subject(self) -> str:
+        return f"user {self.name}"
+
     def describe(self) -> str:
         """The account and what it is given; no password."""
         words = [f"uid {self.uid}" if self.uid is not None else "", f"group {self.primary_group}" if self.primary_group else "",

@@ -41,6 +41,12 @@ class AuthorizedKeys:
     tries: int = 3
     where: str = ""
 
+    adds = True
+
+    @property
+    def subject(self) -> str:
+        return f"ssh keys of {self.user}"
+
     def describe(self) -> str:
         """The user, and where the keys are from; no key."""
         if self.url:

@@ -24,6 +24,14 @@ if TYPE_CHECKING:
             """Make the node so; True if something changed. KairosError: it could not be done, the node is as it was."""
 
 
+    class Declaration(Action, Protocol):
+        """An action that says how something is to be from now on, so that what it is later is compared with it (drift)."""
+
+        @property
+        def subject(self) -> str:
+            """What it has the last word on, in words: a path, `user x`, `unit x`. Of two actions about one thing the later counts."""
+
+
 def untold(_action: object, _host: Host) -> bool | None:
     """Only doing it tells: `would_change = untold` of an action."""
     return None

@@ -21,6 +21,10 @@ class EditFile:
         """The content as wanted, out of the content as it is (None: no such file)."""
         raise NotImplementedError
 
+    @property
+    def subject(self) -> str:
+        return self.path
+
     def describe(self) -> str:
         return f"edit {self.path}"
 

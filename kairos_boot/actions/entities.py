@@ -46,6 +46,10 @@ class Entity:
         return self.values.get(COLUMNS[self.kind][0], "")
 
     @property
+    def subject(self) -> str:
+        return f"{self.kind} {self.name} in {self.file}"
+
+    @property
     def file(self) -> str:
         return self.path or FILES[self.kind][0]
 

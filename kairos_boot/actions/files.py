@@ -77,6 +77,15 @@ class WriteFile:
     own_parents: bool = False
     """Whether missing directories belong to an owner that is given by name, too (B12)."""
 
+    @property
+    def subject(self) -> str:
+        return os.path.normpath(self.path)
+
+    @property
+    def adds(self) -> bool:
+        """Whether others may add to the same file, too."""
+        return self.append
+
     def describe(self) -> str:
         """The path, size and mode; never the content."""
         mode = "" if self.mode is None else f", mode {self.mode:04o}"
@@ -165,6 +174,10 @@ class MakeDirectory:
     owner: Owner = Owner()
     """What is not given stays as it is, or is the heir's, see `Place.heir`."""
     where: str = ""
+
+    @property
+    def subject(self) -> str:
+        return os.path.normpath(self.path)
 
     def describe(self) -> str:
         return f"make directory {self.path}" + ("" if self.mode is None else f" (mode {self.mode:04o})")

@@ -17,6 +17,8 @@ class SetHostname:
     name: str
     where: str = ""
 
+    subject = "host name"
+
     def describe(self) -> str:
         return f"set the host name to {self.name}"
 

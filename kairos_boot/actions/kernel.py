@@ -18,6 +18,10 @@ class WriteKernel:
     value: str
     where: str = ""
 
+    @property
+    def subject(self) -> str:
+        return self.path
+
     def describe(self) -> str:
         return f"set {self.path} to {self.value!r}"
 

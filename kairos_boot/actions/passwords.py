@@ -25,6 +25,10 @@ class SetPassword:
         """No password."""
         return f"SetPassword({self.name!r})"
 
+    @property
+    def subject(self) -> str:
+        return f"password of {self.name}"
+
     def describe(self) -> str:
         """The account; no password."""
         return f"set the password of {self.name}" + (", to be replaced at the first login" if self.expire else "")

@@ -20,6 +20,13 @@ class TakeOver:
     path: str
     where: str = ""
 
+    adds = True
+    """The content is another action's."""
+
+    @property
+    def subject(self) -> str:
+        return self.path
+
     def describe(self) -> str:
         return f"take {self.path} out of the hands of the program that its link leads to"
 

@@ -57,6 +57,31 @@ class SetUnit:
     def describe(self) -> str:
         return f"systemctl {self.verb} {' '.join(self.words)}"
 
+    @property
+    def subject(self) -> str:
+        return f"unit{'s' if len(self.words) > 1 else ''} {' '.join(self.words)}" + ("" if self.verb == "start" else " (at a boot)")
+
+    @property
+    def wanted(self) -> str:
+        """How the unit is to be."""
+        return {"start": "active", "enable": "enabled", "disable": "disabled", "mask": "masked"}[self.verb]
+
+    def drifted(self, host: Host) -> bool | None:
+        """Whether a unit is not as it was made; None where systemd does not run."""
+        return bool(self.deviating(host)) if host.exists(BOOTED) else None
+
+    def deviating(self, host: Host) -> list[tuple[str, str]]:
+        """Each unit that is not as wanted, and how it is. One that ran once and ended well is as it should be, so is one that needs no link.
+
+        KairosError: systemctl failed.
+        """
+        from kairos_boot.actions.drift import SHOWN, deviates
+
+        names = tuple(word for word in self.words if not word.startswith("-"))
+        said = ask(host, ("systemctl", "show", f"--property={','.join(SHOWN)}", "--", *names), self.timeout, self.where)
+        blocks = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in said.split("\n\n")]
+        return [(block.get("Id", ""), found) for block in blocks if (found := deviates(self.verb, block))]
+
     def would_change(self, host: Host) -> bool | None:
         """Whether a unit is to be started; of the other verbs only doing it tells."""
         return not self._runs(host) if self.verb == "start" else None

@@ -6,6 +6,7 @@ import os
 import time
 
 from kairos_boot.errors import KairosError, reason
+from kairos_boot.records import NOTHING
 from kairos_boot.shown import one_line, plain
 from kairos_boot.stages.ledger import encode
 from kairos_boot.system.descriptors import Held
@@ -45,7 +46,8 @@ class TextLog:
             if following:
                 following(WARNING, f"{path} cannot be written: {reason(error)}", kind="warning")
 
-    def __call__(self, priority: int, message: str, *, kind: str = "", stage: str = "", step: str = "", file: str = "", module: str = "") -> None:
+    def __call__(self, priority: int, message: str, *, kind: str = "", stage: str = "", step: str = "", file: str = "", module: str = "",
+                 more: Mapping[str, str] = NOTHING) -> None:
         """One message; it is also a runner's log."""
         if self._fd >= 0 and (priority < 7 or self._debug):
             when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -54,7 +56,7 @@ class TextLog:
             except OSError:
                 pass  # the next line may fit again
         if self._following:
-            self._following(priority, message, kind=kind, stage=stage, step=step, file=file, module=module)
+            self._following(priority, message, kind=kind, stage=stage, step=step, file=file, module=module, more=more)
 
 
 class Report:

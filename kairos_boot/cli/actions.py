@@ -9,6 +9,7 @@ from kairos_boot.cli.arguments import parse
 from kairos_boot.cli.output import complain, say, say_data
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle.progress import maker
+from kairos_boot.records import NOTHING
 from kairos_boot.system.host import Host
 from kairos_boot.system.lock import ACTIONS
 
@@ -35,12 +36,13 @@ class OnConsoles:
     def __init__(self, log: Log, consoles: Sequence[str]) -> None:
         self._log, self._consoles = log, consoles
 
-    def __call__(self, priority: int, message: str, *, kind: str = "", stage: str = "", step: str = "", file: str = "", module: str = "") -> None:
+    def __call__(self, priority: int, message: str, *, kind: str = "", stage: str = "", step: str = "", file: str = "", module: str = "",
+                 more: Mapping[str, str] = NOTHING) -> None:
         """One message; it is also a runner's log."""
         from kairos_boot.boot.report import tell
         from kairos_boot.shown import plain
 
-        self._log(priority, message, kind=kind, stage=stage, step=step, file=file, module=module)
+        self._log(priority, message, kind=kind, stage=stage, step=step, file=file, module=module, more=more)
         if kind in SHOWN:
             tell(self._consoles, f"  {plain(message)}\n")
 

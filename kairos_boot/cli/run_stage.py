@@ -1,6 +1,7 @@
 """kairos-boot run-stage [FLAGS] STAGE [SOURCE...]
 
-Emits STAGE.before, STAGE and STAGE.after.
+Emits STAGE.before, STAGE and STAGE.after. Before stage reconcile, what the earlier stages of this boot declared is compared
+with the node; `kairos-boot status --drift` tells what was found.
 
 SOURCE is a directory, a file, a URL, or - for standard input. Without one the default directories /system/oem, /oem
 and /usr/local/cloud-config, the URI of the kernel command line and the kernel command line itself are read.
@@ -27,7 +28,7 @@ from kairos_boot.cli.arguments import UsageError, parse
 from kairos_boot.cli.output import complain, say, say_data
 from kairos_boot.errors import Ended, KairosError
 from kairos_boot.shown import one_line
-from kairos_boot.stages.runner import Options, Runner, substages
+from kairos_boot.stages.runner import Options, Outcome, Runner, substages
 from kairos_boot.stages.turn import await_turn
 from kairos_boot.system.host import Host
 from kairos_boot.system.process import STOPPED
@@ -118,7 +119,12 @@ def _emit(stage: str, options: Options, host: Host, sources: Sources, *, as_json
         return loaded
 
     try:
-        outcome = runner.emit(stage, load)
+        outcome = Outcome()
+        if stage == "reconcile" and sources.default and host.online:
+            from kairos_boot.stages.drift import reconcile
+
+            reconcile(runner, load(), ledger.path, outcome)
+        runner.emit(stage, load, outcome)
         runner.report(wiring.strangers(stage, loaded), outcome, stage)
     finally:  # whatever ends the run
         if host.online:

@@ -13,7 +13,7 @@ from kairos_boot.cloudconfig.classic_access import Access, flag
 from kairos_boot.cloudconfig.classic_disks import Disks
 from kairos_boot.cloudconfig.classic_files import Files
 from kairos_boot.cloudconfig.model import Document
-from kairos_boot.cloudconfig.native import decode_stages, jobs
+from kairos_boot.cloudconfig.native import decode_stages, jobs, reconcile
 from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR, SEQUENCE
 from kairos_boot.cloudconfig.roots import CLASSIC, ELSEWHERE, NOT_HERE, SECTIONS
 from kairos_boot.cloudconfig.scalars import is_null
@@ -37,13 +37,15 @@ def decode(root: YamlNode | None, source: str, data: bytes) -> Document:
     decoder, stages_decoder = Decoder(source), Decoder(source)
     document = _Classic(decoder, root)
     written: dict[str, tuple[Any, ...]] = {}
-    overlap = 0
+    overlap, again = 0, False
     try:
         for key, item in _root(decoder, root):
             if key.value == "stages":
                 written = decode_stages(stages_decoder, item)
             elif key.value == "jobs":
                 overlap = jobs(decoder, item)
+            elif key.value == "reconcile":
+                again = reconcile(decoder, item)
             elif not (item.kind is SCALAR and is_null(item)):
                 document.take(key, item)
         document.finish()
@@ -59,7 +61,7 @@ def decode(root: YamlNode | None, source: str, data: bytes) -> Document:
     stages = document.stages()
     for name, steps in ({} if stages_decoder.broken else written).items():
         stages[name] = (*stages.get(name, ()), *steps)
-    return Document(source, source, stages, problems, overlap)
+    return Document(source, source, stages, problems, overlap, reconcile=again)
 
 
 def _root(decoder: Decoder, root: YamlNode | None) -> list[tuple[YamlNode, YamlNode]]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Leaf = tuple[list[str | int], str, tuple[int, int]]
     """Path, value, and line and column of a word."""
 
-ROOTS = ("stages", "name", "jobs")
+ROOTS = ("stages", "stages", "name", "jobs", "reconcile")
 OWNED = ("kairos.config", "kairos.config_url", "cos.setup")
 """Words that configure in their own way."""
 MAX_INDEX = 10000
@@ -148,7 +148,7 @@ def decode(text: str, source: str, *, name: str = "") -> Document:
     document = Document(source, source)
     if leaves:
         document = _typed(leaves, source, problems)
-    return Document(source, name if name and document.name == source else document.name, document.stages, (*problems, *document.problems), document.jobs)
+    return Document(source, name if name and document.name == source else document.name, document.stages, (*problems, *document.problems), document.jobs, reconcile=document.reconcile)
 
 
 def stage_path(path: list[str | int]) -> list[str | int]:

@@ -379,6 +379,8 @@ class Document:
     jobs: int = 0
     broken: bool = False
     """It was dropped: nothing of it counts but its problems."""
+    reconcile: bool = False
+    """Its steps run again where the node has drifted away from them (decisions H)."""
 
     def steps(self, stage: str) -> tuple[Step, ...]:
         from kairos_boot.cloudconfig.plain import build

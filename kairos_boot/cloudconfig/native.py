@@ -1,4 +1,4 @@
-"""Native documents: `name`, `jobs` and the steps of `stages` (docs/reference/document.md)."""
+"""Native documents: `name`, `jobs`, `reconcile` and the steps of `stages` (docs/reference/document.md)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
     from kairos_boot.cloudconfig.nodes import YamlNode
 
-ROOT = ("name", "stages", "jobs")
+ROOT = ("name", "stages", "jobs", "reconcile")
 
 
 def decode_root(root: YamlNode | None, source: str) -> Document:
     if root is None or (root.kind is SCALAR and is_null(root)):
         return Document(source, source)
     decoder = Decoder(source)
-    values: dict[str, Any] = {"name": "", "jobs": 0, "stages": {}}
+    values: dict[str, Any] = {"name": "", "jobs": 0, "stages": {}, "reconcile": False}
     try:
         if root.kind is not MAPPING:
             decoder.error(root, "", f"a document is a map of `stages:` and other keys, not a {root.kind}", "begin it with `stages:`")
@@ -38,7 +38,7 @@ def decode_root(root: YamlNode | None, source: str) -> Document:
         decoder.error(root, "", "merged maps are nested too deeply", "write the values out")
     if decoder.broken:
         return Document(source, values["name"] or source, problems=tuple(decoder.problems), broken=True)
-    return Document(source, values["name"] or source, values["stages"], tuple(decoder.problems), values["jobs"])
+    return Document(source, values["name"] or source, values["stages"], tuple(decoder.problems), values["jobs"], reconcile=values["reconcile"])
 
 
 def _root_value(decoder: Decoder, key: YamlNode, item: YamlNode) -> Any:
@@ -46,6 +46,8 @@ def _root_value(decoder: Decoder, key: YamlNode, item: YamlNode) -> Any:
         return decode_stages(decoder, item)
     if key.value == "jobs":
         return jobs(decoder, item)
+    if key.value == "reconcile":
+        return reconcile(decoder, item)
     value = decoder.value(item, "str", "name", {}, "")
     return None if value is ABSENT else value
 
@@ -56,6 +58,11 @@ def jobs(decoder: Decoder, item: YamlNode) -> int:
     if value is not ABSENT and value < 1:
         decoder.error(item, "jobs", f"{value} is no number of jobs", "write 1 or more")
     return 0 if value is ABSENT else int(value)
+
+
+def reconcile(decoder: Decoder, item: YamlNode) -> bool:
+    """Whether drifted steps of the document run again; they do not where it does not say."""
+    return decoder.value(item, "bool", "reconcile", {}, "") is True
 
 
 def _unknown(decoder: Decoder, key: YamlNode) -> None:

@@ -51,6 +51,7 @@ def json_schema() -> Schema:
                    "properties": {name: {"description": text, "allOf": [{"$ref": "#/definitions/Steps"}]} for name, text in _stages()},
                    "additionalProperties": {"$ref": "#/definitions/Steps"}},
         "jobs": {"type": ["number", "null"], "minimum": 1, "description": "How many steps of a layer may overlap."},
+        "reconcile": {**BOOLEAN, "description": "Whether steps from which the node has drifted away run again in stage reconcile."},
         **{key: {"description": "Read by Kairos, its providers or its bundles."} for key in sorted(SECTIONS)},
         **{key: {"description": f"A key of cloud-init without a meaning here{'; ' + hint if hint else ''}."} for key, hint in NOT_HERE.items()},
         **classic(definitions),

@@ -25,7 +25,7 @@ def load_cmdline(text: str, *, strict: bool = False) -> list[Document]:
     document = guarded(lambda: decode(text, CMDLINE, name=STDIN), CMDLINE)
     if strict and not document.broken:
         problems = tuple([Problem("error", p.where, p.message, p.hint) if p.message.startswith(LEFT_OUT) else p for p in document.problems])
-        document = Document(document.source, document.name, document.stages, problems, document.jobs)
+        document = Document(document.source, document.name, document.stages, problems, document.jobs, reconcile=document.reconcile)
     return [document] if document.stages or document.problems else []
 
 

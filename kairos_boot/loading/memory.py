@@ -91,12 +91,12 @@ def _freeze(document: Any) -> Any:
     if isinstance(document, tuple):
         return document
     d = document
-    return (d.source, d.name, dict(d.stages), tuple([(p.severity, p.where, p.message, p.hint) for p in d.problems]), d.jobs, d.broken)
+    return (d.source, d.name, dict(d.stages), tuple([(p.severity, p.where, p.message, p.hint) for p in d.problems]), d.jobs, d.broken, d.reconcile)
 
 
 def _thaw(kept: tuple[Any, ...]) -> Document:
-    source, name, stages, problems, jobs, broken = kept
-    return Document(source, name, stages, tuple([Problem(*p) for p in problems]), jobs, broken)
+    source, name, stages, problems, jobs, broken, reconcile = kept
+    return Document(source, name, stages, tuple([Problem(*p) for p in problems]), jobs, broken, reconcile)
 
 
 def _read(reader: Reader, path: str) -> Entries:

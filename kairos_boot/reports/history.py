@@ -100,6 +100,10 @@ class Boot:
         self.mounts: list[Record] = []
         self.not_booted: list[Record] = []
         """Entries of the boot menu that were tried before this boot and failed, the first one first (D13)."""
+        self.drift: Record | None = None
+        """The last comparison of what the boot declared with the node, and in `differences` what it found."""
+        self.differences: list[Record] = []
+        self._differences: list[Record] = []
         self.failures: list[Failure] = []
         """What is wrong and belongs to no run: parts of the initrd's work, and what happened outside of stages."""
         self.warnings: list[Failure] = []
@@ -228,6 +232,12 @@ class Boot:
 
     def _take_failed_boot(self, record: Record) -> None:
         self.not_booted.append(record)
+
+    def _take_difference(self, record: Record) -> None:
+        self._differences.append(record)
+
+    def _take_drift(self, record: Record) -> None:
+        self.drift, self.differences, self._differences = record, self._differences, []
 
     def _take_kept(self, record: Record) -> None:
         self.warnings.append(Failure(_text(record, "where"), f"the ledger could not be kept: {_text(record, 'error')}"))

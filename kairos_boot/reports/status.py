@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from kairos_boot.reports.drift import in_short
 from kairos_boot.reports.history import Failure, failures_of, number
 from kairos_boot.reports.text import Style, count, place, seconds, table
 from kairos_boot.shown import one_line, plain
@@ -36,6 +37,7 @@ def as_text(boot: Boot, now: float, *, colour: bool = False, steps: bool = False
         lines += [style("INTERRUPTED", "1;31"), *(f"  {one_line(run.stage)} began {_when(run)} and never ended" for run in broken), ""]
     lines += [*_stages(boot), ""]
     lines += _mounts(boot)
+    lines += in_short(boot)
     warned = boot.warned()
     if warned:
         lines += ["WARNINGS", *(line for f in warned for line in _failure(f)), ""]

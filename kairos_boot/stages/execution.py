@@ -10,7 +10,7 @@ from kairos_boot.actions.base import Note, Told
 from kairos_boot.errors import Ended, KairosError
 from kairos_boot.shown import masked, one_line
 from kairos_boot.stages.conditions import decide
-from kairos_boot.stages.planning import Planned
+from kairos_boot.stages.planning import Planned, fingerprint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -184,7 +184,8 @@ class Execution:
         self._log(ERROR, text, "failure")
 
     def _record(self, result: str, reason: str, start: float, seconds: float) -> None:
-        self.runner.ledger.write("step", stage=self.stage, step=self.vertex.name, file=self.step.source, result=result, reason=reason,
+        content = {} if result == "skipped" else {"content": fingerprint(self.step)}
+        self.runner.ledger.write("step", stage=self.stage, step=self.vertex.name, file=self.step.source, result=result, **content, reason=reason,
                                  start=start, duration=seconds)
 
 

@@ -11,11 +11,15 @@ writing; one with a `duration` was `duration` seconds long and ended then. The k
   initrd's own two have none), and `sources` where they are not the default ones; the end has `result` done, degraded or interrupted
   (something ended the run in order), `done`, `skipped`, `failed`, `duration`.
 - `begin`: `stage`, `step`, `file`: the step is at work from here on; a run that is cut off was at the last of them that has no `step`.
-- `step`: `stage`, `step`, `file`, `result` done, unchanged, skipped or failed, `reason`, `duration`.
+- `step`: `stage`, `step`, `file`, `result` done, unchanged, skipped or failed, `content` (a number that tells it from
+  another step's; not of a skipped one), `reason`, `duration`.
 - `item`: `stage`, `step`, `module`, `action`, `result` changed, unchanged, failed or warning, `error`, `where`, `hint`, `duration`.
 - `problem`: `stage`, `step`, `severity`, `where`, `message`, `hint`: a document, an `after` entry or a condition that is wrong.
 - `mount`: `what`, `where`, `type`, `options`, `result` done, missing or failed, `error`: a part of the initrd's work.
 - `failed-boot`: `entry`, `where`, `message`, `hint`, `log`, `happened`: an entry of the boot menu that was tried before this boot, and why it failed.
+- `difference`: `stage`, `step`, `file`, `module`, `path`, `wanted`, `found`, `where`: something that a step of this boot declared is otherwise now.
+- `drift`: a comparison has ended, its `difference` records stand before it: `steps`, `things` that were compared, `differences`,
+  `again` (the steps that run again), `changed` (the documents that were changed since, and so not compared), `duration`.
 - `kept`: `result` failed, `error`: the copy on the persistent partition could not be made.
 """
 

@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from kairos_boot.modules import Plan
 
 
+def fingerprint(step: Step) -> int:
+    """What tells the content of *step* from another's, wherever it stands: of one program and one boot, no more."""
+    from zlib import crc32
+
+    from kairos_boot.cloudconfig.model import LOADER_FIELDS
+
+    return crc32("\n".join(f"{key}={getattr(step, key)!r}" for key in step.__match_args__ if key not in LOADER_FIELDS).encode("utf-8", "backslashreplace"))
+
+
 class Planned:
     """The actions of *step*, each with its key, in the fixed order of the keys. A plan that ends with an error gives that.
 

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
         """Where people read: the journal, a terminal, a file. *priority* is syslog's."""
 
         def __call__(self, priority: int, message: str, *, kind: str = "", stage: str = "", step: str = "", file: str = "",
-                     module: str = "") -> None:
-            """One message; *kind* is the event's name, which the journal turns into a MESSAGE_ID."""
+                     module: str = "", more: Mapping[str, str] = NOTHING) -> None:
+            """One message; *kind* is the event's name, which the journal turns into a MESSAGE_ID; *more* are fields for programs."""
 
 SUBSTAGES = (".before", "", ".after")
 LAST_WORDS = 5.0
@@ -83,17 +83,17 @@ class Runner:
         self.ended = ""
         """Why the run is over, where steps run beside each other."""
 
-    def emit(self, stage: str, load: Callable[[], Sequence[Document]]) -> Outcome:
-        """Run STAGE.before, STAGE, STAGE.after (with `only` just STAGE) and return what came of it.
+    def emit(self, stage: str, load: Callable[[], Sequence[Document]], outcome: Outcome | None = None) -> Outcome:
+        """Run STAGE.before, STAGE, STAGE.after (with `only` just STAGE) and return what came of it, added to *outcome* if given.
 
         Documents are loaded anew for each, since a step may bring one (user data does).
         """
-        outcome = Outcome()
+        outcome = outcome or Outcome()
         for name in substages(stage, self.options):
             documents = load()
             self.report([p for d in documents for p in d.problems if p not in self._reported], outcome, name)
             self._reported.update(p for d in documents for p in d.problems)
-            self._substage(name, order(documents, name), outcome, max([self.options.jobs, *(d.jobs for d in documents)]))
+            self.run_graph(name, order(documents, name), outcome, max([self.options.jobs, *(d.jobs for d in documents)]))
         return outcome
 
     def report(self, problems: Sequence[Problem], outcome: Outcome, stage: str = "") -> None:
@@ -106,7 +106,8 @@ class Runner:
             if error and self.options.strict:
                 outcome.stopped = outcome.stopped or "stopped at the first failure (--strict)"
 
-    def _substage(self, stage: str, graph: Graph, outcome: Outcome, jobs: int) -> None:
+    def run_graph(self, stage: str, graph: Graph, outcome: Outcome, jobs: int = 1) -> None:
+        """Run the steps of *graph* as those of *stage*, and count them into *outcome*."""
         if isinstance(self.host.processes, Processes):
             self.host.processes.waiting = lambda seconds: self.log(
                 INFO, f"Still running after {seconds:.0f} s: {', '.join(self.running)}", kind="step-running", stage=stage)

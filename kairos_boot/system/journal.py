@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import sys
 
+from kairos_boot.records import NOTHING
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +27,8 @@ MESSAGE_IDS = {
     "failure": "4643a2ef00734bc485a1d6d8d9e197dd",
     "problem": "60be7f3ba0d048678cc0c35c3db5f17b",
     "warning": "75ecf70ade574399b9a22db1e42055e9",
+    "drift": "c9f610d98e294500a6ca47bf29c18d28",
+    "drift-repaired": "7d0e4fb39ef84e0fb2363d920c3f75aa",
     "part": "6ad21eef763e4d02a3469b59e0ecf31d",
 }
 """Of each event, what `journalctl MESSAGE_ID=` finds it by; explained in packaging/catalog/kairos-boot.catalog."""
@@ -51,11 +55,11 @@ class Journal:
         return sys.stderr if self._stderr is None else self._stderr
 
     def __call__(self, priority: int, message: str, *, kind: str = "", stage: str = "", step: str = "", file: str = "",
-                 module: str = "") -> None:
-        """One message. *kind* is the event's name."""
+                 module: str = "", more: Mapping[str, str] = NOTHING) -> None:
+        """One message. *kind* is the event's name; *more* are fields of it alone, by their names without KAIROS_."""
         sent = self._send(datagram(priority, message, {
             "MESSAGE_ID": MESSAGE_IDS.get(kind, ""), "KAIROS_EVENT": kind, "KAIROS_STAGE": stage, "KAIROS_STEP": step, "KAIROS_FILE": file,
-            "KAIROS_MODULE": module}))
+            "KAIROS_MODULE": module, **{f"KAIROS_{name}": value for name, value in more.items()}}))
         if sent and self._captured:
             return
         if priority <= self._threshold:

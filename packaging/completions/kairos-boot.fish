@@ -34,6 +34,7 @@ for name in kairos-boot kairos-agent kairos
     complete -c $name -n '__fish_seen_subcommand_from status analyze' -l boot -x -d 'an earlier boot'
     complete -c $name -n '__fish_seen_subcommand_from status' -l brief -d 'leave out the skipped steps'
     complete -c $name -n '__fish_seen_subcommand_from status' -l steps -d 'list every step'
+    complete -c $name -n '__fish_seen_subcommand_from status' -l drift -d 'what is no longer as the boot made it'
     complete -c $name -n '__fish_seen_subcommand_from analyze' -f -a 'blame timeline critical-chain'
     complete -c $name -n '__fish_seen_subcommand_from analyze' -l svg -r -F -d 'write a picture'
     complete -c $name -n '__fish_seen_subcommand_from config' -f -a 'get origin'

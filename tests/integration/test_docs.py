@@ -82,7 +82,7 @@ def keys_of(kind: str, path: str) -> Iterator[tuple[str, str]]:
 
 def expected() -> dict[str, dict[str, str]]:
     """Of each page the keys that its table must list, and their types."""
-    found: dict[str, dict[str, str]] = {"document": {"name": "text", "stages": "map of lists of steps"}, "extensions": {"jobs": "number"}}
+    found: dict[str, dict[str, str]] = {"document": {"name": "text", "stages": "map of lists of steps"}, "extensions": {"jobs": "number", "reconcile": "boolean"}}
     for key, (_, kind) in fields(model.Step).items():
         page = page_of(key)
         own = "" if kind not in TYPES and page == key and page != "after" else key

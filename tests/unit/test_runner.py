@@ -48,7 +48,7 @@ class Bench:
         self.host = Host(str(root), Processes(environment={"ROOT": str(root), "PATH": "/usr/bin:/bin"}))
         self.runner = Runner(self.host, Facts(), self.records, self._log, Options(**options))
 
-    def _log(self, priority: int, message: str, **_: str) -> None:
+    def _log(self, priority: int, message: str, **_: object) -> None:
         self.lines.append((priority, message))
 
     def run(self, stage: str, *documents: Document) -> Any:
