@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 COMPLETE = "KAIROS_BOOT_COMPLETE" in os.environ
 """Set by `make test`, which installs all that is needed: then a missing program is a failure and no reason to skip."""
 NEEDED = {
-    "vm": ("qemu-system-x86_64", "qemu-img", "qemu-io", "mmdebstrap", "grub-mkimage", "mcopy", "mkfs.fat", "mke2fs", "sfdisk", "zstd", "cpio", "ssh"),
+    "vm": ("qemu-system-x86_64", "qemu-img", "qemu-io", "mmdebstrap", "grub-mkimage", "mcopy", "mkfs.fat", "mke2fs", "sfdisk", "zstd", "cpio", "ssh", "mksquashfs", "xorriso"),
     "container": ("systemd-nspawn", "mmdebstrap", "unshare"),
 }
 
