@@ -63,6 +63,11 @@ class Boot:
         return 1 if self.report.failed else 0
 
 
+def with_extensions(state: BootState) -> bool:
+    """Boots that extensions are enabled for: not a reset, which starts nothing of the node's (D8), and no medium."""
+    return not state.reduced and state.mode in ("active", "passive", "recovery")
+
+
 def every_boot(_state: BootState) -> bool:
     return True
 
@@ -186,6 +191,16 @@ def verify_the_mounts(boot: Boot) -> None:
     boot.builder.verify()
 
 
+def link_the_extensions(boot: Boot) -> None:
+    """Those that are enabled for this boot; systemd-sysext.service merges them behind the switch."""
+    from kairos_boot.boot.extensions import link
+    from kairos_boot.system.host import Host
+
+    made = link(Host(SYSROOT), boot.state.mode, boot.report.warn)
+    if made:
+        boot.report.say(f"Extensions of this boot: {', '.join(os.path.basename(path) for path in made)}")
+
+
 def tell_of_failed_boots(boot: Boot) -> None:
     """This system comes up: what kept others from it becomes part of its record, and they may be tried again (D13)."""
     from kairos_boot.boot import failures
@@ -267,6 +282,7 @@ ROOT = (
     (of_an_image, lay_out_the_root),
     (of_an_image, write_fstab),
     (of_an_image, verify_the_mounts),
+    (with_extensions, link_the_extensions),
     (but_live, tell_of_failed_boots),
     (every_boot, say_ready),
     (every_boot, run_initramfs),

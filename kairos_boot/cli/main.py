@@ -25,6 +25,8 @@ VERBS = {
     "manual-install": "the same, with a configuration that is named",
     "reset": "write the node's images anew and erase its persistent data, now or at the next boot",
     "upgrade": "write a new system beside the running one, which the next boot takes",
+    "sysext": "system extensions: list, install, enable for a boot, disable, remove",
+    "confext": "the same, for configuration extensions",
     "pull-image": "unpack a container image over a directory",
     "bootentry": "list the entries of the boot menu, choose one for the next boot",
     "rollback": "make the other system the default for good",

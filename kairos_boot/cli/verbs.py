@@ -15,7 +15,6 @@ INSTEAD = {
     "recovery": "choose the recovery entry in the boot menu",
     "uuid": "cat /sys/class/dmi/id/product_uuid",
     "versioneer": "cat /etc/kairos-release",
-    "sysext": "use systemd-sysext",
 }
 """Verbs of Kairos' agent that this version does not have, and what to use."""
 

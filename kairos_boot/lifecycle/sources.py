@@ -177,8 +177,11 @@ def work(host: Host) -> str:
     return place
 
 
-def source_phases(source: Source, progress: Callable[[str], Progress]) -> list[Phase]:
-    """The phases that bring *source* onto the node; none where it is there. They change nothing but what is in the directory of `work`."""
+def source_phases(source: Source, progress: Callable[[str], Progress], *, system: bool = True) -> list[Phase]:
+    """The phases that bring *source* onto the node; none where it is there. They change nothing but what is in the directory of `work`.
+
+    What comes out has to be a *system*, or may be any tree.
+    """
     from kairos_boot.actions.image_layers import CheckSystem, UnpackArchive, UnpackLayers
     from kairos_boot.actions.registry import FetchImage
 
@@ -192,8 +195,8 @@ def source_phases(source: Source, progress: Callable[[str], Progress]) -> list[P
         unpack: UnpackLayers | UnpackArchive = UnpackLayers(name, source.image.layers, source.path, True, progress("unpack the image"))
     else:
         unpack = UnpackArchive(source.named.name, source.path, progress("unpack the image"))
-    return [*found, Phase("unpack", "unpack the image", (unpack,)),
-            Phase("look", "look at what came out", (CheckSystem(source.path, str(source.named)),))]
+    look = [Phase("look", "look at what came out", (CheckSystem(source.path, str(source.named)),))] if system else []
+    return [*found, Phase("unpack", "unpack the image", (unpack,)), *look]
 
 
 def arrived(host: Host, source: Source) -> Source:
@@ -207,9 +210,9 @@ def arrived(host: Host, source: Source) -> Source:
     return found
 
 
-def bring(engine: Engine, source: Source, progress: Callable[[str], Progress]) -> Source:
-    """Bring *source* onto the node. Refused: it cannot be had, or is no system; nothing of the node was changed."""
-    todo = source_phases(source, progress)
+def bring(engine: Engine, source: Source, progress: Callable[[str], Progress], *, system: bool = True) -> Source:
+    """Bring *source* onto the node. Refused: it cannot be had, or is no *system* and has to be one; nothing of the node was changed."""
+    todo = source_phases(source, progress, system=system)
     if not todo:
         return source
     engine.check(todo)

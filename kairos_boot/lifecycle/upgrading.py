@@ -7,13 +7,14 @@ from contextlib import contextmanager
 
 from kairos_boot.actions.image_file import CheckImage
 from kairos_boot.actions.remove import Remove
+from kairos_boot.boot.extensions import COMMON, CONFEXT, SYSEXT
 from kairos_boot.boot.failures import LIST
 from kairos_boot.boot.resume import MARKER
 from kairos_boot.errors import KairosError
-from kairos_boot.lifecycle import marker, signature, sources, standing, survey
+from kairos_boot.lifecycle import extensions, marker, signature, sources, standing, survey
 from kairos_boot.lifecycle.assessment import SINCE, TRIAL, boot_of
 from kairos_boot.lifecycle.bootloader import SetVariables
-from kairos_boot.lifecycle.examined import checks, tell_of_size
+from kairos_boot.lifecycle.examined import checks, system_in, tell_of_size
 from kairos_boot.lifecycle.finish import RECORD, ClearMarker, KeepRecord, NoteEvent
 from kairos_boot.lifecycle.phases import Broken, Engine, plan
 from kairos_boot.lifecycle.resetting import CUTS
@@ -25,6 +26,8 @@ from kairos_boot.node.sections import understood
 from kairos_boot.node.settings import mapping
 from kairos_boot.node.state import RECOVERY_WORDS, boot_word
 from kairos_boot.records import replace
+from kairos_boot.system.host import Host
+from kairos_boot.system.identity import os_release
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,11 +35,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kairos_boot.actions.base import Action
+    from kairos_boot.lifecycle.sources import Source
     from kairos_boot.lifecycle.standing import Open
     from kairos_boot.lifecycle.wired import Node
     from kairos_boot.node.config import Config
     from kairos_boot.node.partitions import NodeDisk
-    from kairos_boot.system.host import Host
 
 OEM = "/oem"
 opened = contextmanager(standing.opened)
@@ -80,6 +83,7 @@ def _run(wired: Node, config: Config, options: Options, settings: Mapping[str, A
     engine.check(todo)
     if not survey.admins(config):
         wired.log(4, "no user of the configuration is in the group admin: nobody may be able to log in after the upgrade", kind="warning", stage=ACTION)
+    _tell_of_extensions(wired, source, options.entry)
     about = {"entry": options.entry, "origin": origin, "passive": known.passive, "why": known.why, "entry_name": options.entry_name, "boot": boot_of(host)}
     mark = marker.Marker(place.state, "", marker.Begun(ACTION, about))
     wired.log(5, f"the upgrade of the {options.entry} system begins, from {origin}", kind="action", stage=ACTION)
@@ -161,6 +165,16 @@ def _end_what_was_begun(wired: Node, place: Open) -> str:
 def _tell(wired: Node, said: str, hint: str) -> None:
     wired.ledger.write("problem", stage=ACTION, severity="warning", where="", message=said, hint=hint)
     wired.log(4, said, kind="warning", stage=ACTION)
+
+
+def _tell_of_extensions(wired: Node, source: Source, entry: str) -> None:
+    """Which of the node's extensions the new system would not have: they stay, and nobody else says so before it runs."""
+    host, states = wired.host, (entry, COMMON)
+    if not any(extensions.names(host, kind, state) for kind in (SYSEXT, CONFEXT) for state in states):
+        return
+    with contextmanager(system_in)(host, source, wired.progress) as tree:
+        for said in extensions.left_behind(host, os_release(Host(tree)), states):
+            _tell(wired, said, "install one that is made for the new system")
 
 
 def _failed(wired: Node, place: Open, entry: str, mark: marker.Marker, error: BaseException) -> None:

@@ -1,14 +1,14 @@
 # Completion of kairos-boot for bash; installed as bash-completion's kairos-boot, kairos-agent and kairos.
 _kairos_boot() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb= stage= i
-    local verbs='run-stage plan validate schema config state install manual-install reset upgrade pull-image bootentry rollback grubedit status analyze logs'
+    local verbs='run-stage plan validate schema config state install manual-install reset upgrade sysext confext pull-image bootentry rollback grubedit status analyze logs'
     local stages='rootfs initramfs fs boot network reconcile'
     local sources='--dotnotation --cloud-init-paths --override-cloud-init-paths --root'
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
         --root | --cmdline | --jobs | --cloud-init-paths | --override-cloud-init-paths | --boot | --svg | --format | --output | \
             --source | --disk-image | --config | --set | --size | --firmware | --seed | --device | \
-            --image | --boot-entry | --exclude-path | --registry | --platform | --select | --host-root | --grub-file | --origin) ((i++)) ;;
+            --image | --boot-entry | --exclude-path | --registry | --platform | --select | --host-root | --grub-file | --origin | --checksum) ((i++)) ;;
         -*) ;;
         *) if [ -z "$verb" ]; then verb=${COMP_WORDS[i]}; elif [ -z "$stage" ]; then stage=${COMP_WORDS[i]}; fi ;;
         esac
@@ -20,7 +20,7 @@ _kairos_boot() {
     --firmware) COMPREPLY=($(compgen -W 'bios efi both' -- "$cur")); return ;;
     --boot-entry) COMPREPLY=($(compgen -W 'active recovery' -- "$cur")); return ;;
     --select) COMPREPLY=($(compgen -W 'cos fallback recovery statereset' -- "$cur")); return ;;
-    --jobs | --cmdline | --boot | --source | --set | --size | --seed | --image | --exclude-path | --registry | --platform | --origin) return ;;
+    --jobs | --cmdline | --boot | --source | --set | --size | --seed | --image | --exclude-path | --registry | --platform | --origin | --checksum) return ;;
     esac
     local words=
     case $verb in
@@ -35,6 +35,14 @@ _kairos_boot() {
     manual-install) words='--plan --json --source --device --use-default-dirs --reboot --poweroff --allow-insecure-registries' ;;
     upgrade) words='--source --image --recovery --boot-entry --exclude-path --allow-insecure-registries --strict --plan --json --reboot --poweroff'
         if [ -z "$stage" ]; then words="list-releases $words"; elif [ "$stage" = list-releases ]; then words='--registry --all --pre --allow-insecure-registries'; fi ;;
+    sysext | confext)
+        case $stage in
+        '') words='list install enable disable remove' ;;
+        list) words='--active --passive --recovery --common --json' ;;
+        install) words='--checksum --allow-insecure-registries file: https:// oci: ocifile:' ;;
+        remove) words='--now' ;;
+        *) words='--active --passive --recovery --common --now' ;;
+        esac ;;
     pull-image) words='--platform' ;;
     reset) words='--plan --json --unattended --reboot --poweroff --reset-oem --keep-persistent --next-boot --with --host-root --state-only' ;;
     bootentry) words='--select --host-root' ;;

@@ -393,3 +393,29 @@ node.close()
     assert len(said) == 1
     assert same == [True, None]
     assert (mended, version) == (True, "2")
+
+
+def test_an_upgrade_tells_which_extensions_the_new_system_would_not_have(unshared: Callable[..., Any]) -> None:
+    """They stay where they are; one that is made for the new system, and one that no boot takes, are no news."""
+    told, failures, stay = unshared(START + """
+import shutil, subprocess
+from kairos_boot.boot.extensions import SYSEXT
+from kairos_boot.lifecycle import extensions
+node = UpgradeNode(home)
+mounts.mount("tmpfs", "/var/lib", "tmpfs")
+node.write(node.new + "/etc/os-release", "ID=test\\nVERSION_ID=2\\n")
+for name, version in (("old", "1"), ("new", "2"), ("idle", "1")):
+    node.write(f"{home}/{name}/usr/lib/extension-release.d/extension-release.{name}", f"ID=test\\nVERSION_ID={version}\\n")
+    os.makedirs(SYSEXT.store, exist_ok=True)
+    subprocess.run(["mkfs.ext4", "-q", "-d", f"{home}/{name}", f"{SYSEXT.store}/{name}.raw", "1M"], check=True, stdout=subprocess.DEVNULL)
+extensions.enable(node.host, SYSEXT, "old.raw", "active")
+extensions.enable(node.host, SYSEXT, "new.raw", "common")
+lines = []
+log, node.log = node.log, lambda priority, message, **how: (lines.append(message), log(priority, message, **how))
+outcome = upgrade(node, {"source": "dir:" + node.new})
+tell([[line for line in lines if "sysext" in line], outcome.failures, extensions.names(node.host, SYSEXT, "active")])
+node.close()
+""")
+    assert told == ["the sysext old.raw will not be merged: it is for VERSION_ID=1, and the system has VERSION_ID=2"]
+    assert failures == []
+    assert stay == ["old.raw"]
