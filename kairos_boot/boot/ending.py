@@ -6,7 +6,7 @@ from kairos_boot.boot import failures
 from kairos_boot.boot.image import RECOVER
 from kairos_boot.boot.report import FATAL_RECORD, LOG
 from kairos_boot.errors import KairosError
-from kairos_boot.stages.ledger import read
+from kairos_boot.stages.ledger import DIRECTORY, boot_id, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Ending:
     def failure(self) -> dict[str, Any]:
         """The reason that one of the initrd's halves left; else what systemd knows, since a program that died leaves none."""
         told = read(self.host.read(FATAL_RECORD) or b"")[0]
-        about = {"entry": self.entry, "mode": self.state.mode, "booted": round(self.host.clock())}
+        about = {"entry": self.entry, "mode": self.state.mode, "booted": round(self.host.clock()), "boot": boot_id(self.host)}
         if told:
             return {"where": "", "message": "", "hint": "", **told[-1], **about}
         try:
@@ -84,7 +84,7 @@ class Ending:
     def _keep(self, medium: Medium, directory: str, failure: dict[str, Any]) -> None:
         if not self.kept_on:
             try:
-                failures.keep(directory, failure, self.host.read(LOG) or b"")
+                failures.keep(directory, failure, self.host.read(LOG) or b"", self.host.read(f"{DIRECTORY}/{boot_id(self.host)}.jsonl") or b"")
                 self.kept_on = medium.name
             except KairosError as error:
                 self.problems.append(str(error))

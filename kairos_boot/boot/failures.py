@@ -39,6 +39,8 @@ FILE, LIST = ".kairos/failed-boots", "failed_entries"
 """The reasons, in a directory of the partition; and the boot loader's variable with the entries that it must not try by itself."""
 LOG = ".kairos/failed-boot-{}.log"
 """What the initrd did in the boot of an entry that failed; it stays until that entry fails again."""
+LEDGER = ".kairos/failed-boot-{}.jsonl"
+"""The ledger of that boot, until the one that comes up has taken it over."""
 LONGEST = 64 * 1024
 """Bytes kept of it, from its end."""
 MOST = 4
@@ -111,8 +113,8 @@ def _try(find: Callable[[], Partition | None]) -> Partition | None:
         return None
 
 
-def keep(directory: str, failure: Mapping[str, Any], log: bytes = b"") -> None:
-    """Add *failure* to the reasons in *directory*, an older one of the same entry goes; the *log* lies beside them.
+def keep(directory: str, failure: Mapping[str, Any], log: bytes = b"", ledger: bytes = b"") -> None:
+    """Add *failure* to the reasons in *directory*, an older one of the same entry goes; the *log* and the *ledger* of its boot lie beside them.
 
     KairosError: they cannot be written.
     """
@@ -121,6 +123,8 @@ def keep(directory: str, failure: Mapping[str, Any], log: bytes = b"") -> None:
     _write(f"{directory}/{FILE}", text.encode("utf-8", "backslashreplace"))
     if log and failure.get("entry") in SYSTEMS:
         _write(f"{directory}/{LOG.format(failure['entry'])}", log[-LONGEST:])
+    if ledger and failure.get("entry") in SYSTEMS:
+        _write(f"{directory}/{LEDGER.format(failure['entry'])}", ledger[-LONGEST:].partition(b"\n")[2] if len(ledger) > LONGEST else ledger)
 
 
 def _write(path: str, content: bytes) -> None:
@@ -155,12 +159,26 @@ def take_over(media: Sequence[Medium], environment: Environment, report: Report,
                 for failure in kept(directory):
                     log = LOG.format(failure.get("entry"))
                     place = f"{log} on {medium.name}" if medium.partition else f"{directory}/{log}".removeprefix(root)
-                    report.did_not_boot({**failure, "log": place if os.path.exists(f"{directory}/{log}") else ""})
+                    report.did_not_boot({**failure, "log": place if os.path.exists(f"{directory}/{log}") else ""}, _ledger(directory, failure))
                     told.append(str(failure.get("entry")))
                 forget(directory, environment)
         except KairosError as error:
             report.warn(str(error))
     return told
+
+
+def _ledger(directory: str, failure: Mapping[str, Any]) -> bytes:
+    """The ledger of the boot that *failure* tells of, which is taken away; nothing where there is none."""
+    path = f"{directory}/{LEDGER.format(failure.get('entry'))}"
+    try:
+        if failure.get("entry") not in SYSTEMS or not os.path.isfile(path):
+            return b""
+        with open(path, "rb") as file:
+            data = file.read(LONGEST)
+        os.unlink(path)
+    except OSError:
+        return b""
+    return data
 
 
 def forget(directory: str, environment: Environment) -> None:

@@ -106,9 +106,12 @@ class Report:
         self.ledger.write("problem", severity="warning", where="", message=message)
         self.log(WARNING, message, kind="warning")
 
-    def did_not_boot(self, failure: Mapping[str, Any]) -> None:
-        """Record that another entry of the boot menu was tried before this boot, and why it failed."""
+    def did_not_boot(self, failure: Mapping[str, Any], record: bytes = b"") -> None:
+        """Record that another entry of the boot menu was tried before this boot, and why it failed; *record* is the ledger of that boot."""
         about = {name: str(failure.get(name, "")) for name in ("entry", "where", "message", "hint", "log")}
+        about["boot"] = str(failure.get("boot", "")) if record else ""
+        if record:
+            self.ledger.adopt(about["boot"], record)
         self.ledger.write("failed-boot", **about, happened=failure.get("booted", 0))
         self.say(f"The entry {one_line(about['entry'])} did not boot: {first_line(about['message'])}", failed=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from kairos_boot.errors import KairosError, reason
-from kairos_boot.stages.ledger import DIRECTORY, KEPT, NO_BOOT, boot_id, kept, read
+from kairos_boot.stages.ledger import DIRECTORY, KEPT, NO_BOOT, adopted, boot_id, kept, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -313,6 +313,8 @@ def _boots(host: Host) -> list[tuple[str, str]]:
     older = [(boot, f"{KEPT}/{name}") for _, boot, name in known if boot != current]
     here = f"{DIRECTORY}/{current}.jsonl"
     copies = [f"{KEPT}/{name}" for _, boot, name in known if boot == current]
+    if current != NO_BOOT:  # of boots that died in the initrd, before they are kept
+        older += [(boot, f"{DIRECTORY}/{boot}.jsonl") for boot in adopted(host.path(DIRECTORY), current) if boot not in dict(older)]
     if current == NO_BOOT and older and not host.exists(here) and not copies:
         return older  # a tree that is in no boot, and nothing ran in it from outside
     return [*older, (current, here if host.exists(here) or not copies else copies[0])]

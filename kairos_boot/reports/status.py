@@ -68,10 +68,11 @@ def _not_booted(boot: Boot, style: Style) -> list[str]:
     """What comes before everything else: this system runs only since another one did not."""
     lines = []
     for record in boot.not_booted:
-        about = {name: str(record.get(name, "")) for name in ("entry", "where", "message", "hint", "log")}
+        about = {name: str(record.get(name, "")) for name in ("entry", "where", "message", "hint", "log", "boot")}
         booted = number(record, "happened")
         when = time.strftime(" at %Y-%m-%d %H:%M:%S UTC", time.gmtime(booted)) if booted > 0 else ""
         lines += [style(f"THE ENTRY {one_line(about['entry'])} DID NOT BOOT{when}", "1;31"), *_failure(Failure(about["where"], about["message"], about["hint"])),
+                  *([f"      its record: kairos-boot status --boot {one_line(about['boot'])[:8]}"] if about["boot"] else []),
                   *([f"      what its initrd did: {one_line(about['log'])}"] if about["log"] else []), ""]
     return lines
 

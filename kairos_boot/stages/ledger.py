@@ -16,7 +16,7 @@ writing; one with a `duration` was `duration` seconds long and ended then. The k
 - `item`: `stage`, `step`, `module`, `action`, `result` changed, unchanged, failed or warning, `error`, `where`, `hint`, `duration`.
 - `problem`: `stage`, `step`, `severity`, `where`, `message`, `hint`: a document, an `after` entry or a condition that is wrong.
 - `mount`: `what`, `where`, `type`, `options`, `result` done, missing or failed, `error`: a part of the initrd's work.
-- `failed-boot`: `entry`, `where`, `message`, `hint`, `log`, `happened`: an entry of the boot menu that was tried before this boot, and why it failed.
+- `failed-boot`: `entry`, `where`, `message`, `hint`, `log`, `boot` (its id, where its own ledger was left), `happened`: an entry of the boot menu that was tried before this boot, and why it failed.
 - `difference`: `stage`, `step`, `file`, `module`, `path`, `wanted`, `found`, `where`: something that a step of this boot declared is otherwise now.
 - `drift`: a comparison has ended, its `difference` records stand before it: `steps`, `things` that were compared, `differences`,
   `again` (the steps that run again), `changed` (the documents that were changed since, and so not compared), `duration`.
@@ -100,6 +100,10 @@ class Ledger:
         battery does not. A log directory that cannot be written is recorded once and nothing more.
         """
         try:
+            for earlier in adopted(os.path.dirname(self.path), self.boot_id):
+                path = f"{os.path.dirname(self.path)}/{earlier}.jsonl"
+                _keep(path, earlier, host.path(directory), boots)
+                os.unlink(path)
             _keep(self.path, self.boot_id, host.path(directory), boots)
         except OSError as error:
             if error.errno == errno.ENOENT and not os.path.exists(self.path):
@@ -109,6 +113,20 @@ class Ledger:
                 self.write("kept", result="failed", where=directory, error=reason(error))
             return False
         return True
+
+    def adopt(self, boot_id: str, data: bytes) -> None:
+        """Take over *data*, the record of an earlier boot that could not keep it; `keep` keeps it as the one before this boot's.
+
+        An id that is none, and what cannot be written, is nothing.
+        """
+        if not boot_id or set(boot_id) - set("0123456789abcdef-") or boot_id == self.boot_id:
+            return
+        try:
+            os.makedirs(os.path.dirname(self.path), exist_ok=True)
+            with open(os.open(f"{os.path.dirname(self.path)}/{boot_id}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640), "wb") as file:
+                file.write(data)
+        except OSError:
+            return
 
     def close(self) -> None:
         """Close the file; a later record opens it again."""
@@ -146,6 +164,15 @@ def _copy(source: int, size: int, target: str) -> None:
     except OSError:
         os.unlink(new)
         raise
+
+
+def adopted(directory: str, boot_id: str) -> list[str]:
+    """The ids of earlier boots whose ledgers lie in *directory* beside that of *boot_id*, the oldest first."""
+    try:
+        found = [(entry.stat(follow_symlinks=False).st_mtime_ns, entry.name.removesuffix(".jsonl")) for entry in os.scandir(directory) if entry.name.endswith(".jsonl")]
+    except OSError:
+        return []
+    return [name for _, name in sorted(found) if name not in (boot_id, NO_BOOT)]
 
 
 def boot_id(host: Host) -> str:

@@ -15,6 +15,9 @@ from kairos_boot.boot.report import FATAL_RECORD, Report
 from kairos_boot.boot.state import detect
 from kairos_boot.errors import KairosError
 from kairos_boot.node import grubenv
+from kairos_boot.reports.history import load
+from kairos_boot.reports.status import as_text
+from kairos_boot.stages.ledger import Ledger, kept
 from kairos_boot.system.host import Host
 from kairos_boot.system.process import Result
 from kairos_boot.system.udev import Partition
@@ -250,3 +253,39 @@ def test_an_environment_that_is_no_block_says_nothing_of_earlier_boots(tmp_path:
     assert not failures.left_behind(str(tmp_path), grubenv)
     with pytest.raises(KairosError):
         failures.forget(str(tmp_path), grubenv)
+
+
+def test_a_boot_that_died_in_the_initrd_is_told_of_as_the_one_before(tmp_path: Path) -> None:
+    """Its ledger goes the way of its reason, and is kept with that of the boot that comes up (E1)."""
+    machine = Machine(tmp_path / "dead")
+    (tmp_path / "dead/proc/sys/kernel/random").mkdir(parents=True)
+    (tmp_path / "dead/proc/sys/kernel/random/boot_id").write_text("dead-1\n")
+    died = Ledger(str(tmp_path / "dead/run/cos/ledger"), "dead-1")
+    died.write("boot", mode="active")
+    Report(died, machine.log, "/dev/null").fatal(KairosError("the state image is missing", "/cOS/active.img", "boot another entry"),  # type: ignore[arg-type]
+                                                 str(tmp_path / "f"), str(tmp_path / "r"))
+    machine.fatal("cos")
+    host = Host(str(tmp_path / "node"))
+    (tmp_path / "node/proc/sys/kernel/random").mkdir(parents=True)
+    (tmp_path / "node/proc/sys/kernel/random/boot_id").write_text("c0de\n")
+    ledger = Ledger(str(tmp_path / "node/run/cos/ledger"), "c0de")
+    ledger.write("boot", mode="passive")
+    assert failures.take_over(machine.media, grubenv, Report(ledger, machine.log, "/dev/null")) == ["cos"]  # type: ignore[arg-type]
+    for where in ("/run", "the log directory"):
+        before = load(host, "1")
+        assert before.boot_id == "dead-1", where
+        text = "\n".join(as_text(before, 0.0))
+        assert "the boot before: active system" in text, where
+        assert "/cOS/active.img: the node cannot boot: the state image is missing" in text
+        assert "its record: kairos-boot status --boot dead-1" in "\n".join(as_text(load(host), 0.0))
+        assert ledger.keep(host)
+    assert [boot for _, boot, _ in kept(str(tmp_path / "node/var/log/kairos-boot"))] == ["dead-1", "c0de"]
+    assert list((tmp_path / "node/run/cos/ledger").iterdir()) == [tmp_path / "node/run/cos/ledger/c0de.jsonl"]
+    assert not list((tmp_path / "dead/COS_OEM/.kairos").glob("*.jsonl"))
+
+
+def test_a_record_whose_boot_has_no_id_leads_nowhere(tmp_path: Path) -> None:
+    ledger = Ledger(str(tmp_path / "ledger"), "c0de")
+    for name in ("", "../../etc/x", "c0de", "A B"):
+        ledger.adopt(name, b"x")
+    assert not (tmp_path / "ledger").exists() or not list((tmp_path / "ledger").iterdir())
