@@ -8,6 +8,7 @@ import time
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import NOTHING
 from kairos_boot.shown import one_line, plain
+from kairos_boot.stages.culprits import first_line
 from kairos_boot.stages.ledger import encode
 from kairos_boot.system.descriptors import Held
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 ERROR, WARNING, NOTICE, INFO = 3, 4, 5, 6
 _WORDS = {0: "ERR", 1: "ERR", 2: "ERR", 3: "ERR", 4: "WRN", 5: "INF", 6: "INF", 7: "DBG"}
-LINE = 240
-"""Characters of a culprit on the console: three lines of a screen."""
 LOG = "/run/immucore/immucore.log"
 FATAL_FILE, FATAL_RECORD = "/run/cos/fatal", "/run/kairos-boot/failed-boot"
 """Say why the node must not leave the initrd, to people and to the program's own end; a unit looks whether the first is there."""
@@ -146,42 +145,6 @@ def _put(path: str, text: str) -> None:
             file.write(text)
     except OSError:
         return
-
-
-class Culprits:
-    """Records, handed on to the ledger; the first thing that failed is remembered for the console's line on a stage (E7)."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._failed = 0
-        self._first = ""
-
-    def write(self, kind: str, **fields: Any) -> None:
-        """One record. A step that failed by its items is not counted beside them."""
-        self._ledger.write(kind, **fields)
-        if kind == "problem" and fields.get("severity") == "error":
-            self._note(fields.get("where", ""), fields.get("message", ""))
-        elif kind == "item" and fields.get("result") == "failed":
-            self._note(fields.get("where", ""), fields.get("error", ""))
-        elif kind == "step" and fields.get("result") == "failed" and not self._failed:
-            self._note(fields.get("file", ""), fields.get("reason", ""))
-
-    def _note(self, where: str, message: str) -> None:
-        self._failed += 1
-        self._first = self._first or f"{where}: {message}".removeprefix(": ")
-
-    def first(self, failed: int) -> str:
-        """The first of *failed* failures and how many more there are, to be put behind their number."""
-        if not self._first:
-            return ""
-        more = f" (and {failed - 1} more)" if failed > 1 else ""
-        line = first_line(self._first)
-        return f": {line if len(line) <= LINE else line[:LINE] + '…'}{more}"
-
-
-def first_line(text: str) -> str:
-    """The first line of foreign text, harmless to a terminal (E6)."""
-    return one_line(text.strip().split("\n", 1)[0])
 
 
 def tell(consoles: Sequence[str], text: str) -> None:

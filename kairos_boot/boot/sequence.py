@@ -255,7 +255,7 @@ def run_initramfs(boot: Boot) -> None:
 
 def stage(name: str, boot: Boot, host: Host) -> int:
     """Run a stage over the default sources and the kernel command line, and return how many failures it had."""
-    from kairos_boot.boot.report import Culprits
+    from kairos_boot.stages.culprits import Culprits
     from kairos_boot.stages.runner import Runner
 
     report = boot.report

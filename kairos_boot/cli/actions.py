@@ -95,7 +95,7 @@ class Wired:
         return "a step inside the image, see the record" if failed else ""
 
     def _emit(self, stage: str, extra: Sequence[str] = ()) -> str:
-        from kairos_boot.boot.report import Culprits
+        from kairos_boot.stages.culprits import Culprits
         from kairos_boot.stages.runner import Runner
         from kairos_boot.system.lock import Lock
 

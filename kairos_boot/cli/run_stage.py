@@ -25,11 +25,14 @@ import os
 
 from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import UsageError, parse
+from kairos_boot.cli.login import tell
 from kairos_boot.cli.output import complain, say, say_data
 from kairos_boot.errors import Ended, KairosError
 from kairos_boot.shown import one_line
+from kairos_boot.stages.culprits import Culprits
 from kairos_boot.stages.runner import Options, Outcome, Runner, substages
 from kairos_boot.stages.turn import await_turn
+from kairos_boot.system import notify
 from kairos_boot.system.host import Host
 from kairos_boot.system.process import STOPPED
 
@@ -111,15 +114,16 @@ def nest(stage: str, sources: Sequence[str], *, inside: bool) -> None:
 def _emit(stage: str, options: Options, host: Host, sources: Sources, *, as_json: bool) -> int:
     ledger = wiring.ledger_of(host)
     kept = _Kept(ledger)
-    runner = Runner(host, wiring.facts_of(host), kept if as_json else ledger, wiring.logger(), options, wiring.origin(host, sources))
+    culprits = Culprits(kept if as_json else ledger)
+    runner = Runner(host, wiring.facts_of(host), culprits, wiring.logger(), options, wiring.origin(host, sources))
     loaded: list[Document] = []
+    outcome = Outcome()
 
     def load() -> list[Document]:
         loaded[:] = sources.load()
         return loaded
 
     try:
-        outcome = Outcome()
         if stage == "reconcile" and sources.default and host.online:
             from kairos_boot.stages.drift import reconcile
 
@@ -129,6 +133,9 @@ def _emit(stage: str, options: Options, host: Host, sources: Sources, *, as_json
     finally:  # whatever ends the run
         if host.online:
             ledger.keep(host)
+            tell(host, failed=bool(outcome.failed))
+        failures = f"{outcome.failed} failed{culprits.first(outcome.failed)}" if outcome.failed else "none failed"
+        notify.status(f"{outcome.done} done, {outcome.skipped} skipped, {failures}")
         if ledger.error:
             runner.log(4, f"the ledger could not be written: {ledger.error}", kind="warning", stage=stage)
     if as_json:

@@ -63,6 +63,10 @@ class StageRun:
         sources = record.get("sources")
         self.sources = tuple(map(str, sources)) if isinstance(sources, list) else ()
         """Where its documents came from, if not from the usual places."""
+        self.begun: dict[str, float] = {}
+        """The steps that began and did not end, and when: of a run that was cut off, what it was at."""
+        self.last = self.begin
+        """The moment of its last record."""
         self.steps: list[Step] = []
         self.failures: list[Failure] = []
         self.warnings: list[Failure] = []
@@ -112,6 +116,9 @@ class Boot:
         self._open: dict[str, StageRun] = {}
         for record in self.records:
             take = getattr(self, f"_take_{record['kind'].replace('-', '_')}", None)
+            run = self._open.get(_text(record, "stage"))
+            if run and record.get("event") != "start":
+                run.last = number(record, "uptime")
             if take:
                 take(record)
         for early in self._early.values():
@@ -119,7 +126,7 @@ class Boot:
                 _file(problem, self.failures, self.warnings)
         last = self.records[-1] if self.records else None
         for run in self._open.values():
-            run.duration = max(0.0, number(last or {}, "uptime") - run.begin)
+            run.duration = max(0.0, (number(last or {}, "uptime") if alive else run.last) - run.begin)
             run.result = "running" if alive else "interrupted"
         seen = set()
         for run in reversed(self.runs):
@@ -172,6 +179,10 @@ class Boot:
         """Whether the boot came so far that its failures are those of a node that works."""
         return not self.interrupted() and any(run.main in ("boot", "network") and not run.by_hand and run.result in ("done", "degraded") for run in self.runs)
 
+    def over(self) -> bool:
+        """Whether the stages of the boot have come to their end."""
+        return any(run.stage == "network.after" and not run.by_hand and run.result != "running" for run in self.runs)
+
     def compare(self, good: Boot) -> None:
         """Take the failures of the boot *good*, which came up with them, for known."""
         self.compared, self._known = good.boot_id, frozenset(failure.key for failure in good.failed())
@@ -186,7 +197,8 @@ class Boot:
         stage = _text(record, "stage")
         if record.get("event") == "start":
             if stage in self._open:
-                self._open[stage].result = "interrupted"
+                broken = self._open[stage]
+                broken.result, broken.duration = "interrupted", max(0.0, broken.last - broken.begin)
             run = self._open[stage] = StageRun(stage, record)
             self.runs.append(run)
             for early in self._early.pop(stage, []):
@@ -194,6 +206,11 @@ class Boot:
         elif stage in self._open:
             run = self._open.pop(stage)
             run.result, run.duration = _text(record, "result"), number(record, "duration")
+
+    def _take_begin(self, record: Record) -> None:
+        run = self._open.get(_text(record, "stage"))
+        if run:
+            run.begun[_text(record, "step")] = number(record, "uptime")
 
     def _take_item(self, record: Record) -> None:
         self._items.setdefault((_text(record, "stage"), _text(record, "step")), []).append(record)
@@ -205,6 +222,7 @@ class Boot:
         if run is None:
             return
         run.steps.append(step)
+        run.begun.pop(step.name, None)
         failed = [item for item in step.items if item.get("result") == "failed"]
         for item in failed:
             run.failures.append(Failure(_text(item, "where"), _text(item, "error"), _text(item, "hint"), step.name, _text(item, "module"), step.file))

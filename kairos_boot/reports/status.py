@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from kairos_boot.records import NOTHING
 from kairos_boot.reports.drift import in_short
 from kairos_boot.reports.history import Failure, failures_of, number
 from kairos_boot.reports.text import Style, count, place, seconds, table
@@ -11,6 +12,7 @@ from kairos_boot.shown import one_line, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from kairos_boot.reports.history import Boot, StageRun
@@ -24,8 +26,11 @@ REASON = 120
 """Characters shown of a reason in a list; --json has the whole of it."""
 
 
-def as_text(boot: Boot, now: float, *, colour: bool = False, steps: bool = False, brief: bool = False) -> list[str]:
-    """The lines for people. *steps*: every step; *brief*: no skipped steps. *now* is the time, in seconds since the epoch."""
+def as_text(boot: Boot, now: float, *, colour: bool = False, steps: bool = False, brief: bool = False, ends: Mapping[str, str] = NOTHING) -> list[str]:
+    """The lines for people. *steps*: every step; *brief*: no skipped steps. *now* is the time, in seconds since the epoch.
+
+    *ends*: what systemd says of the end of units whose runs were cut off.
+    """
     style = Style(on=colour)
     failed = boot.failed()
     lines = [*_not_booted(boot, style), *_head(boot, failed, now, style), ""]
@@ -34,7 +39,7 @@ def as_text(boot: Boot, now: float, *, colour: bool = False, steps: bool = False
             lines += [style(title, "1;31"), *(line for f in of_title for line in _failure(f)), ""]
     broken = boot.interrupted()
     if broken:
-        lines += [style("INTERRUPTED", "1;31"), *(f"  {one_line(run.stage)} began {_when(run)} and never ended" for run in broken), ""]
+        lines += [style("INTERRUPTED", "1;31"), *(_interrupted(run, ends) for run in broken), ""]
     lines += [*_stages(boot), ""]
     lines += _mounts(boot)
     lines += in_short(boot)
@@ -48,6 +53,12 @@ def as_text(boot: Boot, now: float, *, colour: bool = False, steps: bool = False
     if boot.damaged:
         lines += [f"{count(boot.damaged, 'damaged line')} of the ledger could not be read: the node lost power, or its memory ran out", ""]
     return lines[:-1] if lines and not lines[-1] else lines
+
+
+def _interrupted(run: StageRun, ends: Mapping[str, str]) -> str:
+    at = "".join(f"; at work since +{seconds(begin)}: {one_line(name)}" for name, begin in list(run.begun.items())[-1:])
+    end = ends.get(run.unit, "")
+    return f"  {one_line(run.stage)} began {_when(run)} and never ended{at}{f' ({one_line(run.unit)}: {one_line(end)})' if end else ''}"
 
 
 def _head(boot: Boot, failed: list[Failure], now: float, style: Style) -> list[str]:
@@ -155,7 +166,7 @@ def _cut(reason: str) -> str:
     return line if len(line) <= REASON else f"{line[:REASON]}…"
 
 
-def as_data(boot: Boot) -> dict[str, Any]:
+def as_data(boot: Boot, ends: Mapping[str, str] = NOTHING) -> dict[str, Any]:
     """The same for programs. Times are in seconds: `time` since the epoch, `begin` since the kernel started."""
     return {
         "boot": {**boot.facts, "id": boot.boot_id, "ago": boot.ago, "started": round(boot.started, 3), "compared_with": boot.compared},
@@ -165,7 +176,7 @@ def as_data(boot: Boot) -> dict[str, Any]:
         "warnings": [_failure_data(f) for f in boot.warned()],
         "stages": [{
             "stage": run.stage, "result": run.result, "latest": run.latest, "time": run.time, "begin": run.begin, "duration": run.duration,
-            "by": run.by, "unit": run.unit, "sources": list(run.sources),
+            "by": run.by, "unit": run.unit, "end": ends.get(run.unit, "") if run.result == "interrupted" else "", "at": list(run.begun), "sources": list(run.sources),
             "done": run.count("done", "unchanged"), "skipped": run.count("skipped"), "failed": len(failures_of([run])),
             "steps": [{
                 "step": step.name, "file": step.file, "result": step.result, "reason": step.reason, "begin": round(step.begin, 6),

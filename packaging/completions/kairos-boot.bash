@@ -48,7 +48,7 @@ _kairos_boot() {
     bootentry) words='--select --host-root' ;;
     rollback) words='--host-root' ;;
     grubedit) words='--grub-file'; [ -n "$stage" ] || words="set $words" ;;
-    status) words='--boot --brief --steps --drift --json --root' ;;
+    status) words='--boot --brief --steps --drift --wait --timeout --check --json --root' ;;
     analyze) words='--boot --svg --root'; [ -n "$stage" ] || words="blame timeline critical-chain $words" ;;
     logs) words='--output --root' ;;
     esac

@@ -15,6 +15,7 @@ from kairos_boot.boot.keeping import image_identity
 from kairos_boot.boot.report import FatalError, Report, banner
 from kairos_boot.boot.state import detect
 from kairos_boot.errors import KairosError
+from kairos_boot.stages.culprits import Culprits
 from kairos_boot.system import ext4
 from kairos_boot.system.process import Processes, Result
 from kairos_boot.system.udev import Partition
@@ -248,7 +249,7 @@ def test_a_part_that_fails_is_counted_recorded_and_shown_and_a_fatal_one_goes_th
 def test_a_stages_line_names_its_first_culprit_once_and_harmlessly() -> None:
     """A step that failed by its items is no culprit of its own; control characters of foreign text are escaped (E6, E7)."""
     notes = Notes()
-    culprits = report.Culprits(notes)  # type: ignore[arg-type]
+    culprits = Culprits(notes)
     assert culprits.first(0) == ""
     culprits.write("item", result="changed", where="/a:1:1", error="")
     culprits.write("step", result="skipped", file="/a", reason="if")
