@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from kairos_boot.cloudconfig.model import Document
     from kairos_boot.lifecycle.wired import Outcome
+    from kairos_boot.loading.documents import Sources
     from kairos_boot.node.config import Config
     from kairos_boot.node.partitions import NodeDisk
     from kairos_boot.stages.runner import Log
@@ -104,7 +105,7 @@ class Wired:
         lock.acquire(lambda text: self.log(5, text, kind="lock", stage=stage))
         try:
             culprits = Culprits(self.ledger)
-            sources = wiring.sources_of(host, flags=parse([f"--cloud-init-paths={path}" for path in extra], wiring.SOURCE_FLAGS))
+            sources = _sources(host, extra)
             outcome = Runner(host, wiring.facts_of(host), culprits, self.log, origin=wiring.origin(host, sources)).emit(stage, sources.load)
         finally:
             lock.release()
@@ -112,7 +113,8 @@ class Wired:
 
     def steps(self, stage: str, root: str) -> int:
         """How many steps the documents below *root* have for *stage*."""
-        return sum(len(document.stages.get(stage + suffix, ())) for document in self._documents(root) for suffix in (".before", "", ".after"))
+        documents = _sources(self.host, self.extra).load() if root == "/" else self._documents(root)
+        return sum(len(document.stages.get(stage + suffix, ())) for document in documents for suffix in (".before", "", ".after"))
 
     def _documents(self, root: str) -> Sequence[Document]:
         return wiring.sources_of(Host(root), cmdline="").load()
@@ -135,6 +137,11 @@ class Wired:
         result = self.host.processes.run(("systemctl", "--no-block", how), timeout=60)
         if result.code:
             raise KairosError(f"systemctl {how}: {result.explain(60)}: {result.output.strip()}", hint=f"{how} by hand")
+
+
+def _sources(host: Host, extra: Sequence[str]) -> Sources:
+    """What a stage of the running system is made of, with the documents *extra*."""
+    return wiring.sources_of(host, flags=parse([f"--cloud-init-paths={path}" for path in extra], wiring.SOURCE_FLAGS))
 
 
 def _log(host: Host) -> Log:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kairos_boot.system.host import Host
-    from kairos_boot.system.partitions import Slot
+    from kairos_boot.system.partitions import Slot, Table
 
 MADE = "/usr/share/kairos-boot/grub"
 """Where an image has GRUB ready made: `boot.img` and `core.img` for BIOS, `bootx64.efi` or `bootaa64.efi`."""
@@ -46,6 +46,26 @@ class BootFiles:
     boot: bytes = b""
     core: bytes = b""
     efi: Mapping[str, bytes] = NOTHING
+
+
+def places(table: Table) -> dict[str, Slot]:
+    """Where on a disk the boot loader of each firmware lies: the first partition of its kind."""
+    kinds = {"bios": BIOS_BOOT, "efi": ESP}
+    found = {firmware: next((slot for slot in table.slots if slot.type.upper() == kind), None) for firmware, kind in kinds.items()}
+    return {firmware: slot for firmware, slot in found.items() if slot is not None}
+
+
+def must_have_place(host: Host, disk: str, firmware: str) -> None:
+    """KairosError: the partitioned *disk* has none for the boot loader of *firmware* (`bios`, `efi` or `both`)."""
+    from kairos_boot.system.partitions import read_table
+
+    table = read_table(host, disk)
+    found = places(table) if table else {}
+    for wanted, kind in (("bios", "BIOS boot"), ("efi", "EFI system, with a file system vfat")):
+        if firmware in (wanted, "both") and wanted not in found:
+            other = f"; it has one for {', '.join(found)}, and install.firmware says which is meant" if found else ""
+            raise KairosError(f"the disk has no partition for the boot loader of {'BIOS' if wanted == 'bios' else 'UEFI'}", disk,
+                              f"make one of the type {kind} (layout: bootable: true){other}")
 
 
 def find(host: Host, tree: Host, firmware: str, *, elsewhere: bool = False) -> BootFiles:
@@ -140,6 +160,8 @@ class InstallBootCode:
     """The disk is for another machine than this one."""
     file: str = ""
     """The file that the disk is made as."""
+    firmware: str = ""
+    """The one that has to start the disk, where it has partitions for another one, too."""
 
     def describe(self) -> str:
         """Both."""
@@ -164,18 +186,16 @@ class InstallBootCode:
             if self.must:
                 raise KairosError("it has no partition table", self.disk)
             return False
-        bios, esp = (next((slot for slot in table.slots if slot.type.upper() == kind), None) for kind in (BIOS_BOOT, ESP))
-        if self.must and esp is None and bios is None:
+        found = places(table)
+        if self.must and not found:
             raise KairosError("the disk has no partition for a boot loader", self.disk, "it needs one of the type EFI system, or BIOS boot (layout: bootable: true)")
         changed, faults = False, []
         with contextmanager(mounted)(host.path(self.image), read_only=True) as place:
-            for slot, firmware in ((bios, "bios"), (esp, "efi")):
-                if slot is None:
-                    continue
+            for firmware, slot in found.items():
                 try:
                     files = find(host, Tree(place), firmware, elsewhere=self.elsewhere)
                 except KairosError:
-                    if self.must:
+                    if self.must and self.firmware in ("", "both", firmware):
                         raise
                     continue
                 try:  # what is wrong with one of them keeps nothing from the other

@@ -46,6 +46,8 @@ ASSESSMENT = {
 EJECT = "/usr/lib/systemd/system-shutdown/eject"
 FORBIDDEN = "/run/cos/fail_installation"
 """A file by which a step of `before-install` ends the installation; what is in it is the reason."""
+PRE = "kairos-install.pre"
+"""The stage before any decision on the disk."""
 EXECUTABLES = {when: f"/usr/bin/kairos-agent.install.{when}.hook" for when in ("pre", "after")}
 BINDS = ((OEM, "/oem"), (PERSISTENT, "/usr/local"))
 """What a hook in the image sees of the new node."""
@@ -71,6 +73,8 @@ class Options:
     """The disk is a file on a machine that builds images: nothing of that machine is a node's, so no hook runs on it."""
     eject: bool = False
     """The disc that was booted from is ejected when the machine goes down."""
+    firmware: str = ""
+    """What has to start a disk that was partitioned before: `bios`, `efi` or `both`."""
     fat: bool = False
     """The kernel mounts the partition of the firmware, so that steps find it."""
 
@@ -129,8 +133,8 @@ def before(options: Options, around: Surroundings) -> list[Phase]:
     if options.offline:
         return []
     # A veto of an earlier run of this boot is over; one of any step of this run counts.
-    hooks = (Remove(FORBIDDEN), Hook("kairos-install.pre", around.emit), RunExecutable(EXECUTABLES["pre"]))
-    return [Phase("pre", "stage kairos-install.pre", hooks, again=AGAIN, extra=True)]
+    hooks = (Remove(FORBIDDEN), Hook(PRE, around.emit), RunExecutable(EXECUTABLES["pre"]))
+    return [Phase("pre", f"stage {PRE}", hooks, again=AGAIN, extra=True)]
 
 
 def phases(target: Target, source: Source, images: Images, layout: Layout | None, options: Options, around: Surroundings, sector: int = 512) -> list[Phase]:
@@ -164,7 +168,8 @@ def phases(target: Target, source: Source, images: Images, layout: Layout | None
         found.append(Phase("after-install", "stage after-install", (Hook("after-install", around.emit),), again=AGAIN, extra=not options.strict))
     found += [
         Phase("record", "note the installation", around.finish, again=AGAIN, extra=True),
-        Phase("boot-loader", "make the disk bootable", (MakeDurable(tuple(places.values())), InstallBootCode(active, target.disk, must=True, elsewhere=options.offline, file=options.file)), again=AGAIN),
+        Phase("boot-loader", "make the disk bootable", (MakeDurable(tuple(places.values())), InstallBootCode(active, target.disk, must=True, elsewhere=options.offline, file=options.file,
+                                                                                                          firmware=options.firmware)), again=AGAIN),
         Phase("unmount", "unmount the partitions", tuple(LetGo(place) for place in places.values()), again="nothing is left to do", extra=True),
     ]
     if not options.offline:

@@ -12,8 +12,8 @@ from kairos_boot.lifecycle import bootcode, signature, sources, survey, target
 from kairos_boot.lifecycle.configuration import documents
 from kairos_boot.lifecycle.examined import system_in, tell_of_size
 from kairos_boot.lifecycle.finish import RECORD, KeepRecord, NoteEvent
-from kairos_boot.lifecycle.install import ACTION, PERSISTENT, PLACES, Options, before, phases
-from kairos_boot.lifecycle.layout import Images, Layout, compute, wishes
+from kairos_boot.lifecycle.install import ACTION, EXECUTABLES, PERSISTENT, PLACES, PRE, Options, before, phases
+from kairos_boot.lifecycle.layout import Images, Layout, Wishes, compute, wishes
 from kairos_boot.lifecycle.phases import Broken, Engine, Memory, Phase, Refused, plan, unmet
 from kairos_boot.lifecycle.wired import Surroundings, ended
 from kairos_boot.node.sections import understood
@@ -72,6 +72,7 @@ class Installation:
         self.prepared = self.settings.get("no-format", self.settings.get("no_format")) is True
         """Whether the disk was partitioned for the node already (`no-format`)."""
         self.eject = data.get("eject-cd") is True and "cdroot" in wired.cmdline.split()
+        self._device = ""
 
     # -- what is asked for
 
@@ -125,15 +126,25 @@ class Installation:
                 raise KairosError(f"not an absolute path: {path!r}", "install.extra-dirs-rootfs")
         return Options(tuple(documents(self.config, self.wired.cmdline, self.wired.read)), self.strict, str(name), extra, offline=self.asked.image,
                        file=self.asked.name if self.asked.image else "", unasked=not self.asked.users,
-                       eject=self.eject, fat=filesystems.mountable(self.host, "vfat"))
+                       eject=self.eject, firmware=self.wishes().firmware if self.prepared else "", fat=filesystems.mountable(self.host, "vfat"))
 
     def firmware(self) -> str:
         """What starts the new node, where the configuration does not say."""
         return self.asked.firmware or ("efi" if self.host.is_directory(FIRMWARE) else "bios")
 
+    def wishes(self) -> Wishes:
+        """What the configuration says of the disk. KairosError: it cannot be meant."""
+        return wishes(self.settings, self.firmware(), self.asked.seed)
+
     def device(self) -> str:
         """The disk that the call or the configuration names; nothing where none is."""
         return self.asked.device or str(self.settings.get("device") or "") or (target.AUTO if self.settings.get("auto") is True else self.asked.default)
+
+    def _disk(self) -> str:
+        """The same, its script run: once for the whole installation."""
+        if not self._device:
+            self._device = target.named_by(self.host, self.device())
+        return self._device
 
     # -- the phases
 
@@ -141,18 +152,25 @@ class Installation:
         """The phases on the disk, as it is now. KairosError: there is none, or it does not fit."""
         images = self.images(source)
         if self.prepared:
-            found = target.prepared(self.host, "" if self.device() == target.AUTO else self.device(), self.wired.disks())
+            found = target.prepared(self.host, "" if self._disk() == target.AUTO else self._disk(), self.wired.disks())
             self._room(found, images)
+            bootcode.must_have_place(self.host, found.disk, options.firmware)
             return phases(found, source, images, None, options, around)
         from kairos_boot.system.partitions import blank
 
-        disk = self.device() if self.asked.image else target.choose(self.host, self.device())
+        disk = self.device() if self.asked.image else target.choose(self.host, self._disk())
         table = blank(disk)
         layout = self._layout(disk, table.usable_end * table.sector, images)
         return phases(target.planned(disk, layout.places), source, images, layout, options, around, table.sector)
 
     def _layout(self, disk: str, usable: int, images: Images) -> Layout:
-        return compute(self.asked.name or disk, usable, images, wishes(self.settings, self.firmware(), self.asked.seed))
+        return compute(self.asked.name or disk, usable, images, self.wishes())
+
+    def early(self, source: Source) -> None:
+        """What can be known before a source is fetched. KairosError: the disk will not do. One that steps may prepare meanwhile is looked at behind them."""
+        if self.prepared and (self.wired.steps(PRE, "/") or self.host.exists(EXECUTABLES["pre"])):
+            return
+        self.todo(source, self.options(source), self.around(source))
 
     def _room(self, found: Target, images: Images) -> None:
         """KairosError: a prepared partition is too small, or a node lives there."""
@@ -183,10 +201,8 @@ def install(wired: Installer, config: Config, asked: Asked) -> Outcome:
         this.check()
         _environment(config.settings.data, this.settings)
         source = this.source()
-        if not source.arrived:
-            if not this.prepared:
-                this.todo(source, this.options(source), this.around(source))  # it is not fetched in vain
-            source = this.bring(source)
+        this.early(source)  # it is not fetched in vain
+        source = this.bring(source)
         options, around = this.options(source), this.around(source)
         _is_system(wired, source, this)
         tell_of_size(wired.log, source, mapping(this.settings.get("system")).get("size"), "install.system.size")
@@ -237,8 +253,7 @@ def plan_of(wired: Installer, config: Config, asked: Asked) -> list[dict[str, An
 def _is_system(wired: Installer, source: Source, this: Installation) -> None:
     """KairosError: the source is no system that a node can be made of, or has no boot loader (G1)."""
     with contextmanager(system_in)(wired.host, source, wired.progress) as tree:
-        if not this.prepared:
-            bootcode.find(wired.host, Host(tree), wishes(this.settings, this.firmware()).firmware, elsewhere=this.asked.image)
+        bootcode.find(wired.host, Host(tree), this.wishes().firmware, elsewhere=this.asked.image)
 
 
 def _tidy(wired: Installer) -> None:

@@ -47,7 +47,7 @@ def choose(host: Host, wanted: str, in_use: InUse = partitions.in_use) -> str:
                           f"name it, or write auto for the largest; there are: {', '.join(_told(host, in_use)) or 'none'}")
     if wanted == AUTO:
         return _largest(host, in_use)
-    path = _by_script(host, wanted.removeprefix(SCRIPT)) if wanted.startswith(SCRIPT) else wanted
+    path = named_by(host, wanted)
     if os.path.dirname(path) in ("/dev/disk/by-partlabel", "/dev/disk/by-partuuid"):
         raise KairosError("this names a partition, and a whole disk is meant", path, "name the disk: /dev/disk/by-id/…")
     disk, named = find_path(host, path)
@@ -103,7 +103,11 @@ def _told(host: Host, in_use: InUse) -> list[str]:
     return [f"/dev/{name} ({size >> 30} GiB{', in use' if in_use(f'/dev/{name}') else ''})" for name, size in _disks(host)]
 
 
-def _by_script(host: Host, path: str) -> str:
+def named_by(host: Host, wanted: str) -> str:
+    """The name of a disk that *wanted* is, or that its script prints: who asks keeps the answer, since a script may do more than to look."""
+    if not wanted.startswith(SCRIPT):
+        return wanted
+    path = wanted.removeprefix(SCRIPT)
     result = host.processes.run((path,), timeout=SCRIPT_SECONDS)
     named = result.output.strip()
     if result.code or result.timed_out:

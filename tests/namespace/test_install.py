@@ -160,6 +160,56 @@ tell([said, os.path.exists(f"{home}/ran")])
     assert told[1] is False
 
 
+def test_a_script_that_names_the_disk_runs_once_in_an_installation(unshared: Callable[..., Any]) -> None:
+    """It may do more than to look, and its answer may be another one the next time: what was checked is what is written to."""
+    told = unshared(PRELUDE + """
+node = InstallNode(home, 700, 700)
+node.write(f"{home}/which", f"#!/bin/sh\\necho x >>{home}/ran\\n[ $(wc -l <{home}/ran) -gt 1 ] && echo {node.own[1]} || echo {node.own[0]}\\n")
+os.chmod(f"{home}/which", 0o755)
+other = digest(node.own[1])
+failures = list(node.install(disk=f"script://{home}/which").failures)
+tell([failures, read(f"{home}/ran"), len(node.table(node.own[0])), other == digest(node.own[1])])
+node.close()
+""")
+    assert told == [[], "x\n", 5, True]
+
+
+@pytest.mark.parametrize(("firmware", "boot", "said"), [
+    ("bios", "ext4", "no partition for the boot loader of BIOS"), ("efi", "ext4", "no partition for the boot loader of UEFI"),
+    ("efi", "ext2, bootable: true", "no partition for the boot loader of UEFI"), ("bios", "fat16, bootable: true", "no partition for the boot loader of BIOS"),
+    ("both", "ext2, bootable: true", "no partition for the boot loader of UEFI")])
+def test_a_prepared_disk_without_a_place_for_its_boot_loader_is_refused_before_a_source_is_fetched(
+        unshared: Callable[..., Any], firmware: str, boot: str, said: str) -> None:
+    """The plan says the same; where a step may still make one, it is looked for behind that step."""
+    told = unshared(PRELUDE + f"""
+from kairos_boot.lifecycle import installing
+node = InstallNode(home, 700)
+disk = node.own[0]
+parts = [("boot", "X", 16, {boot!r}), ("oem", "COS_OEM", 16, "ext4"), ("recovery", "COS_RECOVERY", 100, "ext4"), ("state", "COS_STATE", 120, "ext4"), ("persistent", "COS_PERSISTENT", 0, "ext4")]
+layout = ", ".join(f"{{{{fsLabel: {{label}}, pLabel: {{name}}, size: {{size}}, filesystem: {{fs}}}}}}" for name, label, size, fs in parts)
+steps = f"stages:\\n  kairos-install.pre:\\n  - layout:\\n      device: {{{{path: {{disk}}, init_disk: true}}}}\\n      add_partitions: [{{layout}}]\\n"
+text = f"{{USER}}install:\\n  no-format: true\\n  system: {{{{size: 24}}}}\\n"
+def run(**asked):
+    try:
+        return list(node.install(**asked).failures)
+    except KairosError as error:
+        return str(error)
+behind = run(text=text + steps, firmware={firmware!r})
+before = digest(disk)
+node.write(f"{{home}}/archive", "would be refused when it is unpacked")
+early = run(text=text, firmware={firmware!r}, source=f"ocifile:{{home}}/archive")
+try:
+    planned = str(installing.plan_of(node, node.collector().given(f"{{home}}/config.yaml", ""), Asked(disk, f"dir:{{home}}/tree", firmware={firmware!r})))
+except KairosError as error:
+    planned = str(error)
+tell([behind, early, planned, before == digest(disk)])
+node.close()
+""")
+    for text in told[:3]:
+        assert said in text
+    assert told[3] is True
+
+
 @pytest.mark.parametrize(("files", "text", "more", "said"), [
     ({"boot/initrd": None}, "", {}, "lacks /boot/initrd"),
     ({"sbin/init": None}, "", {}, "lacks /sbin/init"),
