@@ -5,7 +5,9 @@
 # make iso         build a live medium (BIOS, UEFI; disc or stick) of the node's tree and print its path (root); OUT=FILE
 # make stop         end a node that was left running
 # make build        the program as it is installed, below build/: build/usr/bin/kairos-boot is tried without a virtual machine
-# make install      install into DESTDIR (default: /)
+# make install      install into DESTDIR (default: /); install-image: besides, what makes a tree the image of a node
+# make deb rpm      packages, into build-packages/ (root); SUITE=trixie for Debian 13     make wheel   for pip
+# make packages-test   the tests of packages, Debian 13 included, for which trees are made (root)
 # make kills        runs ended at random moments, N of them (100): nothing torn, nothing left (root)
 # make upgrades     nodes upgraded in virtual machines: power cuts, back by hand and by themselves (root)
 # make resets       nodes reset by every way in, in virtual machines (root)
@@ -27,7 +29,8 @@ PACKAGES := gcc libc6-dev libblkid-dev pkg-config python3-dev python3-venv pytho
 
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: check lint types quick test fresh boot iso stop install build bench fuzz kills powercut powercut-vm resets upgrades conformance clean clean-cache packages
+.PHONY: check lint types quick test fresh boot iso stop install build bench fuzz kills powercut powercut-vm resets upgrades conformance clean clean-cache packages \
+	install-image deb rpm wheel packages-test
 
 # The three beside each other, each with its output in one piece.
 check: $(VENV)/.made
@@ -73,6 +76,18 @@ stop:
 install:
 	packaging/install --destdir '$(DESTDIR)' --compile
 
+install-image:
+	packaging/install-image --destdir '$(DESTDIR)'
+
+deb rpm: packages
+	packaging/packages/build $@ $(if $(SUITE),--suite $(SUITE))
+
+wheel:
+	packaging/packages/build $@
+
+packages-test: packages $(VENV)/.made
+	KAIROS_PACKAGES=1 $(BIN)/python -m pytest -q tests/packages
+
 # The program as it would be installed, for whatever runs it from here. Made beside it and moved: something may be running it.
 build:
 	@rm -rf build.new build.old && packaging/install --destdir build.new --compile && { [ ! -e build ] || mv build build.old; } && mv build.new build && rm -rf build.old
@@ -109,7 +124,7 @@ $(VENV)/.made: packaging/requirements-test.txt
 	$(PYTHON) -m venv --clear --system-site-packages $(VENV) && $(BIN)/pip install --quiet --disable-pip-version-check -r $< && touch $@
 
 clean:
-	rm -rf build build.new build.old .mypy_cache .ruff_cache .pytest_cache *.egg-info
+	rm -rf build build.new build.old build-packages .mypy_cache .ruff_cache .pytest_cache *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 clean-cache:

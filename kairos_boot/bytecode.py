@@ -80,8 +80,10 @@ def write(target: str, sources: Iterable[str], top: str, shown: str, optimize: i
         table[(package if is_package else f"{package}/{name}").replace("/", ".")] = (origin, is_package, len(codes), len(code))
         codes += code
     index = marshal.dumps(table)
-    with open(f"{target}/{FILE}", "xb") as file:
+    # A package makes it anew on a machine where the program may be starting at this moment.
+    with open(f"{target}/{FILE}.new", "wb") as file:
         file.write(MARK + len(index).to_bytes(4, "little") + index + codes)
+    os.rename(f"{target}/{FILE}.new", f"{target}/{FILE}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,51 @@
+"""Packages are built and tried in a Debian tree of their own, which `packaging/packages/build deb` makes; in layers that are thrown away."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import package_build
+import package_tree
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ASKED = "KAIROS_PACKAGES" in os.environ
+"""Set by `make packages-test`: it makes the trees that packages are built in, which takes minutes, and is long without that."""
+
+
+def need_trees() -> None:
+    """Skip where nobody asked for the trees."""
+    if not ASKED:
+        pytest.skip("`make packages-test` builds packages in trees of Debian")
+
+
+@pytest.fixture(scope="module", params=["bookworm", "trixie"])
+def suite(request: pytest.FixtureRequest) -> str:
+    """A release of Debian, if its tree is there."""
+    need_trees()
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def built(suite: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The directory with the packages of the work tree for a release, and what lintian says of them."""
+    out = tmp_path_factory.mktemp(f"debs-{suite}")
+    return out, package_build.deb(suite, out)[1]
+
+
+@pytest.fixture(scope="module")
+def debs(built: tuple[Path, str]) -> list[Path]:
+    """The three packages that people install."""
+    return sorted(path for path in built[0].glob("*.deb") if "dbgsym" not in path.name)
+
+
+@pytest.fixture
+def chamber(suite: str) -> Iterator[package_tree.Chamber]:
+    """A tree that has what our packages depend on, and no package of ours."""
+    made = package_tree.Chamber(package_tree.tools(suite), "test")
+    yield made
+    made.close()
