@@ -52,7 +52,7 @@ def run(words: list[str]) -> int:
         if ends:
             return end(host, cmdline, state, report, shell=len(words) > 1)
         write_sentinels(state, SENTINELS)
-        return Boot(host, cmdline, state, report, Devices(host), sources, wiring.facts_of, grubenv, restart).run(PROGRAMS[words[0]])
+        return told(host, Boot(host, cmdline, state, report, Devices(host), sources, wiring.facts_of, grubenv, restart).run(PROGRAMS[words[0]]))
     except KairosError as error:
         return stopped(report, error)
     except OSError as error:
@@ -64,6 +64,15 @@ def run(words: list[str]) -> int:
         return stopped(report, KairosError(f"a defect of kairos-boot: {type(error).__name__}: {error}", hint="boot the fallback entry, and report it with the log"))
     finally:
         ledger.close()
+
+
+def told(host: Host, code: int) -> int:
+    """*code*; that of a degraded node is told to who logs in, too."""
+    if code:
+        from kairos_boot.cli.login import tell
+
+        tell(host, failed=True)
+    return code
 
 
 def stopped(report: Report, error: KairosError) -> int:

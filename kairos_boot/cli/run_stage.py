@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 FLAGS = {"analyze": False, "strict": False, "jobs": True, "only": False, "json": False, **wiring.SOURCE_FLAGS}
 AROUND = "KAIROS_BOOT_STAGES"
 """The runs whose steps started this one: a number for each stage with its sources."""
+COLLECTED = ("/var/lib/prometheus/node-exporter", "/var/lib/node_exporter/textfile_collector")
+"""Where node-exporter looks for metrics of others, on Debian and as its own pages have it."""
 DEEPEST = 16
 """So many runs may stand in each other."""
 
@@ -134,6 +136,7 @@ def _emit(stage: str, options: Options, host: Host, sources: Sources, *, as_json
         if host.online:
             ledger.keep(host)
             tell(host, failed=bool(outcome.failed))
+            _measure(runner, stage)
         failures = f"{outcome.failed} failed{culprits.first(outcome.failed)}" if outcome.failed else "none failed"
         notify.status(f"{outcome.done} done, {outcome.skipped} skipped, {failures}")
         if ledger.error:
@@ -142,6 +145,17 @@ def _emit(stage: str, options: Options, host: Host, sources: Sources, *, as_json
         say_data({"stage": stage, "result": outcome.result, "done": outcome.done, "skipped": outcome.skipped, "failed": outcome.failed,
                   "changed": outcome.changed, "records": kept.records})
     return 1 if outcome.failed else 0
+
+
+def _measure(runner: Runner, stage: str) -> None:
+    """Write the numbers of this boot for node-exporter, where it looks for such."""
+    there = tuple(directory for directory in COLLECTED if runner.host.is_directory(directory)) if runner.origin.get("by") == "unit" else ()
+    if there:
+        from kairos_boot.cli.metrics import of_unit
+
+        wrong = of_unit(runner.host, there)
+        if wrong:
+            runner.log(4, f"the metrics could not be written: {wrong}", kind="warning", stage=stage)
 
 
 class _Kept:

@@ -1,12 +1,12 @@
 # Completion of kairos-boot for bash; installed as bash-completion's kairos-boot, kairos-agent and kairos.
 _kairos_boot() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb= stage= i
-    local verbs='run-stage plan validate schema config state install manual-install reset upgrade sysext confext pull-image bootentry rollback grubedit status analyze logs'
+    local verbs='run-stage plan validate schema config state install manual-install reset upgrade sysext confext pull-image bootentry rollback grubedit status analyze metrics logs'
     local stages='rootfs initramfs fs boot network reconcile'
     local sources='--dotnotation --cloud-init-paths --override-cloud-init-paths --root'
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        --root | --cmdline | --jobs | --cloud-init-paths | --override-cloud-init-paths | --boot | --svg | --format | --output | \
+        --root | --cmdline | --jobs | --cloud-init-paths | --override-cloud-init-paths | --boot | --svg | --textfile | --timeout | --format | --output | \
             --source | --disk-image | --config | --set | --size | --firmware | --seed | --device | \
             --image | --boot-entry | --exclude-path | --registry | --platform | --select | --host-root | --grub-file | --origin | --checksum) ((i++)) ;;
         -*) ;;
@@ -14,13 +14,13 @@ _kairos_boot() {
         esac
     done
     case $prev in
-    --root | --host-root) COMPREPLY=($(compgen -d -- "$cur")); return ;;
+    --root | --host-root | --textfile) COMPREPLY=($(compgen -d -- "$cur")); return ;;
     --cloud-init-paths | --override-cloud-init-paths | --svg | --output | --disk-image | --config | --device | --grub-file) COMPREPLY=($(compgen -f -- "$cur")); return ;;
     --format) COMPREPLY=($(compgen -W json -- "$cur")); return ;;
     --firmware) COMPREPLY=($(compgen -W 'bios efi both' -- "$cur")); return ;;
     --boot-entry) COMPREPLY=($(compgen -W 'active recovery' -- "$cur")); return ;;
     --select) COMPREPLY=($(compgen -W 'cos fallback recovery statereset' -- "$cur")); return ;;
-    --jobs | --cmdline | --boot | --source | --set | --size | --seed | --image | --exclude-path | --registry | --platform | --origin | --checksum) return ;;
+    --jobs | --cmdline | --boot | --timeout | --source | --set | --size | --seed | --image | --exclude-path | --registry | --platform | --origin | --checksum) return ;;
     esac
     local words=
     case $verb in
@@ -49,6 +49,7 @@ _kairos_boot() {
     rollback) words='--host-root' ;;
     grubedit) words='--grub-file'; [ -n "$stage" ] || words="set $words" ;;
     status) words='--boot --brief --steps --drift --wait --timeout --check --json --root' ;;
+    metrics) words='--textfile --boot --root' ;;
     analyze) words='--boot --svg --root'; [ -n "$stage" ] || words="blame timeline critical-chain $words" ;;
     logs) words='--output --root' ;;
     esac

@@ -1,0 +1,67 @@
+"""kairos-boot metrics [--textfile DIR] [--boot N] [--root DIR]
+
+Prints this boot in numbers, as Prometheus reads them.
+
+      --textfile DIR  write them to DIR/kairos_boot.prom instead, for node-exporter's textfile collector; the old file is replaced whole
+      --boot N        N boots ago, or the beginning of a boot's id
+      --root DIR      read the record below DIR
+
+The units of the stages write them by themselves where /var/lib/prometheus/node-exporter or /var/lib/node_exporter/textfile_collector is a
+directory.
+
+Exit code: 0, or 3 when there is nothing to tell, or the file cannot be written.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from kairos_boot import __version__
+from kairos_boot.cli import wiring
+from kairos_boot.cli.arguments import parse
+from kairos_boot.errors import Explained, KairosError
+from kairos_boot.reports.history import load
+from kairos_boot.reports.metrics import text
+from kairos_boot.system.host import Host
+
+FLAGS = {"textfile": True, "boot": True, "root": True}
+FILE = "kairos_boot.prom"
+
+
+def run(words: list[str]) -> int:
+    given = parse(words, FLAGS, bare=True)
+    host = Host(wiring.root_of(given))
+    told = text(load(host, given.value("boot", "0"), running=wiring.running(host)), __version__)
+    if "textfile" in given:
+        put(given.value("textfile"), told)
+    else:
+        sys.stdout.write(told)
+    return 0
+
+
+def put(directory: str, told: str) -> None:
+    """Replace the file in *directory*; a collector never sees half of it. KairosError: it cannot be written."""
+    path = f"{directory}/{FILE}"
+    new = f"{path}.{os.getpid()}.new"  # no .prom, so that no collector reads it
+    with Explained("cannot be written", path):
+        try:
+            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644), "w", encoding="utf-8") as file:
+                os.fchmod(file.fileno(), 0o644)
+                file.write(told)
+            os.rename(new, path)
+        except OSError:
+            if os.path.lexists(new):
+                os.unlink(new)
+            raise
+
+
+def of_unit(host: Host, directories: tuple[str, ...]) -> str:
+    """Write them where node-exporter looks, those of *directories* that there are; what went wrong, or nothing."""
+    try:
+        told = text(load(host), __version__)
+        for directory in directories:
+            put(host.path(directory), told)
+    except KairosError as error:
+        return str(error)
+    return ""
