@@ -34,6 +34,7 @@ VERBS = {
     "status": "tell what ran in a boot, what was skipped and why, what failed",
     "analyze": "tell where the time of a boot went",
     "metrics": "print a boot in numbers, for Prometheus",
+    "doctor": "tell what an image, or this node, lacks",
     "logs": "collect what a report of a fault needs",
     "initrd": "attach the image, or make the root file system ready (used in the initrd)",
     "assess": "judge this boot (used by its unit)",

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 INSTEAD = {
-    "doctor": "`kairos-boot status` tells what failed, `kairos-boot logs` collects what a report needs",
     "get": "`kairos-boot config get QUERY` prints a setting",
     "interactive-install": "use install or manual-install",
     "recovery": "choose the recovery entry in the boot menu",

@@ -55,6 +55,14 @@ def decide(step: Step, host: Host, facts: Facts) -> Decision:
     return _command(step, host, facts) if step.if_ else RUN
 
 
+def meant_for(step: Step, host: Host) -> bool:
+    """Whether *step* is for the system below the host's root at all: its distribution, version, processor and service manager."""
+    try:
+        return not any(check(step, host) for key, check in CHECKS if key.startswith("only_") and getattr(step, key))
+    except KairosError:
+        return True
+
+
 def _node(step: Step, host: Host) -> str:
     from kairos_boot.system.identity import hostname
 
