@@ -162,10 +162,12 @@ class ArrangeDisk:
             return disks.find_label(host, self.label), ""
         path = self.path
         if self.script:
-            result = host.processes.run(self.script, timeout=self.timeout)
+            from kairos_boot.system.process import ANSWER
+
+            result = host.processes.run(self.script, timeout=self.timeout, whole=ANSWER)
             path = result.output.strip()
             if result.code or result.timed_out:
-                raise KairosError(f"{result.explain(self.timeout)}\n{path}", " ".join(self.script))
+                raise KairosError(f"{result.explain(self.timeout)}\n{result.said.strip()}", " ".join(self.script))
             if not path:
                 raise KairosError("its output is empty", " ".join(self.script), "it prints the path of a disk")
         disk, named = disks.find_path(host, path)

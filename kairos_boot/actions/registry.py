@@ -14,6 +14,7 @@ from kairos_boot.errors import Explained, KairosError
 from kairos_boot.records import record
 from kairos_boot.shown import masked
 from kairos_boot.system.oci import Image, chosen, digest_of, layers
+from kairos_boot.system.process import ANSWER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -133,29 +134,29 @@ def tags(host: Host, repository: str, *, insecure: bool = False) -> list[str]:
 
     said = skopeo(host, repository, "list-tags", "--retry-times", TRIES, *(("--tls-verify=false",) if insecure else ()), f"docker://{repository}", seconds=ASK_SECONDS)
     try:
-        return [str(tag) for tag in json.loads(said[said.index("{"):])["Tags"]]
+        return [str(tag) for tag in json.loads(said)["Tags"]]
     except (ValueError, KeyError, TypeError) as error:
         raise KairosError("the registry's list of tags cannot be read", repository) from error
 
 
 def _manifest(host: Host, reference: str, *, insecure: bool) -> bytes:
     said = skopeo(host, reference, "inspect", "--raw", "--retry-times", TRIES, *(("--tls-verify=false",) if insecure else ()), f"docker://{reference}", seconds=ASK_SECONDS)
-    return said[said.find("{"):].encode()  # warnings come before it
+    return said.encode()
 
 
 def skopeo(host: Host, name: str, *words: str, seconds: float) -> str:
-    """Run skopeo, and give what it says. KairosError: what went wrong with the image *name*, and what helps."""
+    """Run skopeo, and give its answer, without what it says beside it. KairosError: what went wrong with the image *name*, and what helps."""
     policy = () if any(host.exists(path) for path in POLICIES) else ("--insecure-policy",)
     env = {"LC_ALL": "C", "HOME": os.environ.get("HOME") or "/root"}  # where logins are looked for; a service has none
     try:
-        result = host.processes.run(("skopeo", *policy, *words), timeout=seconds, env=env)
+        result = host.processes.run(("skopeo", *policy, *words), timeout=seconds, env=env, whole=ANSWER)
     except KairosError as error:
         raise KairosError(error.message, name, "images are fetched by skopeo, which the node needs for them") from error
     if not result.code and not result.timed_out:
         return result.output
     if result.timed_out:
         raise KairosError(f"skopeo {words[0]}: {result.explain(seconds)}", name, "run it again: what was fetched is kept")
-    raise _explained(result.output, name)
+    raise _explained(result.said, name)
 
 
 def _explained(said: str, name: str) -> KairosError:

@@ -9,6 +9,7 @@ from kairos_boot.node.partitions import LABELS
 from kairos_boot.records import NOTHING, record
 from kairos_boot.system import partitions
 from kairos_boot.system.identity import text
+from kairos_boot.system.process import ANSWER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,10 +109,10 @@ def named_by(host: Host, wanted: str) -> str:
     if not wanted.startswith(SCRIPT):
         return wanted
     path = wanted.removeprefix(SCRIPT)
-    result = host.processes.run((path,), timeout=SCRIPT_SECONDS)
+    result = host.processes.run((path,), timeout=SCRIPT_SECONDS, whole=ANSWER)
     named = result.output.strip()
     if result.code or result.timed_out:
-        raise KairosError(f"the script ended with {result.explain(SCRIPT_SECONDS)}: {named[-400:]}", path, "its output is the path of the disk")
+        raise KairosError(f"the script ended with {result.explain(SCRIPT_SECONDS)}: {result.said.strip()[-400:]}", path, "its output is the path of the disk")
     if not named.startswith("/") or "\n" in named:
         raise KairosError(f"its output is no path: {named[:200]!r}", path, "it prints the path of one disk, and nothing else")
     return named

@@ -98,12 +98,14 @@ def by_jq(query: str, data: Any, processes: ProcessRunner) -> list[Any]:
     """
     import json
 
+    from kairos_boot.system.process import ANSWER
+
     try:
-        result = processes.run(("jq", "-c", f".{query.strip().removeprefix('.')}"), timeout=LIMIT, stdin=json.dumps(data).encode())
+        result = processes.run(("jq", "-c", f".{query.strip().removeprefix('.')}"), timeout=LIMIT, stdin=json.dumps(data).encode(), whole=ANSWER)
     except KairosError as error:
         raise KairosError(f"more than a plain path needs the program jq: {error.message}", hint="install jq, or ask for a path such as install.device") from error
     if result.code:
-        raise KairosError(f"jq: {result.output.strip() or result.explain(LIMIT)}")
+        raise KairosError(f"jq: {result.said.strip() or result.explain(LIMIT)}")
     try:
         found = [json.loads(line) for line in result.output.splitlines() if line.strip()]
     except ValueError as error:

@@ -12,7 +12,7 @@ from kairos_boot.records import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any, Protocol
 
     from kairos_boot.system.family import Family
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     class ProcessRunner(Protocol):
         """What actions and conditions are handed: it runs one program to its end."""
 
-        def run(self, argv: Sequence[str], *, timeout: float = 0, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> Result:
+        def run(self, argv: Sequence[str], *, timeout: float = 0, env: Mapping[str, str] | None = None, stdin: bytes = b"", whole: int = 0) -> Result:
             """Run *argv*; see Processes.run."""
 
 SIGTERM, SIGKILL = 15, 9  # `signal` imports enum
 KEEP = 64 * 1024
 """Bytes of output kept from its start, and as many from its end."""
+ANSWER = 16 << 20
+"""Bytes of an answer that is read by us, not by people: a list of tags, a manifest."""
 GRACE = 2.0
 """Seconds between SIGTERM and SIGKILL. A run inside a command of another one takes half of it, so that it ends its own command,
 and writes its record, before the outer one ends it."""
@@ -41,11 +43,18 @@ those that cannot be set, and two that belong to the C library."""
 
 @record
 class Result:
-    """How a program ended: `code` is its exit status, negative for a signal; `output` is stdout and stderr together."""
+    """How a program ended: `code` is its exit status, negative for a signal; `output` is stdout and stderr together, or stdout alone (`whole`)."""
 
     code: int
     output: str = ""
     timed_out: bool = False
+    errors: str = ""
+    """What it said on stderr, where that was asked for alone."""
+
+    @property
+    def said(self) -> str:
+        """What it says of a failure."""
+        return self.errors or self.output
 
     def explain(self, limit: float = 0) -> str:
         """`exit status 3`, `signal 9` or `time limit of 2 s`."""
@@ -73,12 +82,13 @@ class Processes:
         self._stopped = True
         os.eventfd_write(self._stop, 1)  # never read, so all see it
 
-    def run(self, argv: Sequence[str], *, timeout: float = 0, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> Result:
+    def run(self, argv: Sequence[str], *, timeout: float = 0, env: Mapping[str, str] | None = None, stdin: bytes = b"", whole: int = 0) -> Result:
         """Run *argv* until it ends and return how.
 
         *timeout* is in seconds, 0 is none; on expiry everything that it started is ended. *env* is added to the inherited
         environment. A background child that keeps the output
-        open is not waited for. KairosError: the program cannot be started. Ended: the run was stopped.
+        open is not waited for. With *whole* its answer is wanted: stdout alone and all of it, up to so many bytes.
+        KairosError: the program cannot be started, or its answer is longer. Ended: the run was stopped.
         """
         from kairos_boot.system.directly import words as without_shell
         from kairos_boot.system.environment import for_commands
@@ -92,9 +102,10 @@ class Processes:
         environment.update(env or {})
         family = Family()
         environment[COMMAND] = family.mark
-        ours, theirs = os.pipe()
+        pipes = [os.pipe() for _ in range(2 if whole else 1)]
+        outputs = {ours: _Kept(whole if number == 0 else 0) for number, (ours, _) in enumerate(pipes)}
         entry = _stdin(stdin)
-        actions = [(os.POSIX_SPAWN_DUP2, entry, 0), (os.POSIX_SPAWN_DUP2, theirs, 1), (os.POSIX_SPAWN_DUP2, theirs, 2)]
+        actions = [(os.POSIX_SPAWN_DUP2, entry, 0), (os.POSIX_SPAWN_DUP2, pipes[0][1], 1), (os.POSIX_SPAWN_DUP2, pipes[-1][1], 2)]
         direct = without_shell(words)
         try:
             try:
@@ -104,32 +115,37 @@ class Processes:
                     raise
                 pid = _start(words, environment, actions)  # the shell has the words for it
         except OSError as error:
-            os.close(ours)
+            _close(outputs)
             raise KairosError(f"cannot run {words[0]}: {reason(error)}") from error
         except ValueError as error:
-            os.close(ours)
+            _close(outputs)
             raise KairosError(f"cannot run {words[0]!r}: {error}") from error
         finally:
-            os.close(theirs)
+            _close(theirs for _, theirs in pipes)
             os.close(entry)
         try:
-            return self._follow(pid, ours, timeout, family)
+            code, timed_out = self._follow(pid, outputs, timeout, family)
         finally:
-            os.close(ours)
+            _close(outputs)
+        answer, *errors = outputs.values()
+        if whole and answer.lost:
+            raise KairosError(f"{words[0]} answers with more than {whole >> 20} MiB", hint="what it was asked for cannot be what is meant")
+        return Result(code, answer.text(), timed_out, *(said.text() for said in errors))
 
-    def _follow(self, pid: int, output: int, timeout: float, family: Family) -> Result:
+    def _follow(self, pid: int, outputs: Mapping[int, _Kept], timeout: float, family: Family) -> tuple[int, bool]:
+        """Its exit status, and whether it was ended."""
         from kairos_boot.system.family import depth
 
-        os.set_blocking(output, False)
         pidfd = os.pidfd_open(pid)
-        kept = _Kept()
         grace = GRACE / 2 ** depth()
         started = time.monotonic()
         limit = started + timeout if timeout else 0.0
         alive = started + ALIVE
         stage = 0
         poll = select.poll()
-        poll.register(output, select.POLLIN)
+        for output in outputs:
+            os.set_blocking(output, False)
+            poll.register(output, select.POLLIN)
         poll.register(pidfd, select.POLLIN)
         poll.register(self._stop, select.POLLIN)
         try:
@@ -142,10 +158,12 @@ class Processes:
                 ready = dict(poll.poll(max(1, (wake - now) * 1000)))
                 if self._stop in ready:
                     raise Ended(STOPPED)  # noqa: TRY301
-                if output in ready and not kept.read(output):
-                    poll.unregister(output)
+                for output, kept in outputs.items():
+                    if output in ready and not kept.read(output):
+                        poll.unregister(output)
                 if pidfd in ready:
-                    kept.read(output)
+                    for output, kept in outputs.items():
+                        kept.read(output)
                     break
                 if time.monotonic() >= alive:
                     alive += ALIVE
@@ -154,7 +172,7 @@ class Processes:
             status = os.waitpid(pid, 0)[1]
             if stage:
                 family.end(pid, SIGKILL)  # what outlived its leader
-            return Result(os.waitstatus_to_exitcode(status), kept.text(), stage > 0)
+            return os.waitstatus_to_exitcode(status), stage > 0
         except BaseException:  # whoever waits is being ended, and the program with him
             family.end(pid, SIGTERM)
             if not select.select([pidfd], [], [], grace)[0]:
@@ -191,11 +209,17 @@ def _stdin(data: bytes) -> int:
     return fd
 
 
-class _Kept:
-    """The start and the end of an output of any length."""
+def _close(descriptors: Iterable[int]) -> None:
+    for fd in descriptors:
+        os.close(fd)
 
-    def __init__(self) -> None:
-        self.head, self.tail, self.lost = b"", b"", 0
+
+class _Kept:
+    """The start and the end of an output of any length; with *whole* all of it up to so many bytes, and nothing of its end."""
+
+    def __init__(self, whole: int = 0) -> None:
+        self.head, self.tail, self.lost = bytearray(), b"", 0
+        self._room, self._end = whole or KEEP, 0 if whole else KEEP
 
     def read(self, fd: int) -> bool:
         """Take what is there now; False at the end of the output."""
@@ -208,14 +232,14 @@ class _Kept:
                 raise
             if not data:
                 return False
-            room = KEEP - len(self.head)
-            self.head, rest = self.head + data[:room], data[room:]
-            self.tail += rest
-            if len(self.tail) > 2 * KEEP:
-                self.lost += len(self.tail) - KEEP
-                self.tail = self.tail[-KEEP:]
+            room = self._room - len(self.head)
+            self.head += data[:room]
+            self.tail += data[room:]
+            if len(self.tail) > 2 * self._end:
+                self.lost += len(self.tail) - self._end
+                self.tail = self.tail[len(self.tail) - self._end:]
         return True
 
     def text(self) -> str:
         middle = f"\n[… {self.lost} bytes left out …]\n".encode() if self.lost else b""
-        return (self.head + middle + self.tail).decode("utf-8", "backslashreplace")
+        return bytes(self.head + middle + self.tail).decode("utf-8", "backslashreplace")

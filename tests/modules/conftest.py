@@ -56,7 +56,7 @@ class Recorder:
         """Answer commands that begin with *words* so; the longest match counts, of equal ones the last."""
         self.answers.append((words, Result(code, output, timed_out)))
 
-    def run(self, argv: Sequence[str], *, timeout: float = 0, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> Result:
+    def run(self, argv: Sequence[str], *, timeout: float = 0, env: Mapping[str, str] | None = None, stdin: bytes = b"", whole: int = 0) -> Result:
         """Record the call."""
         self.calls.append(Call(tuple(argv), timeout, dict(env or {}), stdin))
         fitting = [(len(words), number) for number, (words, _) in enumerate(self.answers) if tuple(argv[:len(words)]) == words]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Programs:
     """Answers by the program's name."""
 
-    def run(self, argv: Sequence[str], *, timeout: float = 0, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> Result:
+    def run(self, argv: Sequence[str], *, timeout: float = 0, env: Mapping[str, str] | None = None, stdin: bytes = b"", whole: int = 0) -> Result:
         if argv[0] == "lsblk":
             raise KairosError("cannot run lsblk: No such file or directory")
         if argv[0] == "dmesg":

@@ -40,7 +40,7 @@ class Recorder:
         self.answers = list(answers)
         self.calls: list[tuple[tuple[str, ...], float]] = []
 
-    def run(self, argv: Sequence[str], *, timeout: float = 0, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> Result:
+    def run(self, argv: Sequence[str], *, timeout: float = 0, env: Mapping[str, str] | None = None, stdin: bytes = b"", whole: int = 0) -> Result:
         self.calls.append((tuple(argv), timeout))
         return self.answers.pop(0)
 

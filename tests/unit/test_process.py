@@ -24,6 +24,19 @@ def test_status_and_both_outputs_come_back() -> None:
     assert result.explain() == "exit status 7"
 
 
+def test_an_answer_is_whole_and_what_is_said_beside_it_is_not_in_it() -> None:
+    """Lists of tags and manifests are longer than what people read of an output, and a warning must not be in the middle of them."""
+    result = Processes().run((*SHELL, "echo warning >&2; head -c 3000000 /dev/zero | tr '\\0' x; echo more >&2; exit 3"), whole=4 << 20)
+    assert result.output == "x" * 3_000_000
+    assert (result.code, result.errors, result.said) == (3, "warning\nmore\n", "warning\nmore\n")
+
+
+def test_an_answer_of_any_length_is_an_error_that_says_so() -> None:
+    with pytest.raises(KairosError, match="/bin/sh answers with more than 2 MiB"):
+        Processes().run((*SHELL, "head -c 9000000 /dev/zero"), whole=2 << 20)
+    assert len(Processes().run((*SHELL, "head -c 2097152 /dev/zero"), whole=2 << 20).output) == 2 << 20
+
+
 def test_an_output_that_never_runs_dry_is_left_for_the_time_limit() -> None:
     """Many writers fill a pipe faster than one reader empties it; /dev/zero is such an output for sure."""
     with open("/dev/zero", "rb") as endless:

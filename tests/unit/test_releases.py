@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
+from typing import TYPE_CHECKING
+
 import pytest
 
+from kairos_boot.actions.registry import tags
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle.releases import Wanted, found, wanted
+from kairos_boot.system.host import Host
+from kairos_boot.system.process import Processes
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RELEASE = {"registry_and_org": "quay.io/kairos", "flavor": "debian", "flavor_release": "bookworm", "variant": "core", "targetarch": "amd64", "model": "generic", "version": "v4.2.0"}
 KIND = "bookworm-core-amd64-generic-"
@@ -32,3 +42,14 @@ def test_what_the_image_does_not_say_is_asked_for(key: str, said: str) -> None:
 ])
 def test_versions_are_compared_as_numbers_and_other_kinds_are_left_out(older: bool, unfinished: bool, versions: list[str]) -> None:
     assert found(TAGS, wanted(RELEASE), older=older, unfinished=unfinished) == [KIND + version for version in versions]
+
+
+def test_a_long_list_of_tags_is_read_whole_and_without_warnings(tmp_path: Path) -> None:
+    """Thousands of tags are more than what people read of an output, and skopeo warns on the side."""
+    many = [f"v1.0.{number}-{'x' * 60}" for number in range(3000)]
+    (tmp_path / "answer").write_text(json.dumps({"Repository": "r.example/os", "Tags": many}))
+    program = tmp_path / "skopeo"
+    program.write_text(f"#!/bin/sh\necho 'a {{warning}}' >&2\ncat {tmp_path}/answer\necho 'one more' >&2\n")
+    program.chmod(0o755)
+    host = Host("/", Processes(environment={"PATH": f"{tmp_path}:{os.environ['PATH']}"}))
+    assert tags(host, "r.example/os") == many
