@@ -6,6 +6,7 @@ import os
 
 from kairos_boot.actions.base import always, never
 from kairos_boot.actions.image_file import no_progress
+from kairos_boot.actions.packed import ZSTD, by_zstd, keep, unpacked
 from kairos_boot.errors import Explained, KairosError
 from kairos_boot.records import record, replace
 from kairos_boot.system.trees import remove
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from kairos_boot.system.copying import Progress
     from kairos_boot.system.host import Host
     from kairos_boot.system.layer_stream import Layer
-
-ZSTD = b"\x28\xb5\x2f\xfd"
-UNPACK_SECONDS = 3600.0
 
 
 @record
@@ -112,12 +110,7 @@ def _readable(host: Host, layer: Layer, tree: str, unpacked: list[str]) -> Layer
         summed = _copy(file.read, packed, layer.size)
     if not layer.plain and summed != layer.digest:
         raise KairosError(f"a layer is damaged: its digest is {summed}, and {layer.digest} is expected", layer.path)
-    try:
-        result = host.processes.run(("zstd", "-q", "-d", "-f", "-o", plain, packed), timeout=UNPACK_SECONDS, env={"LC_ALL": "C"})
-    except KairosError as error:
-        raise KairosError(f"a layer is packed with zstd: {error.message}", hint="the node needs the program zstd for it, or pack the image with gzip") from error
-    if result.code or result.timed_out:
-        raise KairosError(f"a layer cannot be unpacked: zstd: {result.explain(UNPACK_SECONDS)}: {result.output.strip()[-300:]}")
+    by_zstd(host, packed, plain)
     remove(packed)
     return replace(layer, path=plain, at=0, size=os.stat(plain).st_size, digest=layer.digest if layer.plain else "")  # type: ignore[no-any-return]
 
@@ -136,8 +129,6 @@ def _copy(read: object, path: str, size: int) -> str:
 
 def _plain(path: str, plain: str, name: str) -> str:
     """The archive without what it is packed with. KairosError: it is not there, or damaged."""
-    from kairos_boot.actions.images import keep, unpacked
-
     remove(plain)
     with open(path, "rb") as file:
         packed = unpacked(file)

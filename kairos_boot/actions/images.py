@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import tarfile
 
+from kairos_boot.actions.packed import ZSTD, by_zstd, keep, unpacked
 from kairos_boot.errors import Explained, KairosError
-from kairos_boot.gunzip import MAGIC, blocks
 from kairos_boot.records import record
 from kairos_boot.shown import masked, shown
 from kairos_boot.system.descriptors import Held
 from kairos_boot.system.layers import UNREADABLE, XATTR, unpack
+from kairos_boot.system.process import ANSWER
 from kairos_boot.system.scratch import Scratch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from tarfile import TarInfo
-    from typing import IO
 
     from kairos_boot.system.host import Host
 
@@ -76,14 +75,14 @@ class UnpackImage:
     def _skopeo(self, host: Host, *words: str) -> str:
         for attempt in range(self.retries + 1):
             try:
-                result = host.processes.run(("skopeo", *words), timeout=self.timeout, env={"LC_ALL": "C"})
+                result = host.processes.run(("skopeo", *words), timeout=self.timeout, env={"LC_ALL": "C"}, whole=ANSWER)
             except KairosError as error:
                 raise KairosError(error.message, hint="images are fetched and read by skopeo, which the node needs for them") from error
             if not result.code and not result.timed_out:
                 return result.output
             if attempt == self.retries:
                 break
-        raise KairosError(f"skopeo {words[0]} of {shown(self.source)}: {result.explain(self.timeout)}\n{masked(result.output.strip())}".rstrip())
+        raise KairosError(f"skopeo {words[0]} of {shown(self.source)}: {result.explain(self.timeout)}\n{masked(result.said.strip())}".rstrip())
 
     def _digest(self, host: Host, source: str) -> str:
         """What stands for the image as the registry has it now, platform and all."""
@@ -92,18 +91,34 @@ class UnpackImage:
         return sha256(self._skopeo(host, "inspect", "--raw", source).encode()).hexdigest()
 
     def _fetch(self, host: Host, source: str, scratch: Scratch) -> list[str]:
-        """Copy the image, its layers as plain tar files, and return these, the lowest first."""
+        """Copy the image, unpack its layers to plain tar files within their limits, and return these, the lowest first."""
         import json
 
         platform = zip(("--override-os", "--override-arch", "--override-variant"), self.platform.split("/") if self.platform else (), strict=False)
-        self._skopeo(host, *(word for pair in platform for word in pair), "copy", "--quiet", "--dest-decompress", source, f"dir:{scratch.path}/image")
+        self._skopeo(host, *(word for pair in platform for word in pair), "copy", "--quiet", source, f"dir:{scratch.path}/image")
         image = f"{scratch.here}/image"
         try:
             with open(f"{image}/manifest.json", encoding="utf-8") as file:
                 manifest = json.load(file)
-            return [f"{image}/{os.path.basename(layer['digest'].partition(':')[2])}" for layer in manifest["layers"]]
+            layers = [f"{image}/{os.path.basename(layer['digest'].partition(':')[2])}" for layer in manifest["layers"]]
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise KairosError(f"{shown(self.source)} has a manifest that names no layers") from error
+        plain = {layer: _plain(host, layer, f"{image}/{number}.tar", self.source) for number, layer in enumerate(dict.fromkeys(layers))}
+        return [plain[layer] for layer in layers]
+
+
+def _plain(host: Host, layer: str, plain: str, source: str) -> str:
+    """The tar file that the file *layer* is, or is unpacked to; the packed one goes."""
+    with open(layer, "rb") as file:
+        packed = unpacked(file)
+        if packed is not None:
+            keep(packed, plain, shown(source))
+        elif file.read(4) == ZSTD:
+            by_zstd(host, layer, plain)
+        else:
+            return layer
+    os.unlink(layer)
+    return plain
 
 
 def registry(source: str) -> str:
@@ -138,41 +153,6 @@ def local(host: Host, source: str, scratch: Scratch) -> str:
                 keep(packed, here, source)
     kind = _archive(here, source)
     return kind + path if kind else here
-
-
-def unpacked(file: IO[bytes]) -> Iterator[bytes] | None:
-    """The content of a compressed file; None: it is not compressed."""
-    start = file.read(6)
-    file.seek(0)
-    if start.startswith(MAGIC):
-        return blocks(file.read)
-    if start.startswith(b"BZh"):
-        import bz2
-
-        return _reads(bz2.BZ2File(file))
-    if start.startswith(b"\xfd7zXZ\0"):
-        import lzma
-
-        return _reads(lzma.LZMAFile(file))
-    return None
-
-
-def _reads(file: IO[bytes]) -> Iterator[bytes]:
-    while block := file.read(1 << 18):
-        yield block
-
-
-def keep(packed: Iterator[bytes], path: str, source: str) -> None:
-    """Write what is unpacked to a file. KairosError: it is damaged, or ends too early."""
-    with open(path, "xb") as plain:
-        while True:
-            try:
-                block = next(packed, b"")
-            except Exception as error:  # zlib, bz2 and lzma raise errors of many kinds, OSError among them
-                raise KairosError(f"{source} cannot be read: {error}", hint="copy it again: it is damaged or cut off") from error
-            if not block:
-                return
-            plain.write(block)
 
 
 def _archive(path: str, source: str) -> str:

@@ -48,6 +48,10 @@ class Links:
         self._known.clear()
         return moved
 
+    def place(self, name: str) -> str:
+        """Where *name* lies over the layers so far. KairosError: see `take`."""
+        return self._place(name)
+
     def _forget(self, path: str, *, below: bool) -> None:
         """The link at *path* is replaced, and those below it too if what was there is gone."""
         gone = [link for link in self._links if link == path or (below and (not path or link.startswith(f"{path}/")))]

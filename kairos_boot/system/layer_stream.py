@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 CHUNK = 256 << 10
+LIMIT = 64 << 30
+"""Bytes that a layer may unpack to, whatever room there is."""
 HEADER = 1 << 20
 """Bytes that a header of a tar file may have: `tarfile` reads one into memory whole, and a small layer may unpack to one of any size."""
 
@@ -32,6 +34,10 @@ class Layer:
     digest: str = ""
     at: int = 0
     plain: bool = False
+
+
+class TooLargeError(KairosError):
+    """What is unpacked takes more than there is for it."""
 
 
 class Stream:
@@ -62,6 +68,8 @@ class Stream:
     def _next(self) -> bool:
         self._last = self._block[-1:] or self._last
         self._block, self._used = next(self._blocks, b""), 0
+        if self._place > LIMIT:  # zeros take no room, and no end of them is no image either
+            raise TooLargeError(f"it unpacks to more than {LIMIT >> 30} GiB", hint="ask who made the image: no system is that large")
         if self._sum_plain:
             self._sum.update(self._block)
         return bool(self._block)

@@ -3,6 +3,9 @@
 It is done by a process of its own whose root is that directory: an absolute link of the image leads where it leads in the image, and nothing leaves it.
 White-outs and opaque directories take away what lower layers gave (image-spec, layer.md). Owners, modes, times, links, attributes (ACLs and capabilities
 among them), devices and holes are as the image has them.
+
+A path is taken as umoci and containerd take it: the links above it are followed, inside the image, what is at its end is not. So a directory that one
+layer writes in two ways (`lib/x`, where a lower layer made `lib` a link to `usr/lib`, and `usr/lib/x`) is one directory, and the last word on it counts.
 """
 
 from __future__ import annotations
@@ -13,13 +16,14 @@ import tarfile
 
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.system.layer_links import OPAQUE, WHITEOUT
-from kairos_boot.system.layer_stream import Layer, Stream, members
+from kairos_boot.system.layer_stream import Layer, Stream, TooLargeError, members
 from kairos_boot.system.layers import UNREADABLE, attributes, node_of
+from kairos_boot.system.room import block, room, too_large
 from kairos_boot.system.trees import remove
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from kairos_boot.system.copying import Progress
 
@@ -39,6 +43,7 @@ def lay(layers: Sequence[Layer], tree: str, progress: Progress) -> None:
     import json
 
     total = sum(layer.size for layer in layers)
+    free = room(tree)
     files = [os.open(layer.path, os.O_RDONLY | os.O_CLOEXEC) for layer in layers]
     ours, theirs = os.pipe()
     child = os.fork()
@@ -48,7 +53,7 @@ def lay(layers: Sequence[Layer], tree: str, progress: Progress) -> None:
             os.close(ours)
             os.chroot(tree)
             os.chdir("/")
-            _Child(theirs).work(layers, files)
+            _Child(theirs, free).work(layers, files)
             code = 0
         except KairosError as error:
             os.write(theirs, json.dumps([error.message, error.where, error.hint]).encode() + b"\n")
@@ -79,14 +84,16 @@ def lay(layers: Sequence[Layer], tree: str, progress: Progress) -> None:
 
 
 class _Child:
-    """What is inside the tree. *told* is where the parent hears of it."""
+    """What is inside the tree. *told* is where the parent hears of it, *room* how many bytes the tree may take."""
 
-    def __init__(self, told: int) -> None:
-        self._told = told
+    def __init__(self, told: int, room: int) -> None:
+        self._told, self._room = told, room
         self._done = self._said = 0
         self._directories: dict[str, tarfile.TarInfo] = {}
         self._known: set[str] = {""}
         """Directories that are there, by their paths."""
+        self._places: dict[str, str] = {"": ""}
+        """Where directories lie that were named, their links followed."""
         self._own: set[str] = set()
         """The paths of the layer at hand, and those above them, which no white-out of it takes away."""
 
@@ -101,6 +108,8 @@ class _Child:
                         name = member.name
                         self._put(stream, member, lowest=number == 1)
                         self._tell()
+                except TooLargeError:
+                    raise  # the rest of it is not worth reading
                 except (KairosError, *UNREADABLE, OSError):
                     stream.finish()  # a layer that is not what it should be explains everything else
                     raise
@@ -131,10 +140,12 @@ class _Child:
         parts = [part for part in member.name.split("/") if part not in ("", ".")]
         if ".." in parts:
             raise KairosError(f"it has a path that leads out of the image: {member.name!r}")
-        name = "/".join(parts)
         base = parts[-1] if parts else ""
+        above = self._place("/".join(parts[:-1]))
+        name = f"{above}/{base}".lstrip("/")
+        parts = name.split("/") if name else []
         if base.startswith(WHITEOUT):
-            self._take_away("/".join(parts[:-1]), base)
+            self._take_away(above, base)
             return
         if not lowest:
             self._own.update("/".join(parts[:count]) for count in range(len(parts), 0, -1))
@@ -153,6 +164,7 @@ class _Child:
                     os.unlink(name)
                     self._forget(name)
                 os.mkdir(name, 0o700)
+                self._use(block(1))
             self._directories[name] = member
             self._known.add(name)
             return
@@ -162,7 +174,24 @@ class _Child:
                 remove(name)
             else:
                 os.unlink(name)
+                if stat.S_ISLNK(now.st_mode):
+                    self._forget(name)
         self._make(stream, member, name)
+
+    def _place(self, folder: str) -> str:
+        """Where the directory *folder* is when its links are followed; nothing leads above the root of this process."""
+        found = self._places.get(folder)
+        if found is None:
+            found = os.path.realpath(f"/{folder}").lstrip("/")
+            if os.path.isdir(f"/{found}"):  # what is not there yet may become a link
+                self._places[folder] = found
+        return found
+
+    def _use(self, size: int) -> None:
+        """Take *size* bytes of the room. TooLargeError: it is used up."""
+        self._room -= size
+        if self._room < 0:
+            raise too_large()
 
     def _parents(self, parts: Sequence[str]) -> None:
         if "/".join(parts[:-1]) in self._known:
@@ -179,7 +208,7 @@ class _Child:
 
     def _forget(self, name: str) -> None:
         """What was at *name* goes, with all below it."""
-        self._known = {""}
+        self._known, self._places = {""}, {"": ""}
         for path in [path for path in self._directories if path == name or path.startswith(f"{name}/")]:
             del self._directories[path]
 
@@ -207,7 +236,8 @@ class _Child:
         if member.isreg():
             fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
-                _fill(fd, stream, member)
+                self._use(block(1))
+                _fill(fd, stream, member, self._use)
                 _complete(fd, member)
             finally:
                 os.close(fd)
@@ -232,8 +262,8 @@ class _Child:
             _complete(path, self._directories[name])
 
 
-def _fill(fd: int, stream: Stream, member: tarfile.TarInfo) -> None:
-    """Write the content; what is zero becomes a hole, as do the holes of a sparse member."""
+def _fill(fd: int, stream: Stream, member: tarfile.TarInfo, use: Callable[[int], None]) -> None:
+    """Write the content, each part after *use* was told of it; what is zero becomes a hole, as do the holes of a sparse member."""
     stream.seek(member.offset_data)
     parts: Sequence[tuple[int, int]] = getattr(member, "sparse", None) or ((0, member.size),)
     place = 0
@@ -244,6 +274,7 @@ def _fill(fd: int, stream: Stream, member: tarfile.TarInfo) -> None:
             if not data:
                 raise tarfile.ReadError("unexpected end of data")
             if data[0] or bytes(data) != ZERO[:len(data)]:
+                use(len(data))
                 while data:
                     written = os.pwrite(fd, data, place)
                     data, place = data[written:], place + written

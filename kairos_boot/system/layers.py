@@ -15,11 +15,12 @@ import tarfile
 from kairos_boot.errors import KairosError
 from kairos_boot.system.atomic import beside, clear_name
 from kairos_boot.system.layer_links import OPAQUE, WHITEOUT, Links
+from kairos_boot.system.room import room, too_large
 from kairos_boot.system.trees import remove
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import IO
 
 UNREADABLE = (tarfile.TarError, ValueError, OverflowError, EOFError, RecursionError, MemoryError)
@@ -43,7 +44,7 @@ def unpack(layers: Sequence[str], directory: int) -> bool:
         except UNREADABLE as error:
             raise KairosError(f"{_which(number, layers)} cannot be read: {error}") from error
         except KairosError as error:
-            raise KairosError(f"{_which(number, layers)} cannot be used: {error.message}") from error
+            raise KairosError(f"{_which(number, layers)} cannot be used: {error.message}", hint=error.hint) from error
     tree = _Tree(directory)
     try:
         for number in reversed(range(len(layers))):
@@ -71,6 +72,8 @@ def _check(tar: tarfile.TarFile, lower: Links) -> dict[str, str]:
     KairosError: a path or a link that leads out of it; a file below a link or a file, which could be nowhere in the tree.
     """
     members = [(_normal(member.name), member) for member in tar]
+    targets = [_normal(member.linkname) for _, member in members if member.islnk()]
+    targets_at = {name: lower.place(name) for name in targets}
     moved = lower.take((name, member.linkname if member.issym() else None, member.isdir()) for name, member in members)
     folders: dict[str, bool] = {}
     for written, member in members:
@@ -87,9 +90,11 @@ def _check(tar: tarfile.TarFile, lower: Links) -> dict[str, str]:
             raise ValueError(f"the owner, time or size of {member.name!r} is out of range")
         if member.ischr() or member.isblk():
             os.makedev(member.devmajor, member.devminor)
+    written_so = {name for name, _ in members}
+    moved |= {name: place for name, place in targets_at.items() if name not in written_so and place != name}  # links to a file by another way
     for _, member in members:
         if member.islnk():
-            _linked(tar, member)
+            _linked(tar, member, moved)
     return moved
 
 
@@ -216,11 +221,14 @@ class _Tree:
             raise
 
     def _file(self, tar: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
-        source = _linked(tar, member) if member.islnk() else member
+        source = _linked(tar, member, self._moved) if member.islnk() else member
         now = _lstat(path)
         like = now is not None and stat.S_ISREG(now.st_mode) and now.st_size == source.size and _same(now, source) and _same_attributes(path, source)
         if like and _equal(tar, source, path):
             return
+
+        if source.size > room(os.path.dirname(path)):  # of a sparse file a few bytes are in the archive
+            raise too_large(member.name)
 
         def make(new: str) -> None:
             with open(new, "xb") as file, _content(tar, source) as stored:
@@ -317,12 +325,16 @@ def _same_attributes(path: str, member: tarfile.TarInfo) -> bool:
         return False
 
 
-def _linked(tar: tarfile.TarFile, member: tarfile.TarInfo) -> tarfile.TarInfo:
+def _linked(tar: tarfile.TarFile, member: tarfile.TarInfo, moved: Mapping[str, str]) -> tarfile.TarInfo:
     """The file that a hard link is another name of. KairosError: the layer has none."""
     try:
         found = tar.getmember(member.linkname)
     except KeyError:
-        raise KairosError(f"the image links {member.name!r} to {member.linkname!r}, which its layer does not have") from None
+        written, wanted = _normal(member.linkname), moved.get(_normal(member.linkname), _normal(member.linkname))
+        same = [other for other in tar.getmembers() if wanted == moved.get(_normal(other.name), _normal(other.name)) and not other.islnk()]
+        if not same:
+            raise KairosError(f"the image links {member.name!r} to {written!r}, which its layer does not have") from None
+        found = same[-1]
     if not found.isreg():
         raise KairosError(f"the image links {member.name!r} to {member.linkname!r}, which is no file")
     return found

@@ -195,6 +195,8 @@ def layered(tmp_path: Path, *layers: Mapping[str, object]) -> dict[str, str]:
     ({".wh.lib": "", "lib/new": "x"}, {"lib/new": "x", "usr/lib/new": None}, ("data/in",)),
     ({"lib": "a file now"}, {"lib": "a file now"}, ("lib64",)),
     ({"data": ("link", "/srv")}, {"data": "-> /srv"}, ("lib",)),
+    ({"usr/lib/a": "a", "lib/b": ("hard", "lib64/a")}, {"usr/lib/a": "a", "usr/lib/b": "a"}, ("lib",)),
+    ({"lib/a": "a", "b": ("hard", "usr/lib/a")}, {"usr/lib/a": "a", "b": "a"}, ("lib",)),
 ])
 def test_an_upper_layer_over_a_lower_layers_link(tmp_path: Path, upper: dict[str, object], lies: dict[str, str | None], links: tuple[str, ...]) -> None:
     """What it has below a link lies where the link leads, as container runtimes have it, and the link stays; what it has in the link's own place replaces it."""
@@ -251,7 +253,7 @@ def test_a_registrys_image_is_fetched_once(machine: Node, step: MakeStep, tmp_pa
     assert state(target) == before
     log = (tmp_path / "log").read_text()
     assert log.count("copy") == 1
-    assert f"--override-os linux --override-arch arm64 copy --quiet --dest-decompress docker://registry.example:5000/a/tools@sha256:{'0' * 64} dir:" in log
+    assert f"--override-os linux --override-arch arm64 copy --quiet docker://registry.example:5000/a/tools@sha256:{'0' * 64} dir:" in log
     (tmp_path / "version").write_text("2", encoding="utf-8")
     machine.do(unpack_images, wanted)
     shutil.rmtree(target)
@@ -282,3 +284,21 @@ def test_what_cannot_be_unpacked_does_not_stop_the_next(machine: Node, step: Mak
     assert "cannot run skopeo" in str(error)
     assert "which the node needs" in str(error)
     assert not list(Path("/tmp/.kairos-boot").glob("image-*"))
+
+
+def test_a_file_of_any_size_in_a_small_archive_fills_no_disk(tmp_path: Path) -> None:
+    """Of a sparse file only its map is in the archive."""
+    with open(tmp_path / "0.tar", "wb") as file:
+        member = tarfile.TarInfo("file")
+        member.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "file", "GNU.sparse.realsize": str(1 << 50)}
+        member.size = 512
+        file.write(member.tobuf(tarfile.PAX_FORMAT) + b"1\n0\n0\n".ljust(512, b"\0") + bytes(1024))
+    (tmp_path / "target").mkdir()
+    fd = os.open(tmp_path / "target", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with pytest.raises(KairosError, match="more room than there is") as caught:
+            unpack([f"{tmp_path}/0.tar"], fd)
+    finally:
+        os.close(fd)
+    assert "make room" in caught.value.hint
+    assert list((tmp_path / "target").iterdir()) == []

@@ -115,14 +115,14 @@ def layer(top: str, *, gz: bool = True) -> bytes:
 
 
 def small(members: dict[str, object], *, gz: bool = True) -> bytes:
-    """A layer of a few files: a name ending in / is a directory, bytes are a file, a text is a link."""
+    """A layer of a few files: a name ending in / is a directory (a number: its mode), bytes are a file, a text is a link."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for name, what in members.items():
             member = tarfile.TarInfo(name.rstrip("/"))
             member.mode = 0o755 if name.endswith("/") else 0o644
             if name.endswith("/"):
-                member.type = tarfile.DIRTYPE
+                member.type, member.mode = tarfile.DIRTYPE, what if isinstance(what, int) and what else 0o755
             elif isinstance(what, str):
                 member.type, member.linkname = tarfile.SYMTYPE, what
             elif isinstance(what, bytes):

@@ -294,3 +294,60 @@ tell([first, sorted(left), elsewhere, after])
     assert "another run of this program fetches or unpacks an image there" in first
     assert "tree" in left
     assert (elsewhere, after) == ("", "")
+
+
+@pytest.mark.skipif(not shutil.which("umoci"), reason="needs umoci")
+@pytest.mark.parametrize("layers", [
+    # a lower layer's link, and an upper layer that names what is behind it in both ways: the last one counts
+    [{"usr/": 0, "usr/lib/": 0, "usr/lib/old": b"old", "lib": "usr/lib", "lib64": "/lib", "up": "../../usr", "in/": 0, "in/data": "../usr/lib"}, upper]
+    for upper in (
+        {"lib/x/": 0o700, "lib/x/a": b"a", "usr/lib/x/": 0o711, "usr/lib/x/b": b"b"},
+        {"usr/lib/x/": 0o711, "usr/lib/x/b": b"b", "lib/x/": 0o700, "lib/x/a": b"a"},
+        {"lib/x": b"one", "usr/lib/x": b"two"}, {"lib64/x/": 0o700, "in/data/x/": 0o750, "up/lib/x/y": b"y"},
+        {"lib/old": b"new", "lib64/.wh.old": b""}, {"lib/new": b"new", "usr/lib/.wh..wh..opq": b""}, {"usr/lib/new": b"new", "lib/.wh..wh..opq": b""},
+        {"lib/": 0o700, "lib/x": b"x", "usr/lib/x": b"y"}, {"lib": "usr/other", "lib/x": b"x"}, {"up/lib/.wh.old": b"", "in/data/x": b"x"},
+        {"lib/x/": 0o700, "lib/x/y/": 0o700, "usr/lib/x/y/": 0o755}, {".wh.lib": b"", "lib/x": b"x"},
+    )
+])
+def test_a_directory_with_two_names_is_what_umoci_makes_of_it(unshared: Callable[..., Any], layers: list[dict[str, object]]) -> None:
+    """Links above a path are followed, inside the image, as container runtimes do it; owners, modes and contents are the same."""
+    ours, theirs = unshared(START + f"""
+made = image(*(small(layer) for layer in {layers!r}), small({{name: text.encode() for name, text in SYSTEM.items()}}))
+archive(home + "/a.tar", made)
+place = bring(f"ocifile:{{home}}/a.tar").path
+for name, data in made.items():
+    write(f"{{home}}/layout/blobs/{{(name or 'x').replace(':', '/')}}", data)
+write(home + "/layout/oci-layout", b'{{"imageLayoutVersion": "1.0.0"}}')
+write(home + "/layout/index.json", json.dumps({{"schemaVersion": 2, "manifests": [{{"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest(made[""]),
+      "size": len(made[""]), "annotations": {{"org.opencontainers.image.ref.name": "node"}}}}]}}).encode())
+os.unlink(home + "/layout/blobs/x")
+subprocess.run(["umoci", "unpack", "--image", home + "/layout:node", home + "/bundle"], check=True, capture_output=True)
+def kept(top):
+    return {{name: [values[0], values[7]] for name, values in seen(top).items() if name != "'.'" }}
+tell([kept(place), kept(home + "/bundle/rootfs")])
+""")
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("packed", ["gzip.compress(plain)", "zstd(plain)", "whole"])
+def test_what_unpacks_to_more_than_there_is_room_for_is_refused_before_the_disk_is_full(unshared: Callable[..., Any], packed: str) -> None:
+    """A few bytes may unpack to any number: some room is left to others, and nothing of it stays."""
+    error, left, free = unshared(START + f"""
+mounts.mount("tmpfs", home + "/work", "tmpfs", ("size=60m",))
+zstd = lambda data: subprocess.run(["zstd", "-q"], input=data, capture_output=True, check=True).stdout
+plain = small({{"bomb": b"x" * (80 << 20)}}, gz=False)
+if {packed == "whole"}:
+    archive(home + "/plain.tar", image(plain))
+    with open(home + "/plain.tar", "rb") as file:
+        data = gzip.compress(file.read())
+    write(home + "/a.tar", data)
+else:
+    archive(home + "/a.tar", image({packed if packed != "whole" else "plain"}))
+error = said(f"ocifile:{{home}}/a.tar")
+found = os.statvfs(home + "/work")
+tell([error, [name for folder, _, names in os.walk(home + "/work") for name in names if name != "source.lock"], found.f_bavail * found.f_frsize >> 20])
+""")
+    assert "more room than there is" in error, error
+    assert "TMPDIR" in error
+    assert left == []
+    assert free >= 59
