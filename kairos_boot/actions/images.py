@@ -36,6 +36,10 @@ class UnpackImage:
     timeout: float = 0
     retries: int = 0
     where: str = ""
+    keep: bool = False
+    """Whether directories that are there stay as they are."""
+    insecure: bool = False
+    """A registry without TLS, or with a certificate that nobody vouches for, will do."""
 
     def describe(self) -> str:
         return f"unpack {shown(self.source)}{f' for {self.platform}' if self.platform else ''} over {self.target}"
@@ -68,7 +72,7 @@ class UnpackImage:
                 place.make_directory(0o755, None, None)
                 fd = place.open(os.O_DIRECTORY)
             with Held(fd):
-                changed = unpack(layers, fd) or new
+                changed = unpack(layers, fd, keep=self.keep) or new
         _mark(host, self, digest)
         return changed
 
@@ -88,14 +92,15 @@ class UnpackImage:
         """What stands for the image as the registry has it now, platform and all."""
         from hashlib import sha256
 
-        return sha256(self._skopeo(host, "inspect", "--raw", source).encode()).hexdigest()
+        return sha256(self._skopeo(host, "inspect", "--raw", *(("--tls-verify=false",) if self.insecure else ()), source).encode()).hexdigest()
 
     def _fetch(self, host: Host, source: str, scratch: Scratch) -> list[str]:
         """Copy the image, unpack its layers to plain tar files within their limits, and return these, the lowest first."""
         import json
 
         platform = zip(("--override-os", "--override-arch", "--override-variant"), self.platform.split("/") if self.platform else (), strict=False)
-        self._skopeo(host, *(word for pair in platform for word in pair), "copy", "--quiet", source, f"dir:{scratch.path}/image")
+        self._skopeo(host, *(word for pair in platform for word in pair), "copy", "--quiet",
+                     *(("--src-tls-verify=false",) if self.insecure and source.startswith("docker://") else ()), source, f"dir:{scratch.path}/image")
         image = f"{scratch.here}/image"
         try:
             with open(f"{image}/manifest.json", encoding="utf-8") as file:

@@ -27,6 +27,7 @@ VERBS = {
     "upgrade": "write a new system beside the running one, which the next boot takes",
     "sysext": "system extensions: list, install, enable for a boot, disable, remove",
     "confext": "the same, for configuration extensions",
+    "install-bundle": "bring a bundle: unpack a container image over /, or run its script",
     "pull-image": "unpack a container image over a directory",
     "bootentry": "list the entries of the boot menu, choose one for the next boot",
     "rollback": "make the other system the default for good",

@@ -14,6 +14,7 @@ from kairos_boot.actions.mounts import Mount
 from kairos_boot.actions.partitioning import MIB, PartitionDisk
 from kairos_boot.actions.remove import Remove
 from kairos_boot.errors import KairosError
+from kairos_boot.lifecycle import bundles
 from kairos_boot.lifecycle.bootcode import InstallBootCode
 from kairos_boot.lifecycle.bootloader import InstallMenu
 from kairos_boot.lifecycle.configuration import PutFiles
@@ -75,6 +76,10 @@ class Options:
     """The disc that was booted from is ejected when the machine goes down."""
     firmware: str = ""
     """What has to start a disk that was partitioned before: `bios`, `efi` or `both`."""
+    bundles: tuple[Action, ...] = ()
+    """What brings the bundles of `install.bundles`."""
+    bundles_count: bool = False
+    """A bundle that cannot be brought ends the installation (`fail_on_bundles_errors`)."""
     fat: bool = False
     """The kernel mounts the partition of the firmware, so that steps find it."""
 
@@ -164,6 +169,7 @@ def phases(target: Target, source: Source, images: Images, layout: Layout | None
         Phase("recovery", "write the recovery system", (CopyImage(active, recovery, "COS_SYSTEM", around.progress("write recovery.img")),), again=AGAIN),
         Phase("passive", "write the passive system", (CopyImage(active, passive, "COS_PASSIVE", around.progress("write passive.img")),), again=AGAIN),
     ]
+    found += bundles.phases(options.bundles, strict=options.bundles_count, again=AGAIN)
     if not options.offline:
         found.append(Phase("after-install", "stage after-install", (Hook("after-install", around.emit),), again=AGAIN, extra=not options.strict))
     found += [

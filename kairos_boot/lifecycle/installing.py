@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from kairos_boot.actions.filesystem import LetGo
 from kairos_boot.actions.partitioning import MIB
 from kairos_boot.errors import KairosError
-from kairos_boot.lifecycle import bootcode, signature, sources, survey, target
+from kairos_boot.lifecycle import bootcode, bundles, signature, sources, survey, target
 from kairos_boot.lifecycle.configuration import documents
 from kairos_boot.lifecycle.examined import system_in, tell_of_size
 from kairos_boot.lifecycle.finish import RECORD, KeepRecord, NoteEvent
-from kairos_boot.lifecycle.install import ACTION, EXECUTABLES, PERSISTENT, PLACES, PRE, Options, before, phases
+from kairos_boot.lifecycle.install import ACTION, EXECUTABLES, OEM, PERSISTENT, PLACES, PRE, Options, before, phases
 from kairos_boot.lifecycle.layout import Images, Layout, Wishes, compute, wishes
 from kairos_boot.lifecycle.phases import Broken, Engine, Memory, Phase, Refused, plan, unmet
 from kairos_boot.lifecycle.wired import Surroundings, ended
@@ -71,6 +71,9 @@ class Installation:
         self.strict = data.get("strict") is True
         self.prepared = self.settings.get("no-format", self.settings.get("no_format")) is True
         """Whether the disk was partitioned for the node already (`no-format`)."""
+        self.strict_bundles = data.get("fail_on_bundles_errors") is True
+        self.insecure = asked.insecure or self.settings.get("allow-insecure-registries") is True
+        self.bundles, self.odd_bundles = bundles.named(self.settings.get("bundles"), "install.bundles", insecure=self.insecure)
         self.eject = data.get("eject-cd") is True and "cdroot" in wired.cmdline.split()
         self._device = ""
 
@@ -84,6 +87,10 @@ class Installation:
                 raise KairosError(why, f"install.{key}", "leave it out")
         if self.settings.get("reboot") is True and self.settings.get("poweroff") is True:
             raise KairosError("reboot or poweroff, not both", "install.reboot", "leave one of them out")
+        for fault in self.odd_bundles:
+            if self.strict_bundles:
+                raise fault
+            self.wired.log(4, str(fault), kind="warning", stage=ACTION)
         if signature.asked(self.data):
             signature.must_be_possible(self.host, sources.parse(self._named()))
         if self.asked.users and not survey.lets_somebody_in(self.host, self.config, self.settings):
@@ -100,8 +107,7 @@ class Installation:
         named = self._named()
         if named == LIVE and not self.host.is_directory(sources.TREE):
             raise KairosError("undefined system source to install", "install.source", "name one: --source dir:/PATH, file:/PATH or oci:IMAGE")
-        insecure = self.asked.insecure or self.settings.get("allow-insecure-registries") is True
-        return self.asked.brought or sources.find(self.host, named, "install.source", fetch=True, insecure=insecure)
+        return self.asked.brought or sources.find(self.host, named, "install.source", fetch=True, insecure=self.insecure)
 
     def bring(self, source: Source) -> Source:
         """*source* on this machine. Refused: it cannot be had, or is no system. KairosError: it is not signed, and has to be."""
@@ -124,9 +130,12 @@ class Installation:
         for path in extra:
             if not path.startswith("/") or ".." in path.split("/"):
                 raise KairosError(f"not an absolute path: {path!r}", "install.extra-dirs-rootfs")
+        kept = bundles.places(PERSISTENT, OEM, [str(path) for path in listing(self.settings.get("bind_mounts"))])
+        brought = tuple(bundles.BringToNewNode(each, kept, self.asked.image) for each in self.bundles)
         return Options(tuple(documents(self.config, self.wired.cmdline, self.wired.read)), self.strict, str(name), extra, offline=self.asked.image,
                        file=self.asked.name if self.asked.image else "", unasked=not self.asked.users,
-                       eject=self.eject, firmware=self.wishes().firmware if self.prepared else "", fat=filesystems.mountable(self.host, "vfat"))
+                       eject=self.eject, bundles=brought, bundles_count=self.strict_bundles, firmware=self.wishes().firmware if self.prepared else "",
+                       fat=filesystems.mountable(self.host, "vfat"))
 
     def firmware(self) -> str:
         """What starts the new node, where the configuration does not say."""

@@ -26,6 +26,7 @@ YES, WORD, SIZE, WORDS, ANY, FREE = "true or false", "text", "a whole number of 
 """What belongs at a key; a dict says which keys a map has, a list of one dict that there is a list of such maps."""
 IMAGE = {"size": SIZE, "source": WORD, "uri": WORD, "label": WORD, "fs": WORD}
 PARTITION = {"size": SIZE, "name": WORD, "label": WORD, "fs": WORD, "flags": WORDS}
+BUNDLE = {"targets": WORDS, "rootfs_path": WORD, "local_file": YES, "repository": WORD, "db_path": WORD}
 OPTIONS = {"grub-entry-name": WORD, "extra-dirs-rootfs": WORDS, "reboot": YES, "poweroff": YES, "strict": YES, "tty": WORD, "system": IMAGE,
            "recovery-system": IMAGE, "passive": IMAGE, "allow-insecure-registries": YES, "grub_options": FREE, "env": WORDS, "cloud-init": WORDS}
 KEYS: dict[str, Any] = {
@@ -33,11 +34,11 @@ KEYS: dict[str, Any] = {
         **OPTIONS, "auto": YES, "device": WORD, "source": WORD, "partitions": dict.fromkeys(("bios", "efi", "oem", "recovery", "state", "persistent"), PARTITION),
         "extra-partitions": [PARTITION], "no-format": YES, "no_format": YES, "force": YES, "bind_mounts": WORDS, "ephemeral_mounts": WORDS,
         "encrypted_partitions": WORDS, "skip_copy_kcrypt_plugin": YES, "iso": WORD, "firmware": WORD, "part-table": WORD, "nousers": YES,
-        "ssh_hardening": YES, "image": WORD, "bundles": ANY, "eject-cd": YES, "target": ANY,
+        "ssh_hardening": YES, "image": WORD, "bundles": [BUNDLE], "eject-cd": YES, "target": ANY,
     },
     "reset": {**OPTIONS, "reset-persistent": YES, "reset-oem": YES, "target": ANY, "efi": ANY, "grubconf": ANY, "partitions": ANY},
     "upgrade": {**OPTIONS, "source": WORD, "entry": WORD, "recovery": YES, "excluded-paths": WORDS, "target": ANY, "partitions": ANY},
-    "config_url": WORD, "grub_options": FREE, "strict": YES, "debug": YES, "eject-cd": YES, "cosign": YES, "verify": YES, "cosign-key": WORD,
+    "bundles": [BUNDLE], "fail_on_bundles_errors": YES, "config_url": WORD, "grub_options": FREE, "strict": YES, "debug": YES, "eject-cd": YES, "cosign": YES, "verify": YES, "cosign-key": WORD,
 }
 """Settings of ours at the root of a document."""
 ACTIONS = ("install", "reset", "upgrade")

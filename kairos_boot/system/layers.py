@@ -30,10 +30,11 @@ XATTR = "SCHILY.xattr."
 """What GNU and BSD tar put before the name of an extended attribute."""
 
 
-def unpack(layers: Sequence[str], directory: int) -> bool:
+def unpack(layers: Sequence[str], directory: int, *, keep: bool = False) -> bool:
     """Lay the tar files *layers*, the lowest first, over the open *directory*; True if something changed.
 
-    All of them are read before the first is laid down (C9). KairosError: one cannot be read.
+    With *keep*, directories that are there stay as they are, and what is none is not replaced by one. All layers are read before the first
+    is laid down (C9). KairosError: one cannot be read, or *keep* forbids it.
     """
     links = Links()
     moved = []
@@ -45,7 +46,7 @@ def unpack(layers: Sequence[str], directory: int) -> bool:
             raise KairosError(f"{_which(number, layers)} cannot be read: {error}") from error
         except KairosError as error:
             raise KairosError(f"{_which(number, layers)} cannot be used: {error.message}", hint=error.hint) from error
-    tree = _Tree(directory)
+    tree = _Tree(directory, keep=keep)
     try:
         for number in reversed(range(len(layers))):
             with _open(layers[number]) as tar:
@@ -104,8 +105,8 @@ class _Tree:
     Each path is used below the descriptor of its directory, so that a directory swapped for a link meanwhile leads nowhere.
     """
 
-    def __init__(self, root: int) -> None:
-        self.root = root
+    def __init__(self, root: int, *, keep: bool) -> None:
+        self.root, self.keep = root, keep
         self.changed = False
         self.given: dict[str, tuple[bool, int]] = {"": (True, -1)}
         """Whether a path is a directory, and which layer gave it; -1 for parents that no layer gave."""
@@ -114,6 +115,7 @@ class _Tree:
         self.directories: dict[str, tarfile.TarInfo] = {}
         self._moved: dict[str, str] = {}
         self._parents: dict[str, int] = {}
+        self._made: set[str] = set()
 
     def close(self) -> None:
         for fd in self._parents.values():
@@ -183,7 +185,7 @@ class _Tree:
             for part in filter(None, name.split("/")):
                 above = f"{above}/{part}".lstrip("/")
                 self.given.setdefault(above, (True, -1))
-                fd = self._below(fd, part)
+                fd = self._below(fd, part, above)
         except BaseException:
             os.close(fd)
             raise
@@ -192,10 +194,13 @@ class _Tree:
         self._parents[name] = fd
         return fd
 
-    def _below(self, directory: int, name: str) -> int:
-        """Go down one directory, made if it is none; the one above is closed."""
+    def _below(self, directory: int, name: str, path: str) -> int:
+        """Go down one directory, called *path* from the root, made if it is none; the one above is closed."""
         now = _lstat(f"/proc/self/fd/{directory}/{name}")
         if now is None or not stat.S_ISDIR(now.st_mode):
+            if now is not None and self.keep:
+                raise KairosError(f"{path!r} is a directory of the image, and no directory where it is unpacked", hint="unpack it over another directory")
+            self._made.add(path)
             if now is not None:
                 os.unlink(name, dir_fd=directory)
             os.mkdir(name, 0o755, dir_fd=directory)
@@ -275,6 +280,8 @@ class _Tree:
     def finish(self) -> None:
         """Give directories their modes, owners and times, the deepest first: writing below changed them."""
         for name in sorted(self.directories, key=lambda name: name.count("/"), reverse=True):
+            if self.keep and name not in self._made:
+                continue
             path, member = self._path(name), self.directories[name]
             now = os.lstat(path)
             if not _same(now, member, times=False) or not _same_attributes(path, member):

@@ -1,26 +1,26 @@
 # Completion of kairos-boot for bash; installed as bash-completion's kairos-boot, kairos-agent and kairos.
 _kairos_boot() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb= stage= i
-    local verbs='run-stage plan validate schema config state install manual-install reset upgrade sysext confext pull-image bootentry rollback grubedit status analyze metrics doctor logs'
+    local verbs='run-stage plan validate schema config state install manual-install reset upgrade sysext confext install-bundle pull-image bootentry rollback grubedit status analyze metrics doctor logs'
     local stages='rootfs initramfs fs boot network reconcile'
     local sources='--dotnotation --cloud-init-paths --override-cloud-init-paths --root'
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
         --root | --cmdline | --jobs | --cloud-init-paths | --override-cloud-init-paths | --boot | --svg | --textfile | --timeout | --format | --output | \
             --source | --disk-image | --config | --set | --size | --firmware | --seed | --device | \
-            --image | --boot-entry | --exclude-path | --registry | --platform | --select | --host-root | --grub-file | --origin | --checksum) ((i++)) ;;
+            --image | --boot-entry | --exclude-path | --registry | --platform | --select | --host-root | --grub-file | --origin | --checksum | --root-path | --repository) ((i++)) ;;
         -*) ;;
         *) if [ -z "$verb" ]; then verb=${COMP_WORDS[i]}; elif [ -z "$stage" ]; then stage=${COMP_WORDS[i]}; fi ;;
         esac
     done
     case $prev in
-    --root | --host-root | --textfile) COMPREPLY=($(compgen -d -- "$cur")); return ;;
+    --root | --host-root | --root-path | --textfile) COMPREPLY=($(compgen -d -- "$cur")); return ;;
     --cloud-init-paths | --override-cloud-init-paths | --svg | --output | --disk-image | --config | --device | --grub-file) COMPREPLY=($(compgen -f -- "$cur")); return ;;
     --format) COMPREPLY=($(compgen -W json -- "$cur")); return ;;
     --firmware) COMPREPLY=($(compgen -W 'bios efi both' -- "$cur")); return ;;
     --boot-entry) COMPREPLY=($(compgen -W 'active recovery' -- "$cur")); return ;;
     --select) COMPREPLY=($(compgen -W 'cos fallback recovery statereset' -- "$cur")); return ;;
-    --jobs | --cmdline | --boot | --timeout | --source | --set | --size | --seed | --image | --exclude-path | --registry | --platform | --origin | --checksum) return ;;
+    --jobs | --cmdline | --boot | --timeout | --source | --set | --size | --seed | --image | --exclude-path | --registry | --platform | --origin | --checksum | --repository) return ;;
     esac
     local words=
     case $verb in
@@ -43,6 +43,7 @@ _kairos_boot() {
         remove) words='--now' ;;
         *) words='--active --passive --recovery --common --now' ;;
         esac ;;
+    install-bundle) words='--root-path --local-file --repository --allow-insecure-registries container:// run://' ;;
     pull-image) words='--platform' ;;
     reset) words='--plan --json --unattended --reboot --poweroff --reset-oem --keep-persistent --next-boot --with --host-root --state-only' ;;
     bootentry) words='--select --host-root' ;;
