@@ -33,7 +33,7 @@ XATTR = "SCHILY.xattr."
 def unpack(layers: Sequence[str], directory: int, *, keep: bool = False) -> bool:
     """Lay the tar files *layers*, the lowest first, over the open *directory*; True if something changed.
 
-    With *keep*, directories that are there stay as they are, and what is none is not replaced by one. All layers are read before the first
+    With *keep*, directories that are there stay as they are, and what is one is not replaced by what is none, nor the other way round. All layers are read before the first
     is laid down (C9). KairosError: one cannot be read, or *keep* forbids it.
     """
     links = Links()
@@ -214,6 +214,8 @@ class _Tree:
         self.changed = True
         now = _lstat(path)
         if now is not None and stat.S_ISDIR(now.st_mode):
+            if self.keep:
+                raise KairosError(f"{os.path.basename(path)!r} is a file of the image, and a directory where it is unpacked", hint="unpack it over another directory")
             remove(path)
         head, _, base = path.rpartition("/")
         temporary = f"{head}/{beside(base)}"

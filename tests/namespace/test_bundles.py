@@ -63,14 +63,16 @@ target = image_at(home + "/a.tar", {"private/": 0, "private/new": b"new", "fresh
 first, second = bring(target, top), bring(target, top)
 os.symlink(home + "/outside", top + "/way")
 astray = bring(image_at(home + "/b.tar", {"way/": 0, "way/x": b"x"}), top)
+whole = bring(image_at(home + "/d.tar", {"private": b"a file"}), top)
 out = bring(image_at(home + "/c.tar", {"../out": b"x"}), top)
-tell([first, second, oct(os.stat(top + "/private").st_mode), oct(os.stat(top + "/fresh").st_mode), sorted(os.listdir(top + "/private")), astray, out, os.path.islink(top + "/way"),
+tell([first, second, oct(os.stat(top + "/private").st_mode), oct(os.stat(top + "/fresh").st_mode), sorted(os.listdir(top + "/private")), whole, astray, out, os.path.islink(top + "/way"),
       os.listdir(home + "/outside"), os.path.exists(home + "/out")])
 """)
     assert told[:5] == [True, False, "0o40700", "0o40755", ["mine", "new"]]
-    assert "no directory where it is unpacked" in told[5]
-    assert "leads out of it" in told[6]
-    assert told[7:] == [True, [], False]
+    assert "a directory where it is unpacked" in told[5]
+    assert "no directory where it is unpacked" in told[6]
+    assert "leads out of it" in told[7]
+    assert told[8:] == [True, [], False]
 
 
 def test_over_the_root_of_a_read_only_image_comes_what_lies_in_writable_places(unshared: Callable[..., Any]) -> None:
