@@ -5,10 +5,11 @@ from __future__ import annotations
 from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR, SEQUENCE
 from kairos_boot.cloudconfig.scalars import FALSE, TRUE, is_null, number
 from kairos_boot.cloudconfig.typed import ABSENT, keys_of
+from kairos_boot.records import NOTHING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from kairos_boot.cloudconfig.nodes import YamlNode
@@ -19,6 +20,7 @@ class Draft:
     """A generated step: plain values by field, and where they come from."""
 
     def __init__(self, node: YamlNode | None) -> None:
+        self.node = node
         self.values: dict[str, Any] = {}
         self.marks: dict[str, tuple[int, int]] = {"": (node.line, node.column) if node else (1, 1)}
 
@@ -40,8 +42,30 @@ class Draft:
                         if key.kind is SCALAR:
                             self.mark(f"{field}/{index}/{FIELDS.get(key.value, key.value)}", item)
 
-    def plain(self) -> dict[str, Any]:
-        return {**self.values, "marks": self.marks, "keys": keys_of(self.values), "classic": True}
+    def plain(self, paths: Mapping[tuple[int, int], str] = NOTHING) -> dict[str, Any]:
+        """The step as plain data; *paths* are what the document calls the values at its lines and columns."""
+        written = {path: paths[place] for path, place in self.marks.items() if paths.get(place)}
+        return {**self.values, "marks": self.marks, "written": written, "keys": keys_of(self.values), "classic": True}
+
+
+def paths_of(root: YamlNode | None) -> dict[tuple[int, int], str]:
+    """What each value of a document is called in it (`runcmd[0]`), by its line and column."""
+    found: dict[tuple[int, int], str] = {}
+    todo = [(root, "")] if root else []
+    while todo:
+        node, path = todo.pop(0)
+        if (node.line, node.column) in found and path:
+            continue  # an alias of what was seen, or the first key of a map, which begins where the map does
+        found[node.line, node.column] = path
+        if node.kind is SEQUENCE:
+            todo += [(item, f"{path}[{number}]") for number, item in enumerate(node.value)]
+        elif node.kind is MAPPING:
+            for key, item in node.value:
+                if key.kind is SCALAR:
+                    name = f"{path}.{key.value}".lstrip(".")
+                    found.setdefault((key.line, key.column), name)
+                    todo.append((item, name))
+    return found
 
 
 FIELDS = {"owner": "ownerstring", "source": "url"}

@@ -8,7 +8,7 @@ A key that is not supported here is named in a warning, and the rest works.
 from __future__ import annotations
 
 from kairos_boot.cloudconfig.accounts import Accounts
-from kairos_boot.cloudconfig.classic import ClassicReader, Draft, quote
+from kairos_boot.cloudconfig.classic import ClassicReader, Draft, paths_of, quote
 from kairos_boot.cloudconfig.classic_access import Access, flag
 from kairos_boot.cloudconfig.classic_disks import Disks
 from kairos_boot.cloudconfig.classic_files import Files
@@ -161,9 +161,10 @@ class _Classic:
             self.initramfs.mark("etc_hosts", self._hosts)
 
     def stages(self) -> dict[str, tuple[dict[str, Any], ...]]:
-        early = {"boot.before": (self.before.plain(),)} if self.before.values else {}
-        return {**early, "boot": (self.boot.plain(), *(d.plain() for d in self._of_disks)),
-                "initramfs": (self.initramfs.plain(),), "network": (self.network.plain(),)}
+        paths = paths_of(self.before.node)
+        early = {"boot.before": (self.before.plain(paths),)} if self.before.values else {}
+        return {**early, "boot": (self.boot.plain(paths), *(d.plain(paths) for d in self._of_disks)),
+                "initramfs": (self.initramfs.plain(paths),), "network": (self.network.plain(paths),)}
 
     def _take_hostname(self, item: YamlNode) -> None:
         self._hostname = self.values.text(item, "hostname")

@@ -312,6 +312,8 @@ class Step:
     """`stages.NAME[INDEX]`: where the step stands in its document. Set by the loader; no key."""
     marks: Mapping[str, tuple[int, int]] = NOTHING
     """Line and column of each value, by its path below the step joined with `/` (`files/0/path`). Set by the loader; no key."""
+    written: Mapping[str, str] = NOTHING
+    """What a #cloud-config document calls the value of a mark, where that is another path (`runcmd[0]`). Set by the loader; no key."""
     keys: tuple[str, ...] = ()
     """The keys the document gives, so that a module knows whether it is meant at all. Set by the loader; no key."""
     classic: bool = False
@@ -330,18 +332,22 @@ class Step:
         return default if self.timeout is None else self.timeout
 
     def where(self, *path: str | int) -> str:
-        """`FILE:LINE:COLUMN: stages.boot[0].sysctl` for the value at *path*, or for its nearest parent with a known place."""
+        """`FILE:LINE:COLUMN: stages.boot[0].sysctl` for the value at *path*, or for its nearest parent with a known place.
+
+        What was made of a key of cloud-init is called as the document calls it: `FILE:LINE:COLUMN: runcmd[0]`.
+        """
         shown = self.place + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path)
         for end in range(len(path), -1, -1):
-            mark = self.marks.get("/".join(map(str, path[:end])))
+            at = "/".join(map(str, path[:end]))
+            mark = self.marks.get(at)
             if mark:
-                return f"{self.source}:{mark[0]}:{mark[1]}: {shown}"
+                return f"{self.source}:{mark[0]}:{mark[1]}: {self.written.get(at) or shown}"
         return f"{self.source}: {shown}"
 
 
 CLASSIC_WORK = ("etc_hosts", "fetched_files", "group_members", "passwords", "ssh_pwauth", "sudoers", "ca_certs")
 """Fields of a step that hold work for a module and that only the classic half of a document can ask for."""
-LOADER_FIELDS = ("source", "place", "marks", "keys", "classic", *CLASSIC_WORK)
+LOADER_FIELDS = ("source", "place", "marks", "written", "keys", "classic", *CLASSIC_WORK)
 """Fields of a step that are no keys of the document."""
 
 KEY_NAMES = {"if_": "if"}

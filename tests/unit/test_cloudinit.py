@@ -503,3 +503,61 @@ def test_no_two_names_share_a_rules_file(names: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("line", ["## template: jinja", "## template:jinja", "##template: jinja", "## template: jinja \r"])
 def test_every_spelling_of_a_jinja_header_is_named(line: str) -> None:
     assert [p.severity for p in decode(f"{line}\n#cloud-config\nruncmd: [x]\n".encode(), "/d.yaml").problems] == ["advice"]
+
+
+EVERY = """\
+hostname: edge-1
+manage_etc_hosts: true
+timezone: Europe/Rome
+groups:
+- admin: [amy]
+users:
+- name: amy
+  passwd: $6$x
+  ssh_authorized_keys: [ssh-ed25519 AAAA a]
+  sudo: ALL
+chpasswd:
+  users: [{name: amy, password: $6$y}]
+ssh_pwauth: false
+ssh_authorized_keys:
+- ssh-ed25519 BBBB b
+write_files:
+- path: /etc/a
+  content: a
+  owner: root:root
+- {path: /etc/b, source: {uri: "https://x.example/b"}}
+bootcmd: [echo early]
+runcmd:
+- echo one
+- [echo, two]
+ntp: {servers: [t.example]}
+package_update: true
+packages: [curl]
+ca_certs: {trusted: [PEM]}
+disk_setup:
+  /dev/vdb: {layout: true, table_type: gpt}
+fs_setup:
+- {label: data, filesystem: ext4, device: /dev/vdb, partition: auto}
+growpart: {devices: [/dev/vda4]}
+"""
+
+
+def test_what_fails_is_called_as_the_document_calls_it() -> None:
+    """A person wrote runcmd[1], and finds no stages.boot[0].commands[2] in the document."""
+    document = load(EVERY)
+    assert not document.broken
+    roots = set()
+    for steps in map(document.steps, document.stages):
+        for step in steps:
+            for path in filter(None, step.marks):
+                where = step.where(*(int(part) if part.isdecimal() else part for part in path.split("/")))
+                shown = where.rpartition(": ")[2]
+                assert not shown.startswith("stages."), where
+                roots.add(shown.partition(".")[0].partition("[")[0])
+    assert roots >= {"hostname", "timezone", "groups", "users", "chpasswd", "ssh_pwauth", "ssh_authorized_keys", "write_files", "bootcmd", "runcmd", "ntp", "packages",
+                     "ca_certs", "disk_setup"}
+    commands = document.steps("boot")[0]
+    assert commands.where("commands", 2).endswith(":25:3: runcmd[1]")
+    assert commands.where("commands", 0).endswith(": timezone")
+    assert commands.where("files", 0, "path").endswith(": write_files[0].path")
+    assert commands.where("files", 0, "ownerstring").endswith(": write_files[0].owner")
