@@ -5,7 +5,6 @@ from __future__ import annotations
 from kairos_boot.cloudconfig.nodes import MAPPING, SCALAR, SEQUENCE
 from kairos_boot.cloudconfig.scalars import FALSE, TRUE, is_null, number
 from kairos_boot.cloudconfig.typed import ABSENT, keys_of
-from kairos_boot.records import NOTHING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ class Draft:
                         if key.kind is SCALAR:
                             self.mark(f"{field}/{index}/{FIELDS.get(key.value, key.value)}", item)
 
-    def plain(self, paths: Mapping[tuple[int, int], str] = NOTHING) -> dict[str, Any]:
+    def plain(self, paths: Mapping[tuple[int, int], str]) -> dict[str, Any]:
         """The step as plain data; *paths* are what the document calls the values at its lines and columns."""
         written = {path: paths[place] for path, place in self.marks.items() if paths.get(place)}
         return {**self.values, "marks": self.marks, "written": written, "keys": keys_of(self.values), "classic": True}

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 RECORD = ".state/var-log.bind/kairos-boot"
 """Where the persistent partition keeps what the node finds at /var/log/kairos-boot."""
 
+PLANNED = ".kairos/suc-upgrade-{entry}"
+"""Where, on COS_OEM, a Plan of Kubernetes notes what it gave the node for its `active` or `recovery` system (packaging/kubernetes/suc-upgrade): whatever
+else is written in its place makes that untrue.
+"""
+
 
 @record
 class NoteEvent:

@@ -12,7 +12,7 @@ from kairos_boot.lifecycle import ending, marker, sources, survey
 from kairos_boot.lifecycle.assessment import KNOWN, TRIAL
 from kairos_boot.lifecycle.bootloader import SetVariables
 from kairos_boot.lifecycle.examined import tell_of_size
-from kairos_boot.lifecycle.finish import RECORD, ClearMarker, KeepRecord, NoteEvent
+from kairos_boot.lifecycle.finish import PLANNED, RECORD, ClearMarker, KeepRecord, NoteEvent
 from kairos_boot.lifecycle.missing import sizes
 from kairos_boot.lifecycle.phases import Broken, Engine, Phase, plan
 from kairos_boot.lifecycle.reset import ACTION, OEM, PERSISTENT, STATE, Options, phases
@@ -176,7 +176,7 @@ def _phases(wired: Node, disk: NodeDisk, source: Source, options: Options, state
     origin = sources.origin(source)
     trial = SetVariables(f"{STATE}/grubenv", {"boot_tries": None, "fallback_tries": None, "resume_tries": None, TRIAL: ACTION})
     chosen = SetVariables(f"{OEM}/grubenv", {"next_entry": None, "saved_entry": None, SENT: None, LIST: None})
-    finish = (trial, Remove(f"{STATE}/{KNOWN}"), chosen, NoteEvent(PERSISTENT, "last-reset", origin), KeepRecord(wired.ledger, f"{PERSISTENT}/{RECORD}"),
+    finish = (trial, Remove(f"{STATE}/{KNOWN}"), chosen, Remove(f"{OEM}/{PLANNED.format(entry='active')}"), NoteEvent(PERSISTENT, "last-reset", origin), KeepRecord(wired.ledger, f"{PERSISTENT}/{RECORD}"),
               ClearMarker(STATE))
     around = Surroundings(wired.emit, wired.steps, wired.progress, finish)
     return phases(disk, source, options, around, look(wired.host, state))

@@ -15,7 +15,7 @@ from kairos_boot.lifecycle import extensions, marker, signature, sources, standi
 from kairos_boot.lifecycle.assessment import SINCE, TRIAL, boot_of
 from kairos_boot.lifecycle.bootloader import SetVariables
 from kairos_boot.lifecycle.examined import checks, system_in, tell_of_size
-from kairos_boot.lifecycle.finish import RECORD, ClearMarker, KeepRecord, NoteEvent
+from kairos_boot.lifecycle.finish import PLANNED, RECORD, ClearMarker, KeepRecord, NoteEvent
 from kairos_boot.lifecycle.phases import Broken, Engine, plan
 from kairos_boot.lifecycle.resetting import CUTS
 from kairos_boot.lifecycle.switching import origin_of
@@ -203,7 +203,7 @@ def _stands(done: Sequence[str], started: str) -> str:
 def _end(wired: Node, place: Open, entry: str, passive: str, origin: str, name: str, *, resumed: bool = False) -> End:
     """What follows the switch. Of a boot of the new system itself the count of its starts stays."""
     host = wired.host
-    actions: list[Action] = []
+    actions: list[Action] = [Remove(f"{OEM}/{PLANNED.format(entry=entry)}")]
     if entry == "active":
         runs = boot_word(host) == "active_boot"
         counts: dict[str, str | None] = {} if resumed and runs else {"boot_tries": None}

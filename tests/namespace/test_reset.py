@@ -31,6 +31,18 @@ STATE = "/run/cos/state"
 """
 
 
+def test_a_reset_makes_untrue_what_a_plan_noted_of_the_active_system(unshared: Callable[..., Any]) -> None:
+    names = unshared(START + """
+node = ResetNode(home)
+for entry in ("active", "recovery"):
+    node.write(f"/oem/.kairos/suc-upgrade-{entry}", "1 2\\nboot\\n")
+reset(node, {})
+tell([name for name in os.listdir("/oem/.kairos") if name.startswith("suc-")])
+node.close()
+""")
+    assert names == ["suc-upgrade-recovery"]
+
+
 def test_a_reset_makes_the_node_anew_and_keeps_oem(unshared: Callable[..., Any]) -> None:
     seen = unshared(START + f"""
 node = ResetNode(home, steps={HOOKS!r})

@@ -63,6 +63,19 @@ node.close()
     assert 'last-active-source: "dir://' in seen["events"]
 
 
+def test_an_upgrade_by_hand_makes_untrue_what_a_plan_noted(unshared: Callable[..., Any]) -> None:
+    """A Plan of the image before it must not be taken for done; of the recovery system it stays true."""
+    names = unshared(START + """
+node = UpgradeNode(home)
+for entry in ("active", "recovery"):
+    node.write(f"/oem/.kairos/suc-upgrade-{entry}", "1 2\\nboot\\n")
+upgrade(node, {"source": "dir:" + node.new})
+tell([name for name in os.listdir("/oem/.kairos") if name.startswith("suc-")])
+node.close()
+""")
+    assert names == ["suc-upgrade-recovery"]
+
+
 @pytest.mark.parametrize(("boot", "passive"), [("active", "active"), ("recovery", "active"), ("passive", "passive")])
 def test_what_becomes_passive(unshared: Callable[..., Any], boot: str, passive: str) -> None:
     """What was active, booted and good; from the passive system, which is what runs, passive stays."""
