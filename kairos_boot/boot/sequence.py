@@ -10,6 +10,7 @@ import os
 
 from kairos_boot.boot.report import FatalError
 from kairos_boot.errors import KairosError
+from kairos_boot.system.identity import started
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class Boot:
                  restart: Callable[[Host], None] | None = None) -> None:
         self.host, self.cmdline, self.state, self.report, self.devices = host, cmdline, state, report, devices
         self.sources, self.facts, self.environment, self.restart = sources, facts, environment, restart
+        self.process = started(host)
+        """When this process began: the stage initramfs runs in a fork of it."""
         self._builder: Builder | None = None
 
     @property
@@ -260,7 +263,7 @@ def stage(name: str, boot: Boot, host: Host) -> int:
 
     report = boot.report
     culprits = Culprits(report.ledger)
-    outcome = Runner(host, boot.facts(host), culprits, report.log).emit(name, boot.sources(host, ()))
+    outcome = Runner(host, boot.facts(host), culprits, report.log, origin={"process": boot.process}).emit(name, boot.sources(host, ()))
     failed = f", {outcome.failed} failed{culprits.first(outcome.failed)}" if outcome.failed else ""
     report.say(f"Stage {name}: {outcome.done} done, {outcome.skipped} skipped{failed}", failed=bool(outcome.failed))
     return outcome.failed

@@ -76,12 +76,15 @@ def origin(host: Host, sources: Sources) -> dict[str, object]:
 
     A unit is told from a login by its control group: a shell of somebody may have inherited any variable.
     """
+    from kairos_boot.system.identity import started
     from kairos_boot.system.lock import COMMAND
 
     own = (host.read("/proc/self/cgroup") or b"").decode("utf-8", "replace").strip().rpartition("/")
     unit = own[2] if own[2].endswith(".service") and "/user.slice" not in own[0] and "INVOCATION_ID" in os.environ else ""
     by = "step" if os.environ.get(COMMAND) else "unit" if unit else "hand"
     found: dict[str, object] = {"by": by, "unit": unit} if unit else {"by": by}
+    if host.online:
+        found["process"] = started(host)
     if sources.default:
         return found
     from kairos_boot.shown import shown

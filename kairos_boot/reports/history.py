@@ -56,6 +56,8 @@ class StageRun:
     def __init__(self, stage: str, record: Record) -> None:
         self.stage = stage
         self.begin, self.time = number(record, "uptime"), number(record, "time")
+        self.process = min(self.begin, number(record, "process") or self.begin)
+        """When the process that runs it began."""
         self.duration = 0.0
         self.result = "running"
         self.by, self.unit = _text(record, "by"), _text(record, "unit")

@@ -8,7 +8,7 @@ writing; one with a `duration` was `duration` seconds long and ended then. The k
 
 - `boot`: `mode` and other facts of the boot, each a field.
 - `stage`: `stage`, `event` start or end. The start has who began the run, `by` unit (with `unit`), hand, or step (of another run; the
-  initrd's own two have none), and `sources` where they are not the default ones; the end has `result` done, degraded or interrupted
+  initrd's own two have none), `process` (when the process began, as uptime), and `sources` where they are not the default ones; the end has `result` done, degraded or interrupted
   (something ended the run in order), `done`, `skipped`, `failed`, `duration`.
 - `begin`: `stage`, `step`, `file`: the step is at work from here on; a run that is cut off was at the last of them that has no `step`.
 - `step`: `stage`, `step`, `file`, `result` done, unchanged, skipped or failed, `content` (a number that tells it from

@@ -68,3 +68,9 @@ def text(host: Host, path: str) -> str:
 def present(**values: str | float | None) -> dict[str, object]:
     """Those of *values* that are known, numbers as floats."""
     return {name: float(value) if isinstance(value, int) else value for name, value in values.items() if value}
+
+
+def started(host: Host) -> float:
+    """When this process began, in seconds since the kernel started; 0 where nothing tells."""
+    said = (host.read("/proc/self/stat") or b"").rpartition(b")")[2].split()
+    return int(said[19]) / os.sysconf("SC_CLK_TCK") if len(said) > 19 and said[19].isdigit() else 0.0

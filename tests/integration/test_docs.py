@@ -105,7 +105,7 @@ def test_the_tables_list_every_key_of_the_model_with_its_type(page: str) -> None
 
 
 def test_the_root_keys_are_those_of_the_decoder() -> None:
-    assert {"name", "stages", "jobs"} == set(ROOT)
+    assert {"name", "stages", "jobs", "reconcile"} == set(ROOT)
 
 
 @pytest.mark.parametrize("page", ["README.md", "NEWS.md", *(f"docs/{p.relative_to(TOP / 'docs')}" for p in sorted((TOP / "docs").rglob("*.md")))])

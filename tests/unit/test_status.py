@@ -384,7 +384,7 @@ def test_records_of_any_shape_are_no_crash(story: Story, rounds: int) -> None:
     """Each field of each kind of record with each wrong type, lines cut anywhere, and lines that are no records: `status` and `analyze` tell what is left (E6)."""
     import random
 
-    from kairos_boot.reports import analyze
+    from kairos_boot.reports import analyze, chain, drift, metrics, picture
 
     story.ledger.write("boot", mode="active")
     story.ledger.write("failed-boot", entry="cos", where="/x", message="m", hint="h", happened=1000, log="/l")
@@ -392,6 +392,10 @@ def test_records_of_any_shape_are_no_crash(story: Story, rounds: int) -> None:
     story.ledger.write("problem", stage="boot", step="A.x", severity="error", where="/oem/a.yaml:1:1", message="m", hint="h")
     fail(story, by="unit", unit="u", sources=["/a"])
     story.stage("boot", "A.x", "A.y")
+    story.ledger.write("stage", event="start", stage="network", by="unit", unit="u", process=1.5)
+    story.ledger.write("begin", stage="network", step="N.x", file="/oem/a.yaml")
+    story.ledger.write("difference", stage="boot", step="A.x", file="/oem/a.yaml", module="files", path="/f", wanted="w", found="f", where="/oem/a.yaml:1:1: x")
+    story.ledger.write("drift", steps=1, things=2, differences=1, again=["A.x"], changed=["/oem/b.yaml"], duration=0.1)
     story.ledger.write("kept", result="failed", where="/var/log", error="e")
     with open(story.ledger.path, encoding="utf-8") as file:
         good = [json.loads(line) for line in file]
@@ -409,10 +413,12 @@ def test_records_of_any_shape_are_no_crash(story: Story, rounds: int) -> None:
         boot = Boot("b1", "\n".join(lines).encode("utf-8", "surrogatepass"))
         assert as_text(boot, 1_000_060.0)
         assert as_text(boot, 1_000_060.0, steps=True)
-        json.loads(json.dumps(as_data(boot), allow_nan=False))
-        for report in (analyze.blame, analyze.timeline, analyze.critical_chain):
+        json.loads(json.dumps([as_data(boot), drift.as_data(boot)], allow_nan=False))
+        assert drift.as_text(boot, 1_000_060.0)
+        assert metrics.text(boot, "1").isprintable() is False
+        for report in (analyze.blame, analyze.timeline, chain.critical_chain):
             assert report(boot)
-        assert analyze.svg(boot)
+        assert picture.svg(boot)
         if not round_ % 4:
             assert boot.damaged >= 5
             assert "damaged lines" in "\n".join(as_text(boot, 0.0))
