@@ -226,3 +226,39 @@ tell([merged, service.calls, other, refused])
     assert refused[0] == 1
     assert "two.raw: systemd would not merge it into this system: it is for ID=other" in refused[2]
     assert "two.raw is not merged: see journalctl -u systemd-sysext.service" in refused[2]
+
+
+@needs_systemd
+def test_what_comes_from_an_address_is_held_against_its_checksum_and_no_cut_leaves_a_part(unshared: Callable[..., Any]) -> None:
+    """Another checksum, a body that breaks off, an address without a name of an extension: refused, and nothing is there. Without TLS and checksum it is said."""
+    told = unshared(START + """
+one = open(extension("one"), "rb").read()
+cut = []
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(404 if "none" in self.path else 200)
+        self.send_header("Content-Length", str(len(one)))
+        self.end_headers()
+        self.wfile.write(one[:100] if "cut" in self.path else one)
+    def log_message(self, *a): pass
+server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+place = f"http://127.0.0.1:{server.server_address[1]}"
+wrong = call("install", "--checksum", "sha256:" + "0" * 64, place + "/one.raw")
+none = call("install", "--checksum", digest(one), place + "/none/one.raw")
+odd = [call("install", "--checksum", digest(one), place + "/one"), call("install", "--checksum", "md5:1", place + "/one.raw"), call("install", "--checksum", digest(one), "file:/x.raw")]
+left = kept()
+good = call("install", "--checksum", digest(one), place + "/one.raw?token=secret")
+plain = call("install", place + "/one.raw")
+tell([wrong, none, odd, left, good, plain, kept(), [name for _, _, names in os.walk(home + "/work") for name in names if not name.endswith(".lock")]])
+""")
+    wrong, none, odd, left, good, plain, kept, work = told
+    assert (wrong[0], "does not have the checksum" in wrong[2]) == (3, True)
+    assert (none[0], "404" in none[2]) == (3, True)
+    assert [each[0] for each in odd] == [3, 3, 3]
+    assert left == []
+    assert good[:2] == [0, "one.raw is installed: kairos-boot sysext enable --active one.raw\n"]
+    assert plain[:2] == [0, "one.raw is installed already\n"]
+    assert "nobody vouches for what comes without TLS" in plain[2]
+    assert kept == ["one.raw"]
+    assert work == []

@@ -86,6 +86,7 @@ def initrd(node, cmdline, document, disk=True):
           "here": os.path.exists(root + "/initrd-was-here"), "fstab": read("/sysroot/etc/fstab"),
           "mounts": [m.fstype for m in mounts.mounted() if m.target.startswith(root + "/sysroot")],
           "left": [m.target for m in mounts.mounted() if m.target.startswith((root + "/sysroot/proc", root + "/sysroot/dev", root + "/sysroot/sys", root + "/sysroot/run"))],
+          "extensions": {{name: os.readlink(root + "/run/extensions/" + name) for name in names("/run/extensions") or []}},
           "ledger": [__import__("json").loads(line) for name in names("/run/cos/ledger") or [] for line in read("/run/cos/ledger/" + name).splitlines()]}})
 """
 ACTIVE = "root=LABEL=COS_ACTIVE cos-img/filename=/cOS/active.img fsck.mode=skip rd.cos.oemtimeout=0"
@@ -98,8 +99,8 @@ def initrd(unshared: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
 
     top = str(Path(__file__).resolve().parents[2])
 
-    def run(cmdline: str, document: str = DOCUMENT, *, node: str = "", disk: bool = True) -> dict[str, Any]:
-        tree = json.dumps({"system/oem/00.yaml": document, "usr/lib/os-release": "ID=test\n"})
+    def run(cmdline: str, document: str = DOCUMENT, *, node: str = "", disk: bool = True, files: dict[str, str] | None = None) -> dict[str, Any]:
+        tree = json.dumps({"system/oem/00.yaml": document, "usr/lib/os-release": "ID=test\n", **(files or {})})
         told = unshared(RUN.format(top=top) + f"""
 node = Node(home, tree={tree}{node})
 try:
@@ -129,6 +130,15 @@ def test_an_active_boot_runs_both_stages_around_the_layout(initrd: Callable[...,
     assert places.index("/oem") < places.index("rootfs") < places.index("/usr/local") < places.index("/etc") < places.index("/home") < places.index("/etc/fstab") \
         < places.index("initramfs")
     assert all(r["result"] == "done" for r in told["ledger"] if r["kind"] == "mount")
+
+
+def test_extensions_of_the_boot_are_linked_where_systemd_will_find_them(initrd: Callable[..., dict[str, Any]]) -> None:
+    """Behind the switch the links lead into the root: this boot's own and the common ones, and no other boot's; the boot is as good as before."""
+    store = "var/lib/kairos/extensions"
+    told = initrd(ACTIVE, files={f"{store}/active/a.raw": "x", f"{store}/common/c.raw": "x", f"{store}/passive/p.raw": "x", f"{store}/active/README": "x"})
+    assert told["extensions"] == {"a.raw": f"/{store}/active/a.raw", "c.raw": f"/{store}/common/c.raw"}
+    assert told["code"] == 0
+    assert "Extensions of this boot: a.raw, c.raw" in told["log"]
 
 
 def test_a_failing_step_and_a_missing_partition_make_the_boot_degraded_and_all_else_is_done(initrd: Callable[..., dict[str, Any]]) -> None:

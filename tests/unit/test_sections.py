@@ -49,6 +49,16 @@ def test_a_value_of_the_wrong_kind_is_an_error_with_its_place(text: str, place: 
     assert error.startswith(f"error: /d.yaml:{place}: ")
 
 
+@pytest.mark.parametrize(("text", "said"), [
+    ("bundles: [{target: ['container://x']}]", "warning: /d.yaml:2:12: bundles[0].target: unknown key 'target'; did you mean 'targets'?"),
+    ("install: {bundles: [{targets: container://x}]}", "error: /d.yaml:2:31: install.bundles[0].targets: a list belongs here"),
+    ("bundles: {targets: [x]}", "error: /d.yaml:2:10: bundles: a list belongs here"), ("fail_on_bundles_errors: maybe", "error: /d.yaml:2:25: fail_on_bundles_errors: true or false"),
+])
+def test_what_is_wrong_with_a_bundle_is_told_at_its_place(text: str, said: str) -> None:
+    [found] = told(f"#cloud-config\n{text}\n")
+    assert found.startswith(said)
+
+
 def test_what_an_installation_reads_is_known() -> None:
     assert not told("#cloud-config\ninstall: {auto: true, device: auto, partitions: {oem: {size: 64, fs: ext4}}, extra-partitions: [{name: a, size: 1}], grub_options: {a: b},"
                     " system: {size: '4096'}, force: null}\nreset: {reset-oem: true}\nk3s: {enabledd: 1}\n")

@@ -178,6 +178,23 @@ def test_the_image_itself_makes_the_stages_part_of_a_boot(tree: Path) -> None:
     assert [line for path in unit_files() for line in lines(path) if line.section == "Install"] == []
 
 
+def test_extensions_are_laid_over_the_same_directories_by_the_service_and_by_hand() -> None:
+    """Over all of /usr an older systemd's merge hides /usr/local, where the node keeps its data."""
+    [line] = [line.value for line in lines(UNITS / "systemd-sysext.service.d/10-hierarchies.conf") if line.key == "Environment"]
+    assert f"export {line}\n" in (UNITS.parent / "packaging/image/oem/40_extensions.yaml").read_text()
+    directories = line.partition("=")[2].split(":")
+    assert not {"/usr", "/usr/local", "/opt"} & set(directories)
+    assert "/usr/bin" in directories
+
+
+def test_the_first_boot_waits_for_the_network_stage_and_is_over_when_it_was_done() -> None:
+    """By the name of Kairos' own unit, which published configurations replace; in recovery and on a medium nothing is kept."""
+    text = lines(UNITS / "kairos-agent.service")
+    assert [line.value for line in text if line.key == "ConditionPathExists"] == ["!/usr/local/.kairos/sentinel_firstboot", "!/run/cos/recovery_mode", "!/run/cos/live_mode"]
+    assert [line.value for line in text if line.key == "After"] == ["cos-setup-network.service"]
+    assert [line.value for line in text if line.key == "ExecStart"] == ["/usr/bin/kairos-boot start"]
+
+
 def test_one_connected_link_is_a_network() -> None:
     assert [line.value for line in lines(UNITS / "systemd-networkd-wait-online.service.d/10-any.conf") if line.key == "ExecStart"] == [
         "", "/usr/lib/systemd/systemd-networkd-wait-online --any",
