@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import stat
 
+from kairos_boot.actions.fitting import unfit
 from kairos_boot.errors import KairosError
 from kairos_boot.records import record
 from kairos_boot.system import filesystems
+from kairos_boot.system.filesystems import FAT, UNFORMATTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kairos_boot.system.host import Host
     from kairos_boot.system.partitions import Slot, Table
 
-UNFORMATTED, LABEL_LIMITS = filesystems.UNFORMATTED, filesystems.LABEL_LIMITS
 LINUX = "0FC63DAF-8483-4772-8E79-3D69D8477DE4"
 BASIC = "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7"
 SWAP = "0657FD6D-A4AB-43C4-84E5-0933C84B4F4F"
@@ -51,7 +52,7 @@ class NewPartition:
 
     def script(self, start: int, sectors: int) -> str:
         kind, attribute = LINUX, ""
-        if self.fstype in filesystems.FAT:
+        if self.fstype in FAT:
             kind, attribute = (ESP, "RequiredPartition") if self.bootable else (BASIC, "")
         elif self.fstype == "swap":
             kind = SWAP
@@ -240,6 +241,8 @@ class ArrangeDisk:
                 size_wanted = f"{partition.size} MiB" if partition.size else "the rest"
                 raise KairosError(f"not enough free space for {partition.title}: {size_wanted} wanted, {max(0, table.mib(table.usable_end - start))} MiB free; "
                                   "nothing was written", self.path or self.label)
+            for fact, hint in unfit(partition.fstype, table.mib(size)):
+                raise KairosError(f"{partition.title}: {fact}; nothing was written", self.path or self.label, hint)
             placed.append((partition, start, size))
             start += size
         return placed

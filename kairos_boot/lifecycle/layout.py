@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kairos_boot.actions.fitting import LEAST_MIB, MADE, faults, unfit
 from kairos_boot.actions.layout import BASIC, BIOS_BOOT, ESP, LINUX, SWAP
 from kairos_boot.actions.partitioning import MIB, Place
 from kairos_boot.errors import KairosError
@@ -100,14 +101,16 @@ def compute(disk: str, usable: int, images: Images, wanted: Wishes, grain: int =
         raise KairosError(f"at most one partition takes the rest of the disk, and these would: {', '.join(part.name for part in rest)}", "install.partitions",
                           "give all but one a size in MiB")
     parts = [part for part in parts if part.size] + rest
-    total = sum(part.size or max(REST_MIB, _least(part.fstype)) for part in parts) + 1
+    total = sum(part.size or _least(part.fstype) for part in parts) + 1
     if total * MIB > usable:
-        sizes = ", ".join(f"{part.name} {part.size or f'at least {max(REST_MIB, _least(part.fstype))}'}" for part in parts)
+        sizes = ", ".join(f"{part.name} {part.size or f'at least {_least(part.fstype)}'}" for part in parts)
         raise KairosError(f"the layout does not fit in the target disk: {total} MiB are wanted, {usable // MIB} MiB are there; nothing was fetched or written",
                           disk, f"in MiB: {sizes}; make partitions smaller (install.partitions, install.system.size) or take a larger disk")
     places, start = [], grain
     for number, part in enumerate(parts, 1):
         size = part.size * MIB or (usable - start) // MIB * MIB
+        for fact, hint in unfit(part.fstype, size // MIB):
+            raise KairosError(f"{part.name}: {fact}", f"install.{'partitions' if part.name in LABELS else 'extra-partitions'}", hint)
         places.append(Place(number, part.name, part.label, part.fstype, part.type, start, size, _identifier(wanted.seed, f"partition {part.name}"),
                             _identifier(wanted.seed, f"file system {part.name}") if wanted.seed else ""))
         start += size
@@ -144,30 +147,18 @@ def _extra(item: object, where: str) -> Part:
     fstype = fstype or "ext2"
     if not name:
         raise KairosError("an extra partition needs a name", where, "add `name: data`")
-    if fstype not in (*filesystems.LABEL_LIMITS, *filesystems.UNFORMATTED):
-        raise KairosError(f"no such file system: {fstype!r}", f"{where}.fs", f"there are {', '.join(sorted(filesystems.LABEL_LIMITS))}, and none")
     if label in OWN:
         raise KairosError(f"the label {label} is one of the node's own", f"{where}.label", "take another one")
-    if len(label.encode()) > filesystems.LABEL_LIMITS.get(fstype, 255):
-        raise KairosError(f"a label of {fstype} has at most {filesystems.LABEL_LIMITS[fstype]} bytes: {label!r}", f"{where}.label")
-    if not _plain(name) or len(name.encode("utf-16-le")) > 72:  # it stands in sfdisk's script
-        raise KairosError(f"not a partition's name: {name!r}", f"{where}.name", "at most 36 letters; no quotes, backslashes or control characters")
-    if not _plain(label) or label.startswith("-"):
-        raise KairosError(f"not a file system's label: {label!r}", f"{where}.label", "no quotes, backslashes or control characters, and no dash in front")
     size = _size(values.get("size", 0), f"{where}.size")
-    if 0 < size < _least(fstype):
-        raise KairosError(f"it is too small for {fstype}, which is made of {_least(fstype)} MiB and more: {size}", f"{where}.size", "make it larger, or take ext4")
+    for of, fact, hint in faults(name, label, fstype, size):
+        raise KairosError(fact, f"{where}.{'fs' if of == MADE else of}", hint)
     kind = SWAP if fstype == "swap" else BASIC if fstype in filesystems.FAT else LINUX
     return Part(name, label, fstype, size, kind)
 
 
-def _plain(text: str) -> bool:
-    return text.isprintable() and not set(text) & {'"', "'", "\\"}
-
-
 def _least(fstype: str) -> int:
-    """MiB below which its tool refuses to make it."""
-    return -(-filesystems.LEAST_SIZES.get(fstype, 0) // MIB)
+    """MiB that the partition which takes the rest must have."""
+    return max(REST_MIB, LEAST_MIB.get(fstype, 0))
 
 
 def _size(value: object, where: str) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from kairos_boot.actions.filesystem import MakeFileSystem, Unmount
+from kairos_boot.actions.fitting import LABEL_LIMITS, unfit
 from kairos_boot.actions.image_file import ORIGIN, BuildImage, CopyImage
 from kairos_boot.actions.mounts import Mount
 from kairos_boot.actions.partition import AddPartition
@@ -27,7 +28,6 @@ from kairos_boot.node.partitions import LABELS
 from kairos_boot.node.state import CRYPT
 from kairos_boot.records import NOTHING, record
 from kairos_boot.system.ext4 import DIGEST
-from kairos_boot.system.filesystems import LABEL_LIMITS, LEAST_SIZES
 from kairos_boot.system.partitions import size_of
 
 TYPE_CHECKING = False
@@ -136,9 +136,8 @@ def _can_be_made(host: Host, node: str, fstype: str, slot: Slot | None) -> None:
     tool = f"mkfs.{fstype}"
     if not any(host.exists(f"{directory}/{tool}") for directory in ("/usr/sbin", "/sbin", "/usr/bin")):
         raise KairosError(f"the program {tool} is not in this image", node, "build the recovery image with it")
-    least = LEAST_SIZES.get(fstype, 0)
-    if slot is None and least and size_of(host.real(node)) < least:
-        raise KairosError(f"it is too small for {fstype}, which {tool} makes of {least >> 20} MiB and more", node, f"make it larger, or give it another file system: mkfs.ext4 {node}")
+    for fact, hint in unfit(fstype, size_of(host.real(node)) >> 20) if slot is None else ():
+        raise KairosError(fact, node, f"{hint}: mkfs.ext4 {node}")
 
 
 def _anew(disk: NodeDisk, new: Mapping[str, Slot], name: str) -> tuple[Action, ...]:

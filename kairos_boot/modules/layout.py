@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from kairos_boot.actions.base import Invalid, Note
-from kairos_boot.actions.layout import LABEL_LIMITS, UNFORMATTED, ArrangeDisk, NewPartition
+from kairos_boot.actions.fitting import LABELLED, MADE, NAMED, faults
+from kairos_boot.actions.layout import ArrangeDisk, NewPartition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
 
 KEY = "layout"
 SCRIPT = "script://"
-NAME_UNITS = 36
-"""UTF-16 code units of a GPT partition's name."""
+KEYS = {NAMED: "pLabel", LABELLED: "fsLabel", MADE: "filesystem"}
 
 
 def plan(step: Step, facts: Facts) -> Plan:  # noqa: ARG001
@@ -64,12 +64,5 @@ def _wrong(step: Step, index: int, partition: Partition) -> Iterator[Invalid]:
     def at(key: str) -> str:
         return step.where(KEY, "add_partitions", index, key)
 
-    fstype = partition.filesystem or "ext2"
-    if fstype not in LABEL_LIMITS and fstype not in UNFORMATTED:
-        yield Invalid(at("filesystem"), f"unsupported file system type: {fstype!r}", f"use one of {', '.join((*LABEL_LIMITS, *UNFORMATTED))}")
-    elif len(partition.fsLabel.encode()) > LABEL_LIMITS.get(fstype, 255):
-        yield Invalid(at("fsLabel"), f"{fstype} filesystem label {partition.fsLabel!r} cannot be longer than {LABEL_LIMITS[fstype]} characters")
-    if len(partition.pLabel.encode("utf-16-le")) > 2 * NAME_UNITS:
-        yield Invalid(at("pLabel"), f"a partition's name cannot be longer than {NAME_UNITS} characters: {partition.pLabel!r}")
-    if any(c in '"\\' or not c.isprintable() for c in partition.pLabel):
-        yield Invalid(at("pLabel"), f"not a partition's name: {partition.pLabel!r}", "leave out quotes, backslashes and control characters")
+    for of, fact, hint in faults(partition.pLabel, partition.fsLabel, partition.filesystem or "ext2"):  # a size counts only for one that is made
+        yield Invalid(at(KEYS[of]), fact, hint)

@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 FAT = ("fat", "fat16", "fat32", "vfat")
 EXT = ("ext2", "ext3", "ext4")
 UNFORMATTED = ("noformat", "-", "none")
-LABEL_LIMITS = {**dict.fromkeys(EXT, 16), "xfs": 12, "btrfs": 255, "swap": 15, **dict.fromkeys(FAT, 11)}
-"""File systems that can be made, and how many bytes their label may have."""
-LEAST_SIZES = {"xfs": 300 << 20, "btrfs": 109 << 20, "fat16": 9 << 20}
-"""Bytes below which their tools refuse to make them."""
 WIPED = 1 << 20
 """Bytes at the start of a new partition that are zeroed: what lay there before must not be taken for its content."""
 

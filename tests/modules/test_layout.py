@@ -80,6 +80,7 @@ def test_a_missing_growth_is_none_and_an_empty_one_is_all(step: MakeStep) -> Non
     ({"path": "/d"}, {"fsLabel": "x" * 17}, "cannot be longer than 16 char"),
     ({"path": "/d"}, {"pLabel": "x" * 37}, "cannot be longer than 36 char"),
     ({"path": "/d"}, {"pLabel": 'a"b'}, "not a partition's name"),
+    ({"path": "/d"}, {"fsLabel": "a\tb"}, "not a file system's label"),
 ])
 def test_what_is_wrong_stops_the_layout_as_a_whole(step: MakeStep, device: dict[str, Any], partition: dict[str, Any], message: str) -> None:
     actions = plan(step, device=device, add_partitions=({"pLabel": "a", **partition},), expand_partition={})

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from reset_node import ResetNode  # type: ignore[import-not-found]  # beside this file
 
+from kairos_boot.actions.fitting import LABEL_LIMITS
 from kairos_boot.actions.layout import BIOS_BOOT, ESP, LINUX
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle.survey import disk_of
 from kairos_boot.node.partitions import LABELS, NodeDisk
-from kairos_boot.system import blockdev, filesystems, loop, partitions
+from kairos_boot.system import blockdev, loop, partitions
 from kairos_boot.system.blkid import probe
 from kairos_boot.system.host import Host
 from kairos_boot.system.udev import Partition
@@ -68,7 +69,7 @@ class DiskNode(ResetNode):  # type: ignore[misc]
     def partition(self, name: str, label: str, fstype: str = "ext4", mib: int = 16) -> Partition:
         node = self.parts[name]
         if fstype:
-            label = label if len(label) <= filesystems.LABEL_LIMITS[fstype] else ""
+            label = label if len(label) <= LABEL_LIMITS[fstype] else ""
             subprocess.run([f"mkfs.{fstype}", "-q", *(("-L", label) if label else ()), node], check=True, stdout=subprocess.DEVNULL)
         self.loops.append(node)
         return Partition(node, os.path.basename(self.whole), label if fstype else "", fstype)

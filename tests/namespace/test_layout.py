@@ -379,13 +379,16 @@ def test_of_two_disks_that_one_is_meant_which_was_booted_from_and_the_nodes_own_
 
 
 @pytest.mark.parametrize(("action", "message"), [
-    ({"partitions": (NewPartition("a", "A", 20, "ext4"), NewPartition("b", "B", 20, "xfs"))}, "it needs mkfs.xfs"),
+    ({"partitions": (NewPartition("a", "A", 20, "ext4"), NewPartition("b", "B", 20, "swap"))}, "it needs mkswap"),
     ({"partitions": (NewPartition("a", "A", 20, "ext4"), NewPartition("b", "", 20, "none")), "expand": 0}, "no file system that can be grown"),
     ({"partitions": (NewPartition("a", "A", 20, "ext4"), NewPartition("b", "B", 20, "vfat")), "expand": 0}, "vfat cannot be grown"),
     ({"partitions": (NewPartition("a", "A", 20, "ext4"), NewPartition("b", "B", 40, "ext4")), "expand": 30}, "not made smaller"),
     ({"partitions": (NewPartition("a", "A", 20, "ext4"),), "expand": 5000}, "not enough free space"),
     ({"partitions": (NewPartition("a", "A", 20, "ext4"), NewPartition("b", "B", 900, "ext4")), "initialize": True, "disk_name": "new"}, "not enough free space"),
-    ({"partitions": (NewPartition("a", "A", 20, "ext4"), NewPartition("b", "B", 20, "xfs")), "initialize": True, "disk_name": "new"}, "it needs mkfs.xfs"),
+    ({"partitions": (NewPartition("a", "A", 20, "ext4"), NewPartition("b", "B", 20, "swap")), "initialize": True, "disk_name": "new"}, "it needs mkswap"),
+    ({"partitions": (NewPartition("a", "A", 20, "ext4"), NewPartition("b", "B", 0, "xfs")), "initialize": True, "disk_name": "new"}, "b: it is too small for xfs"),
+    ({"partitions": (NewPartition("a", "A", 20, "ext4"), NewPartition("b", "B", 108, "btrfs")), "initialize": True, "disk_name": "new"}, "b: it is too small for btrfs"),
+    ({"partitions": (NewPartition("a", "A", 20, "ext4"), NewPartition("b", "B", 8, "fat16")), "initialize": True, "disk_name": "new"}, "b: it is too small for fat16"),
 ])
 def test_a_layout_that_cannot_be_done_to_its_end_is_not_begun(disk: Disk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, action: dict[str, Any], message: str) -> None:
     """C9: every program, label, size and number is looked at before the first write; a plan says the same."""
