@@ -24,7 +24,7 @@ from __future__ import annotations
 from kairos_boot.actions.base import Invalid, Note
 from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import UsageError, parse
-from kairos_boot.cli.output import as_data, complain, say, say_data
+from kairos_boot.cli.output import as_data, as_line, complain, say, say_data
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.shown import masked, one_line
 from kairos_boot.stages.conditions import decide
@@ -104,7 +104,7 @@ def run(words: list[str]) -> int:
     else:
         _print(steps)
         for problem in problems:
-            complain(f"{'error' if problem.severity == 'error' else 'warning'}: {problem}\n")
+            complain(as_line(problem))
     failing = any(p.severity == "error" for p in problems) or any(a["sign"] == "!" for s in steps for a in s["actions"])
     return 1 if failing else 0
 

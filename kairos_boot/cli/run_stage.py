@@ -26,7 +26,7 @@ import os
 from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import UsageError, parse
 from kairos_boot.cli.login import tell
-from kairos_boot.cli.output import complain, say, say_data
+from kairos_boot.cli.output import as_line, complain, say, say_data
 from kairos_boot.errors import Ended, KairosError
 from kairos_boot.shown import one_line
 from kairos_boot.stages.culprits import Culprits
@@ -186,7 +186,7 @@ def _analyze(stage: str, options: Options, sources: Sources) -> int:
         say("".join(one_line(line) + "\n" for line in graph.lines()))
     problems = [p for d in documents for p in d.problems] + [p for g in graphs for p in g.problems] + wiring.strangers(stage, documents)
     for problem in problems:
-        complain(f"{'error' if problem.severity == 'error' else 'warning'}: {problem}\n")
+        complain(as_line(problem))
     return 1 if _degraded(documents, graphs) else 0
 
 

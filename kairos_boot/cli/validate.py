@@ -1,7 +1,7 @@
 """kairos-boot validate [-d] [--json] SOURCE...
 
 Checks cloud-config documents without a node: what a run would warn of is an error here. Each line is
-"error: " or "warning: ", then FILE:LINE:COLUMN: what is wrong; what to do.
+FILE:LINE:COLUMN: "error" or "warning", what is wrong; what to do, the form that editors and build machines read.
 
   -d, --dotnotation  the sources are dot-notation text
       --json         print it for programs
@@ -16,7 +16,7 @@ import re
 from kairos_boot.actions.base import Invalid, Note
 from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import UsageError, parse
-from kairos_boot.cli.output import as_data, say, say_data
+from kairos_boot.cli.output import as_data, as_line, say, say_data
 from kairos_boot.cloudconfig.lint import advice, faults
 from kairos_boot.cloudconfig.model import Problem
 from kairos_boot.errors import KairosError
@@ -59,9 +59,9 @@ def run(words: list[str]) -> int:
         for name, text in reader.texts.items():
             found += settings(text, name)
     if "json" in given:
-        say_data([as_data(p) for p in found])
+        say_data({"problems": [as_data(p) for p in found]})
     else:
-        say("".join(f"{p.severity}: {p}\n" for p in found))
+        say("".join(as_line(p) for p in found))
     return 1 if any(p.severity == "error" for p in found) else 0
 
 

@@ -210,7 +210,7 @@ def test_what_is_probably_not_meant_is_called_a_warning_everywhere(machine: Isol
     machine.put("/oem/90_custom.yaml", "stages: {boot: [{files: [{path: /srv/a, permissions: 644}]}]}\n")
     code, said = machine.kairos(*words)
     assert code == 0
-    assert "warning: /oem/90_custom.yaml:1:54: stages.boot[0].files[0].permissions: 644 is decimal" in said
+    assert "/oem/90_custom.yaml:1:54: warning: stages.boot[0].files[0].permissions: 644 is decimal" in said
 
 
 def test_every_page_says_what_goes_wrong_and_where_it_works() -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from kairos_boot.cli.validate import problems
 from kairos_boot.cloudconfig.decode import decode
 
 MARK = "CANARY"
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def errors(text: str) -> list[str]:
@@ -78,3 +83,21 @@ def test_a_stage_that_nothing_emits_is_an_error() -> None:
 def test_an_expression_that_is_none_is_an_error() -> None:
     [error] = in_step("only_os: '('")
     assert error.startswith("/d.yaml:3:14: stages.s[0].only_os: no regular expression: missing closing )")
+
+
+def test_a_finding_has_the_form_that_editors_read_and_for_programs_a_version(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """X12: FILE:LINE:COLUMN: error: …; and with --json file, line and column as fields."""
+    import json
+
+    from kairos_boot.cli import validate
+
+    (tmp_path / "a.yaml").write_text("stages:\n  boot:\n    - foo: 1\n")
+    (tmp_path / "empty").mkdir()
+    assert validate.run([str(tmp_path / "a.yaml"), str(tmp_path / "empty")]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert f"{tmp_path}/a.yaml:3:7: error: stages.boot[0].foo: unknown key 'foo'; " in lines[-1]
+    assert lines[0].startswith(f"warning: {tmp_path}/empty: there is no document")
+    assert validate.run(["--json", str(tmp_path / "a.yaml")]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["format"] == 1
+    assert [(p["severity"], p["file"], p["line"], p["column"]) for p in told["problems"]] == [("error", f"{tmp_path}/a.yaml", 3, 7)]
