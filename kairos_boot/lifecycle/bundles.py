@@ -19,6 +19,7 @@ from kairos_boot.records import record
 from kairos_boot.shown import shown
 from kairos_boot.system import mounts
 from kairos_boot.system.atomic import write_file
+from kairos_boot.system.private import private_directory
 from kairos_boot.system.scratch import Scratch
 
 TYPE_CHECKING = False
@@ -211,7 +212,8 @@ class _Bound:
         try:
             with Explained("the directories of the new node cannot be mounted"):
                 if self.top:
-                    os.makedirs(self.top, 0o700, exist_ok=True)
+                    private_directory(os.path.dirname(self.top))
+                    private_directory(self.top)
                     self._mount("tmpfs", self.top, "tmpfs", 0)
                 for path, source in self.places:
                     if self.top or self.host.is_directory(path):

@@ -56,12 +56,14 @@ def read(host: Host, kind: Kind, path: str, name: str) -> Release:
 
 def _mounted(path: str, fstype: str, name: str) -> Iterator[str]:
     from kairos_boot.system import loop, mounts
+    from kairos_boot.system.private import private_directory
 
     place = f"{MOUNT}-{os.getpid()}"
     node = loop.attach(path)
     try:
         with Explained("the image cannot be mounted", name, "copy it again: it is damaged, or the kernel does not know its file system"):
-            os.makedirs(place, 0o700, exist_ok=True)
+            private_directory(os.path.dirname(place))
+            private_directory(place)
             mounts.mount(node, place, fstype, ("ro", "nodev", "nosuid", "noexec"))
         try:
             yield place

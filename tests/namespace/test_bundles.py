@@ -172,7 +172,7 @@ tell([outcome.failures, found, ours, plan, left, listed])
 @pytest.mark.parametrize("strict", [False, True])
 def test_a_bundle_that_cannot_be_brought_ends_the_installation_only_where_it_counts(unshared: Callable[..., Any], strict: bool) -> None:
     """`fail_on_bundles_errors`: a target of luet is refused before anything is done, a damaged image ends it without a boot loader."""
-    luet, damaged, bootable, lines = unshared(INSTALL + f"""
+    luet, damaged, bootable, lines, left = unshared(INSTALL + f"""
 strict = {strict!r}
 node = InstallNode(home, 700)
 def attempt(target):
@@ -188,8 +188,9 @@ for _ in (1,):
 damaged = attempt(f"container://{{home}}/bad.tar")
 with open(node.own[0], "rb") as file:
     bootable = any(file.read(440))
+left = [m.target for m in mounts.mounted() if "kairos-boot/bundle" in m.target or "/run/cos/" in m.target]
 node.close()
-tell([luet, damaged, bootable, [line for line in node.lines if "luet" in line]])
+tell([luet, damaged, bootable, [line for line in node.lines if "luet" in line], left])
 """)
     if strict:
         assert luet[0] == "KairosError"
@@ -202,3 +203,25 @@ tell([luet, damaged, bootable, [line for line in node.lines if "luet" in line]])
         assert bootable
         assert len(lines) == 1
     assert "bad.tar" in damaged[-1]
+    assert left == []
+
+
+@pytest.mark.parametrize(("matters", "code"), [(True, 1), (False, 0)])
+def test_start_does_the_first_boot_and_fails_only_where_a_bundle_matters(unshared: Callable[..., Any], matters: bool, code: int) -> None:
+    """What a unit of Kairos or of ours calls: by the node's own documents; a second call has nothing to do."""
+    told = unshared(START + f"""
+from contextlib import redirect_stdout
+from kairos_boot.cli import start
+os.makedirs("/oem", exist_ok=True)
+mounts.mount("tmpfs", "/oem", "tmpfs")
+image_at(home + "/late.tar", {{"x": b"late"}})
+def document(fail):
+    write("/oem/90_custom.yaml", f"#cloud-config\\nfail_on_bundles_errors: {{str(fail).lower()}}\\nbundles: [{{{{local_file: true, rootfs_path: /usr/local/a, targets: ['container://{{home}}/late.tar', 'container://{{home}}/none.tar']}}}}]\\n".encode())
+document({matters})
+with redirect_stdout(io.StringIO()):
+    codes = [start.run([])]
+    image_at(home + "/none.tar", {{"y": b"late"}})
+    codes += [start.run([]), is_due(HOST), start.run([])]
+tell([codes, sorted(os.listdir("/usr/local/a"))])
+""")
+    assert told == [[code, 0, False, 0], ["x", "y"]]

@@ -276,13 +276,16 @@ node.close()
 
 @pytest.mark.parametrize(("asked", "old", "kept"), [({"reset-persistent": False}, "old", "kept"), ({"reset-oem": True}, None, None)])
 def test_what_is_kept_and_erased_can_be_chosen(unshared: Callable[..., Any], asked: dict[str, bool], old: str | None, kept: str | None) -> None:
+    """The data, and with it what was added to the system: extensions, and what says that a first boot is over, so that its bundles come again."""
     seen = unshared(START + f"""
+EXTENSION, FIRST = ".state/var-lib-kairos.bind/extensions/active/a.raw", ".kairos/sentinel_firstboot"
 node = ResetNode(home)
+with_state(node.node_disk.persistent.node, home, lambda place: [node.write(f"{{place}}/{{name}}", "old") for name in (EXTENSION, FIRST)])
 reset(node, {asked!r})
-tell([text("/usr/local/old"), text("/oem/kept")])
+tell([text("/usr/local/old"), text("/oem/kept"), text(f"/usr/local/{{EXTENSION}}"), text(f"/usr/local/{{FIRST}}")])
 node.close()
 """)
-    assert seen == [old, kept]
+    assert seen == [old, kept, old, old]
 
 
 def test_a_damaged_oem_partition_is_made_anew(unshared: Callable[..., Any]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kairos_boot.errors import KairosError
-from kairos_boot.lifecycle.bundles import EXTRACT, RUN, Bundle, bundle, named, places
+from kairos_boot.lifecycle.bundles import EXTRACT, RUN, BringToNewNode, Bundle, bundle, named, places
+from kairos_boot.system.host import Host
 
 
 @pytest.mark.parametrize(("target", "kind", "name"), [
@@ -47,3 +48,10 @@ def test_what_the_node_keeps_lies_where_its_layout_looks_for_it() -> None:
     assert kept["/var/lib/extensions"] == "/p/.state/var-lib-extensions.bind"
     assert kept["/srv/data"] == "/p/.state/srv-data.bind"
     assert "/usr/local/x" not in kept
+
+
+def test_no_script_of_a_bundle_runs_on_a_machine_that_builds_images() -> None:
+    """Nothing of that machine is the node's."""
+    action = BringToNewNode(bundle("run://localhost/x:1"), places("/p", "/o", ()), offline=True)
+    with pytest.raises(KairosError, match="machine that builds images"):
+        action.apply(Host("/"))
