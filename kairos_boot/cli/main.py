@@ -36,11 +36,13 @@ VERBS = {
     "analyze": "tell where the time of a boot went",
     "metrics": "print a boot in numbers, for Prometheus",
     "doctor": "tell what an image, or this node, lacks",
+    "uuid": "print what this node calls itself",
+    "render-template": "print a file with its template expressions replaced",
     "logs": "collect what a report of a fault needs",
     "initrd": "attach the image, or make the root file system ready (used in the initrd)",
     "assess": "judge this boot (used by its unit)",
-    "notify": "hand an event over to the installed providers",
-    "start": "hand over to the installed providers",
+    "notify": "tell the installed providers of an event",
+    "start": "do what is left in the first boot, and tell the installed providers (used by a unit)",
 }
 INTERNAL = ("assess", "initrd", "notify", "start")
 NESTED: dict[tuple[str, ...], str] = {("upgrade", "list-releases"): "list_releases"}

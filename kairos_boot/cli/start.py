@@ -1,22 +1,40 @@
-"""kairos-boot start
+"""kairos-boot start [--restart] [--api URL] [DIR...]
 
-Does what is left to do in the first boot: brings the bundles of the configuration, those that failed again in the next boot. Then it hands
-over to the installed providers; there are none in this version, so it says so and succeeds: a unit with Restart=on-failure then rests.
+Does what is left to do in the first boot: brings the bundles of the configuration, those that failed again in the next boot. Then it tells the
+installed providers of agent.bootstrap, which may run as long as they like. Without one it says so and succeeds: a unit with Restart=on-failure then rests.
+DIR: configurations for providers are read there instead of in the node's own places.
 
-Exit code: 0 done, 1 a bundle cannot be brought and fail_on_bundles_errors is set, 3 the first boot cannot be noted.
+      --restart   tell the providers again, 5 s after one failed
+      --api URL   what they are told as the address of an API (http://127.0.0.1:8080)
+      --force     does nothing; units of Kairos may have it
+
+Exit code: 0 done, 1 a provider failed, or a bundle cannot be brought and fail_on_bundles_errors is set, 2 wrong usage, 3 the first boot cannot be noted.
 """
 
 from __future__ import annotations
 
 import os
+import time
 
-from kairos_boot.cli import notify
+from kairos_boot.cli.arguments import parse
+from kairos_boot.cli.notify import publish
+from kairos_boot.system.host import Host
+
+FLAGS = {"restart": False, "force": False, "api": True}
+DATA = {"api": "http://127.0.0.1:8080", "logfile": "/var/log/kairos/agent-provider.log"}
+"""What providers expect to be told besides the configuration."""
+PAUSE = 5.0
+"""Seconds."""
 
 
 def run(words: list[str]) -> int:
-    """Bring the bundles, and say that nobody listens."""
+    """Bring the bundles; then tell the providers, those that a bundle brought, too."""
+    given = parse(words, FLAGS)
     failed = _first_boot() if not os.geteuid() else False
-    return notify.run(words) or int(failed)
+    data = {**DATA, "api": given.value("api", DATA["api"])}
+    while (code := publish(Host("/"), "agent.bootstrap", data, given.words, seconds=0)) and "restart" in given:
+        time.sleep(PAUSE)
+    return code or int(failed)
 
 
 def _first_boot() -> bool:

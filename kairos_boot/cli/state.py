@@ -48,12 +48,12 @@ def run(words: list[str]) -> int:
     elif "json" in given:
         import json
 
-        sys.stdout.write(json.dumps(_plain(state), indent=1, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(plain(state), indent=1, ensure_ascii=False) + "\n")
     else:
         from kairos_boot.node.settings import from_data
         from kairos_boot.node.yamltext import dump
 
-        sys.stdout.write(dump(from_data(_plain(state))))
+        sys.stdout.write(dump(from_data(plain(state))))
     return 0
 
 
@@ -76,9 +76,9 @@ def state_of(host: Host) -> Values:
 def _get(state: Values, query: str, *, as_json: bool) -> None:
     parts = queries.path_of(query)
     if parts is None:
-        found = queries.by_jq(query, _plain(state), Host().processes)
+        found = queries.by_jq(query, plain(state), Host().processes)
     else:
-        found = [_plain(item) for item in queries.follow(state, parts, lambda item: item)]
+        found = [plain(item) for item in queries.follow(state, parts, lambda item: item)]
     if as_json:
         import json
 
@@ -89,10 +89,10 @@ def _get(state: Values, query: str, *, as_json: bool) -> None:
     sys.stdout.write("\n".join(sprint_value(item) for item in found or [None]))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Without the lazy maps; whole numbers without a fraction."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -12,8 +12,10 @@ INSTEAD = {
     "get": "`kairos-boot config get QUERY` prints a setting",
     "interactive-install": "use install or manual-install",
     "recovery": "choose the recovery entry in the boot menu",
-    "uuid": "cat /sys/class/dmi/id/product_uuid",
+    "kcrypt": "encrypted partitions are not in this version",
+    "phone-home": "a Kubernetes Plan, or your own agent, calls kairos-boot upgrade and kairos-boot reset",
     "versioneer": "cat /etc/kairos-release",
+    "webui": "kairos-boot validate checks a configuration, kairos-boot manual-install installs with it",
 }
 """Verbs of Kairos' agent that this version does not have, and what to use."""
 

@@ -1,7 +1,7 @@
 # Completion of kairos-boot for bash; installed as bash-completion's kairos-boot, kairos-agent and kairos.
 _kairos_boot() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb= stage= i
-    local verbs='run-stage plan validate schema config state install manual-install reset upgrade sysext confext install-bundle pull-image bootentry rollback grubedit status analyze metrics doctor logs'
+    local verbs='run-stage plan validate schema config state install manual-install reset upgrade sysext confext install-bundle pull-image bootentry rollback grubedit status analyze metrics doctor uuid render-template logs'
     local stages='rootfs initramfs fs boot network reconcile'
     local sources='--dotnotation --cloud-init-paths --override-cloud-init-paths --root'
     for ((i = 1; i < COMP_CWORD; i++)); do
@@ -53,6 +53,7 @@ _kairos_boot() {
     metrics) words='--textfile --boot --root' ;;
     analyze) words='--boot --svg --root'; [ -n "$stage" ] || words="blame timeline critical-chain $words" ;;
     doctor) words="--json $sources" ;;
+    render-template) words='--file' ;;
     logs) words='--output --root' ;;
     esac
     COMPREPLY=($(compgen -W "$words" -- "$cur"))

@@ -22,6 +22,9 @@ for name in kairos-boot kairos-agent kairos
     complete -c $name -n '__fish_seen_subcommand_from metrics' -l textfile -r -a '(__fish_complete_directories)' -d 'for node-exporter'
     complete -c $name -n __fish_use_subcommand -f -a status -d 'tell what ran in a boot'
     complete -c $name -n __fish_use_subcommand -f -a analyze -d 'tell where the time of a boot went'
+    complete -c $name -n __fish_use_subcommand -f -a uuid -d 'print what this node calls itself'
+    complete -c $name -n __fish_use_subcommand -f -a render-template -d 'print a file with its template expressions replaced'
+    complete -c $name -n '__fish_seen_subcommand_from render-template' -s f -l file -r -F -d 'the template'
     complete -c $name -n __fish_use_subcommand -f -a doctor -d 'tell what an image, or this node, lacks'
     complete -c $name -n __fish_use_subcommand -f -a logs -d 'collect what a report of a fault needs'
     complete -c $name -n '__fish_seen_subcommand_from run-stage plan' -a "$stages"

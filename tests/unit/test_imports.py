@@ -12,7 +12,8 @@ import pytest
 TOP = Path(__file__).parents[2] / "kairos_boot"
 ALWAYS = {"errors", "gunzip", "lazy", "nearest", "records", "shown"}
 BELOW = {
-    "cli": {"reports", "lifecycle", "boot", "node", "stages", "modules", "actions", "loading", "cloudconfig", "template", "system", "facts"},
+    "cli": {"reports", "providers", "lifecycle", "boot", "node", "stages", "modules", "actions", "loading", "cloudconfig", "template", "system", "facts"},
+    "providers": {"system"},
     "reports": {"stages", "cloudconfig"},
     "lifecycle": {"loading", "node", "boot", "stages", "actions", "cloudconfig", "system"},
     "boot": {"stages", "actions", "cloudconfig", "system", "facts"},
