@@ -23,7 +23,7 @@ class SetHostname:
         return f"set the host name to {self.name}"
 
     def would_change(self, host: Host) -> bool | None:
-        return host.online and os.uname().nodename != self.name
+        return os.uname().nodename != self.name if host.online else None
 
     def apply(self, host: Host) -> bool:
         """Tell the kernel, unless it knows. KairosError: it refuses."""

@@ -1,7 +1,8 @@
 """kairos-boot plan [--root DIR] [--cmdline TEXT] [--json] [--diff] [--only] STAGE|--all [SOURCE...]
 
 Says what a stage would do on this root and why steps would be skipped, and changes nothing: no command is run, a
-condition that only a shell can decide is shown as it stands. With --root DIR it is about the system below DIR, and SOURCE
+condition that only a shell can decide is shown as it stands, as is one about files
+that steps before it would change. With --root DIR it is about the system below DIR, and SOURCE
 is a path there, too (- takes a file from elsewhere).
 
       --all           every stage of a boot
@@ -24,6 +25,7 @@ from __future__ import annotations
 from kairos_boot.actions.base import Invalid, Note
 from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import UsageError, parse
+from kairos_boot.cli.before import Before, condition, needs_a_running_system
 from kairos_boot.cli.output import as_data, as_line, complain, say, say_data
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.shown import masked, one_line
@@ -95,7 +97,8 @@ def run(words: list[str]) -> int:
     documents = wiring.sources_of(host, sources, given, cmdline=cmdline).load()
     facts = wiring.facts_of(host)
     graphs = [(s, order(documents, s)) for stage in stages for s in ([stage] if "only" in given else [stage + x for x in SUBSTAGES])]
-    steps = [_step(stage, vertex, host, facts, diff="diff" in given) for stage, graph in graphs for layer in graph.layers for vertex in layer]
+    before = Before()
+    steps = [_step(stage, vertex, host, facts, before, diff="diff" in given) for stage, graph in graphs for layer in graph.layers for vertex in layer]
     problems = [p for d in documents for p in d.problems] + [p for _, graph in graphs for p in graph.problems]
     problems += [wiring.nothing_in(name) for name in sources] if not documents else []
     problems += [] if "all" in given else wiring.strangers(stages[0], documents)
@@ -109,13 +112,17 @@ def run(words: list[str]) -> int:
     return 1 if failing else 0
 
 
-def _step(stage: str, vertex: Vertex, host: _QuietHost, facts: Facts, *, diff: bool) -> dict[str, Any]:
+def _step(stage: str, vertex: Vertex, host: _QuietHost, facts: Facts, before: Before, *, diff: bool) -> dict[str, Any]:
     step = vertex.step
     shown: dict[str, Any] = {"stage": stage, "step": vertex.name, "file": step.source, "skip": "", "if": "", "actions": []}
     host.shell.asked = False
     decision = decide(step, host, facts)
+    asked = condition(step)
+    about = decision.reason if decision.reason.startswith("if_files: ") else asked  # the file that decided
     if host.shell.asked:  # only a shell can tell
         shown["if"] = masked(step.if_)
+    elif decision.about_files and asked and (before.concerns(about) or (not host.online and needs_a_running_system(about))):
+        shown["if"] = masked(asked)  # only the boot can tell
     elif not decision.run:
         shown["skip"] = decision.reason
         return shown
@@ -123,6 +130,10 @@ def _step(stage: str, vertex: Vertex, host: _QuietHost, facts: Facts, *, diff: b
     plan = Planned(step, facts)
     for key, action in plan:
         told = _action(action, step, key, host, diff=diff)
+        if not isinstance(action, (KairosError, Invalid, Note)):
+            if before.same(action) or (told["sign"] == "!" and before.concerns(told["action"])):
+                told["sign"] = "?"  # what comes before it decides
+            before.note(action, told["sign"])
         plan.heard = HEARD[told["sign"]]
         shown["actions"].append({"module": key, **told})
     for where, text in facts.warnings:

@@ -32,6 +32,11 @@ class Decision:
     key: str = "if"
     """The condition that went wrong."""
 
+    @property
+    def about_files(self) -> bool:
+        """Whether the step runs, or does not for what is in the file system now."""
+        return self.run or self.reason.startswith(("if: ", "if_files: "))
+
 
 RUN = Decision(run=True)
 
