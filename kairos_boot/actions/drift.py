@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kairos_boot.system.host import Host
 
 
-SHOWN = ("Id", "LoadState", "ActiveState", "SubState", "Result", "Type", "RemainAfterExit", "ConditionResult", "UnitFileState")
+SHOWN = ("Id", "LoadState", "ActiveState", "SubState", "Result", "Type", "RemainAfterExit", "ConditionResult", "ConditionTimestampMonotonic", "UnitFileState")
 """Properties of a unit that `deviates` reads."""
 
 
@@ -112,7 +112,9 @@ def deviates(verb: str, unit: Mapping[str, str]) -> str:
     if verb != "start":
         return file if file and file.startswith(("disabled", "masked") if verb == "enable" else ("enabled",)) else ""
     ended = unit.get("Type") == "oneshot" and unit.get("RemainAfterExit") == "no" and unit.get("Result") == "success"
-    if active in ("", "active", "activating", "reloading") or (active == "inactive" and (ended or unit.get("ConditionResult") == "no")):
+    # A unit that nobody refers to is forgotten when it stops: then its condition was never asked, and counts as unmet, too.
+    unmet = unit.get("ConditionResult") == "no" and unit.get("ConditionTimestampMonotonic", "0") != "0"
+    if active in ("", "active", "activating", "reloading") or (active == "inactive" and (ended or unmet)):
         return ""
     why = unit.get("Result", "success")
     return f"{active} ({unit.get('SubState', '')})" + ("" if why == "success" else f", {why}")

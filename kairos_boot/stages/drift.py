@@ -40,6 +40,8 @@ class Record:
     def __init__(self, data: bytes) -> None:
         self.steps: dict[bytes, bytes] = {}
         """Of each step that ran, what it said when it did."""
+        self.failed: set[bytes] = set()
+        """The items that failed: those are failures, and never were as they should be."""
         self.ended = 0.0
         """When the boot's own stages had ended, in seconds since the epoch; 0 where none was started by a unit."""
         by_hand: set[bytes] = set()
@@ -49,6 +51,12 @@ class Record:
                 name, marked, content = found.partition(b', "content": ')
                 if marked:
                     self.steps[name.rpartition(b', "result": ')[0]] = content
+            elif line.startswith(b'{"kind": "item", '):
+                item, _, result = line[line.find(b'"stage": '):].rpartition(b', "result": ')
+                if result.startswith(b'"failed"'):
+                    self.failed.add(item)
+                elif self.failed:
+                    self.failed.discard(item)
             elif line.startswith(b'{"kind": "stage", '):
                 stage = line[line.find(b'"stage": "'):].split(b'"')[3:4]
                 if b'"event": "start"' in line:
@@ -61,6 +69,14 @@ class Record:
         name = f'"stage": {encode(stage)}, "step": {encode(vertex.name)}, "file": {encode(vertex.step.source)}'
         content = self.steps.get(name.encode("utf-8", "backslashreplace"), b"")
         return int(content) if content.isdigit() else None
+
+
+    def has_failed(self, declared: Declared) -> bool:
+        """Whether the action was tried in vain."""
+        if not self.failed:
+            return False
+        about = {"stage": declared.stage, "step": declared.vertex.name, "module": declared.key, "action": declared.action.describe()}
+        return encode(about)[1:-1].encode("utf-8", "backslashreplace") in self.failed
 
 
 def _time(line: bytes) -> float:
@@ -154,7 +170,7 @@ class Drift:
             return self._cannot(declared, error)
         except OSError as error:
             return self._cannot(declared, KairosError(reason(error)))
-        if not differs or self._settled(declared):
+        if not differs or self._settled(declared) or self.record.has_failed(declared):
             return None
         from kairos_boot.actions.drift import difference
 
@@ -163,7 +179,7 @@ class Drift:
     def _cannot(self, declared: Declared, error: KairosError) -> Difference | None:
         from kairos_boot.actions.drift import Difference
 
-        if self._settled(declared):
+        if self._settled(declared) or self.record.has_failed(declared):
             return None
         return Difference(declared.action.subject, declared.action.describe(), placed(error, declared.vertex.step, declared.key, declared.action).message)
 

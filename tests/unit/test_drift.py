@@ -170,8 +170,22 @@ def test_a_unit_deviates_only_where_it_is_not_as_it_was_made() -> None:
     assert deviates("start", once) == ""
     assert deviates("start", {**once, "Result": "exit-code", "ActiveState": "failed", "SubState": "failed"}) == "failed (failed), exit-code"
     assert deviates("start", {**steady, "ActiveState": "inactive", "SubState": "dead"}) == "inactive (dead)"
-    assert deviates("start", {**steady, "ActiveState": "inactive", "SubState": "dead", "ConditionResult": "no"}) == ""
+    assert deviates("start", {**steady, "ActiveState": "inactive", "SubState": "dead", "ConditionResult": "no", "ConditionTimestampMonotonic": "7"}) == ""
+    assert deviates("start", {**steady, "ActiveState": "inactive", "SubState": "dead", "ConditionResult": "no", "ConditionTimestampMonotonic": "0"}) == "inactive (dead)"
     assert deviates("enable", {**steady, "UnitFileState": "static"}) == ""
     assert deviates("enable", {**steady, "UnitFileState": "masked"}) == "masked"
     assert deviates("mask", {**steady, "LoadState": "masked"}) == ""
     assert deviates("enable", {}) == ""
+
+
+def test_what_failed_in_the_boot_is_a_failure_and_no_drift_until_it_was_done(tmp_path: Path) -> None:
+    node = Node(tmp_path, "hand")
+    wanted = document(step("a", files=(file("/dir/f"), file("/g"))))
+    (tmp_path / "dir").write_text("in the way")
+    node.boot(wanted)
+    (tmp_path / "g").unlink()
+    assert [subject for subject, _ in node.compare(wanted)] == ["/g"]
+    (tmp_path / "dir").unlink()
+    node.boot(wanted)
+    (tmp_path / "dir/f").unlink()
+    assert [subject for subject, _ in node.compare(wanted)] == ["/dir/f"]
