@@ -141,7 +141,7 @@ def test_a_stage_with_kept_documents_imports_what_its_steps_use(tmp_path: Path) 
     """The program itself, in a mount namespace with a /run of its own: skips, a warning, one module at work."""
     documents(tmp_path / "oem")
     call = f"/usr/bin/python3 -I -S -X importtime {entry(tmp_path)} run-stage --override-cloud-init-paths {tmp_path}/oem s"
-    script = f"mount -t tmpfs tmpfs /run && sleep 0.1 && {call} 2>/run/1; test -d {tmp_path}/made && rmdir {tmp_path}/made && {call}; test -d {tmp_path}/made"
+    script = f"mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /var/log && sleep 0.1 && {call} 2>/run/1; test -d {tmp_path}/made && rmdir {tmp_path}/made && {call}; test -d {tmp_path}/made"
     run = subprocess.run(["unshare", "--mount", "sh", "-c", script], check=False, capture_output=True, text=True, timeout=60)
     if run.returncode and "unshare" in run.stderr:
         pytest.skip("no mount namespaces here: " + run.stderr)
