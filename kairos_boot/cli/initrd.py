@@ -52,7 +52,8 @@ def run(words: list[str]) -> int:
         if ends:
             return end(host, cmdline, state, report, shell=len(words) > 1)
         write_sentinels(state, SENTINELS)
-        return told(host, Boot(host, cmdline, state, report, Devices(host), sources, wiring.facts_of, grubenv, restart).run(PROGRAMS[words[0]]))
+        code = Boot(host, cmdline, state, report, Devices(host), sources, wiring.facts_of, grubenv, restart).run(PROGRAMS[words[0]])
+        return told(host, code, report.failed)
     except KairosError as error:
         return stopped(report, error)
     except OSError as error:
@@ -66,12 +67,12 @@ def run(words: list[str]) -> int:
         ledger.close()
 
 
-def told(host: Host, code: int) -> int:
+def told(host: Host, code: int, failed: int) -> int:
     """*code*; that of a degraded node is told to who logs in, too."""
     if code:
         from kairos_boot.cli.login import tell
 
-        tell(host, failed=True)
+        tell(host, "the initrd", failed, look=False)
     return code
 
 

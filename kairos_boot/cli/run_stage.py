@@ -135,7 +135,8 @@ def _emit(stage: str, options: Options, host: Host, sources: Sources, *, as_json
     finally:  # whatever ends the run
         if host.online:
             ledger.keep(host)
-            tell(host, failed=bool(outcome.failed))
+            by = runner.origin.get("by")
+            tell(host, f"stage {stage}", outcome.failed, look=(by == "unit" and stage == "reconcile") or (by == "hand" and os.isatty(2)))
             _measure(runner, stage)
         failures = f"{outcome.failed} failed{culprits.first(outcome.failed)}" if outcome.failed else "none failed"
         notify.status(f"{outcome.done} done, {outcome.skipped} skipped, {failures}")

@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from kairos_boot.actions.drift import deviates
+from kairos_boot.cloudconfig.decode import decode
 from kairos_boot.cloudconfig.model import Document
 from kairos_boot.facts import Facts
+from kairos_boot.loading.memory import _freeze, _thaw
 from kairos_boot.reports import drift as report
 from kairos_boot.reports.history import Boot
 from kairos_boot.stages.drift import Drift, reconcile
@@ -189,3 +193,16 @@ def test_what_failed_in_the_boot_is_a_failure_and_no_drift_until_it_was_done(tmp
     node.boot(wanted)
     (tmp_path / "dir/f").unlink()
     assert [subject for subject, _ in node.compare(wanted)] == ["/dir/f"]
+
+
+@pytest.mark.parametrize("text", ["reconcile: true\nstages: {}", "#cloud-config\nreconcile: true", "#cloud-config\nreconcile: true\nstages: {boot: [{name: a}]}"])
+def test_a_document_of_either_kind_says_it_at_its_root(text: str) -> None:
+    assert decode(text.encode(), "/d.yaml").reconcile
+    assert not decode(text.replace("true", "false").encode(), "/d.yaml").reconcile
+    wrong = decode(text.replace("true", "[often]").encode(), "/d.yaml")
+    assert any("reconcile" in problem.where and problem.severity == "error" for problem in wrong.problems)
+
+
+def test_what_is_kept_of_a_document_has_it() -> None:
+    for wanted in (True, False):
+        assert _thaw(_freeze(Document("/d.yaml", "D", reconcile=wanted))).reconcile is wanted

@@ -140,13 +140,19 @@ def test_colours_are_for_terminals_that_want_them(monkeypatch: pytest.MonkeyPatc
 def test_who_logs_in_on_a_degraded_node_learns_of_it_until_it_is_mended(tmp_path: Path) -> None:
     node = Node(tmp_path)
     node.stage("boot", "degraded")
-    login.tell(node.host, failed=True)
+    login.tell(node.host, "stage boot", 1, look=False)
+    for path in (login.ISSUE, login.MOTD):
+        assert (tmp_path / path.lstrip("/")).read_text() == "kairos-boot: this node is degraded: 1 failure in stage boot; see: kairos-boot status\n"
+    login.tell(node.host, "stage network", 3, look=False)  # the first culprit stays
+    login.tell(node.host, "stage reconcile", 0, look=True)
     for path in (login.ISSUE, login.MOTD):
         assert (tmp_path / path.lstrip("/")).read_text() == "kairos-boot: this node is degraded: 1 failure, the first in stage boot: step A.x; see: kairos-boot status\n"
     node.ledger.write("stage", event="start", stage="boot", by="hand")
     node.ledger.write("step", stage="boot", step="A.x", file="/oem/a.yaml", result="done", duration=1.0)
     node.ledger.write("stage", event="end", stage="boot", result="done", duration=1.0)
-    login.tell(node.host, failed=False)
+    login.tell(node.host, "stage boot", 0, look=False)
+    assert (tmp_path / login.MOTD.lstrip("/")).exists()
+    login.tell(node.host, "stage boot", 0, look=True)
     assert not (tmp_path / login.MOTD.lstrip("/")).exists()
     assert not (tmp_path / login.ISSUE.lstrip("/")).exists()
 
