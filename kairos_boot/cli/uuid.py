@@ -15,9 +15,11 @@ from kairos_boot.cli.arguments import UsageError, parse
 from kairos_boot.cli.state import state_of
 from kairos_boot.system.host import Host
 
+FLAGS: dict[str, bool] = {}
+
 
 def run(words: list[str]) -> int:
-    if parse(words, {}).words:
+    if parse(words, FLAGS).words:
         raise UsageError(f"it takes no words: {words[0]}")
     sys.stdout.write(os.environ.get("UUID", "") or str(state_of(Host("/"))["uuid"]))
     return 0

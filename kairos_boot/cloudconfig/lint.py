@@ -63,8 +63,8 @@ def _doubt(step: Step, path: tuple[str | int, ...], message: str, hint: str) -> 
 
 def _named(step: Step, key: str, path: tuple[str | int, ...], message: str, hint: str) -> Problem:
     """A doubt of what cloud-init's *key* gave, called by the name that the document has for it."""
-    place = step.where(*path).partition(f": {step.place}")[0]
-    return Problem("advice", f"{place}: {key}", message, hint)
+    place = step.where(*path).removeprefix(step.source).partition(": ")[0]
+    return Problem("advice", f"{step.source}{place}: {key}", message, hint)
 
 
 def _secrets(step: Step) -> Iterator[Problem]:
