@@ -21,7 +21,7 @@ ONE_SOURCE = ("out-of-date-standards-version", "package-supports-alternative-ini
 DEB = """
 set -e
 cd /build
-tar -xf "kairos-boot_$1.orig.tar.xz"
+tar -xf "kairos-boot_$1.orig.tar.gz"
 cd "kairos-boot-$1"
 mkdir pylibblkid && tar -xf "../kairos-boot_$1.orig-pylibblkid.tar.gz" -C pylibblkid --strip-components=1
 cp -a packaging/debian debian
@@ -37,7 +37,7 @@ def deb(suite: str, out: Path, *, look: bool = True) -> tuple[list[Path], str]:
         chamber = Chamber(tools(suite), "deb")
         try:
             archive = source.archive(Path(folder))
-            for file, target in ((archive, f"{name}_{number}.orig.tar.xz"), (source.blkid(), f"{name}_{number}.orig-pylibblkid.tar.gz")):
+            for file, target in ((archive, f"{name}_{number}.orig.tar.gz"), (source.blkid(), f"{name}_{number}.orig-pylibblkid.tar.gz")):
                 chamber.put(Path(shutil.copy(file, f"{folder}/{target}")), into="/build")
             chamber.run("sh", "-c", DEB, "sh", number, DEB_BUILD_OPTIONS="parallel=2")
             [changes] = [path.name for path in (chamber.upper / "build").glob("*.changes")]
@@ -78,7 +78,7 @@ def wheel(_suite: str, out: Path) -> tuple[list[Path], str]:
         with zipfile.ZipFile(made) as archive:
             [metadata] = [inner for inner in archive.namelist() if inner.endswith("/METADATA")]
             (target / "PKG-INFO").write_bytes(archive.read(metadata))
-        return [Path(shutil.copy(path, out)) for path in (made, source.pack(target, f"{target}.tar.gz"))], ""
+        return [Path(shutil.copy(path, out)) for path in (made, source.pack(target))], ""
 
 
 KINDS: dict[str, Callable[[str, Path], tuple[list[Path], str]]] = {"deb": deb, "rpm": rpm, "wheel": wheel}

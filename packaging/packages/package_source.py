@@ -34,21 +34,20 @@ def unpack(target: Path) -> None:
         shutil.copy(TOP / name, target / name, follow_symlinks=False)
 
 
-def pack(folder: Path, target: str) -> Path:
-    """*folder* as the archive *target*; the same bytes for the same files, whenever, wherever and by whom it is made."""
-    compress = ["gzip", "-n", "-9"] if target.endswith(".gz") else ["xz", "--threads=1", "-6"]
-    tar = target.rpartition(".")[0]
+def pack(folder: Path) -> Path:
+    """*folder* as an archive beside it; the same bytes for the same files, whenever, wherever and by whom it is made."""
+    tar = f"{folder}.tar"
     run("tar", "--create", "--file", tar, "--format=gnu", "--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--mode=u=rwX,go=rX", f"--mtime=@{EPOCH}",
         "-C", folder.parent, folder.name)  # fmt: skip
-    run(*compress, tar)
-    return Path(target)
+    run("gzip", "-n", "-9", tar)
+    return Path(f"{tar}.gz")
 
 
 def archive(folder: Path) -> Path:
-    """kairos-boot-VERSION.tar.xz in *folder*."""
+    """kairos-boot-VERSION.tar.gz in *folder*."""
     inner = folder / f"kairos-boot-{version()}"
     unpack(inner)
-    return pack(inner, f"{inner}.tar.xz")
+    return pack(inner)
 
 
 def blkid() -> Path:

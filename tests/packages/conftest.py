@@ -23,21 +23,21 @@ def need_trees() -> None:
         pytest.skip("`make packages-test` builds packages in trees of Debian")
 
 
-@pytest.fixture(scope="module", params=["bookworm", "trixie"])
+@pytest.fixture(scope="session", params=["bookworm", "trixie"])
 def suite(request: pytest.FixtureRequest) -> str:
     """A release of Debian, if its tree is there."""
     need_trees()
     return str(request.param)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def built(suite: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The directory with the packages of the work tree for a release, and what lintian says of them."""
     out = tmp_path_factory.mktemp(f"debs-{suite}")
     return out, package_build.deb(suite, out)[1]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def debs(built: tuple[Path, str]) -> list[Path]:
     """The three packages that people install."""
     return sorted(path for path in built[0].glob("*.deb") if "dbgsym" not in path.name)
