@@ -54,7 +54,7 @@ class Machine:
         words += ["-nic", f"user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:{self.port}-:22", "-device", "virtio-rng-pci"]
         for disk in (self.disk, *self.others):
             words += ["-drive", f"file={disk},if=virtio,format=qcow2,cache=unsafe"]
-        for medium, device in ((disc, "scsi-cd"), (stick, "virtio-blk-pci")):
+        for medium, device in ((disc, "scsi-cd"), (stick, "virtio-blk-pci,addr=1e")):  # behind the disks, whose names count from the first slot
             if medium:
                 words += ["-device", "virtio-scsi-pci"] if medium == disc else []
                 words += ["-drive", f"file={medium},if=none,id=medium,format=raw,read-only=on", "-device", f"{device},drive=medium,bootindex=0"]
