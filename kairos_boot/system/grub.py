@@ -29,7 +29,7 @@ configfile ($root)/grub/grub.cfg
 Kairos installed may have its menu at the last place until ours is written.
 """
 MODULES = ("part_gpt", "ext2", "fat", "loopback", "linux", "normal", "configfile", "loadenv", "search", "search_label", "search_fs_file", "test", "echo", "probe",
-           "regexp", "serial", "terminal", "minicmd", "reboot", "halt", "sleep", "ls", "cat", "true", "eval")
+           "regexp", "squash4", "xzio", "gzio", "serial", "terminal", "minicmd", "reboot", "halt", "sleep", "ls", "cat", "true", "eval")
 FOLDERS = ("/usr/lib/grub", "/usr/share/grub2", "/usr/lib/grub2")
 """Where distributions have GRUB's modules."""
 MAKERS = ("grub-mkimage", "grub2-mkimage")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +16,6 @@ from kairos_boot.system.udev import Partition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
 UUID = "2025-01-02-03-04-05-06"
 DISC = Partition("/dev/sr0", "sr0", "COS_LIVE", "iso9660", "", UUID)
@@ -136,3 +136,15 @@ def test_a_root_on_a_medium_is_ours_to_make_and_one_from_a_network_is_not(text: 
 def test_the_names_of_file_and_directory_are_those_that_dracut_would_take() -> None:
     assert live.wanted(Cmdline("root=live:CDLABEL=X")).file == "/LiveOS/squashfs.img"
     assert live.wanted(Cmdline(SQUASHED)).file == "/cOS/recovery.squashfs"
+
+
+def test_the_menu_of_the_medium_and_that_of_a_squashed_recovery_name_what_the_initrd_takes() -> None:
+    """And neither ends at a prompt (D12)."""
+    menus = Path(__file__).resolve().parents[2] / "packaging/image"
+    words = " ".join(line.partition('"')[2].rstrip('"') for line in (menus / "live.cfg").read_text().splitlines() if line.startswith("set live="))
+    line = Cmdline(words.replace("@LABEL@", "COS_LIVE").replace("@UUID@", UUID))
+    assert (detect(line).mode, str(live.wanted(line)), live.wanted(line).file) == ("live", f"UUID={UUID}", "/rootfs.squashfs")
+    assert {"panic=5", "rd.emergency=reboot", "rd.shell=0", "cdroot", "rd.cos.disable"} <= set(line.tokens)
+    [words] = [text.partition('found="')[2].partition('"')[0] for text in (menus / "bootargs.cfg").read_text().splitlines() if "$recoverylabel rd.live.dir" in text]
+    line = Cmdline(words.replace("$recoverylabel", "COS_RECOVERY").replace("$img", "/cOS/recovery.squashfs"))
+    assert (detect(line).mode, detect(line).medium, live.wanted(line).file) == ("recovery", True, "/cOS/recovery.squashfs")

@@ -102,7 +102,7 @@ def test_the_boot_loader_and_the_initrd_mean_the_same_entries_and_variables() ->
     assert "kairos.failed=$entry" in menu
 
 
-@pytest.mark.parametrize("name", ["grub.cfg", "bootargs.cfg"])
+@pytest.mark.parametrize("name", ["grub.cfg", "grubmenu.cfg", "bootargs.cfg", "live.cfg"])
 def test_the_boot_loaders_scripts_are_sound(name: str) -> None:
     check = shutil.which("grub-script-check") or shutil.which("grub2-script-check")
     if not check:

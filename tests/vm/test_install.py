@@ -12,11 +12,12 @@ from typing import Any
 import iso
 import machine as qemu
 import media
+import node as system
 import pytest
 import variant
 from ahead import Ahead
 from common import run
-from vm import BOOT, HERE
+from vm import AT_ONCE, BOOT, HERE, oem_files
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
 
@@ -85,12 +86,26 @@ def by_hand(home: Path, machines: list[qemu.Machine]) -> dict[str, Any]:
     return {**told, "node": look(machine)}
 
 
+def squashed(home: Path, machines: list[qemu.Machine]) -> dict[str, Any]:
+    """A node whose recovery system is a squashfs file, as Kairos left them, started into it."""
+    system.build(home / "tree")
+    run("mksquashfs", home / "tree", home / "recovery", "-quiet", "-no-progress", "-comp", "gzip", "-Xcompression-level", "1")
+    run("rm", "-r", home / "tree")
+    overlay = variant.Overlay(variant.base(), home / "node.qcow2")
+    overlay.write_oem(oem_files(), {**AT_ONCE, "next_entry": "recovery"})
+    overlay.fill("recovery", "COS_RECOVERY", {"cOS/recovery.squashfs": (home / "recovery").read_bytes()})
+    machine = qemu.Machine(overlay.path, home)
+    machines.append(machine)
+    machine.start()
+    return {"node": look(machine), "plan": machine.ssh("kairos-boot reset --plan; findmnt -no OPTIONS /")}
+
+
 def said(machine: qemu.Machine, words: str) -> str:
     """What the program prints, and its exit code."""
     return machine.ssh(f"kairos-agent {words} 2>&1; echo code $?", INSTALL)
 
 
-AHEAD = {"auto": by_itself, "hand": by_hand}
+AHEAD = {"auto": by_itself, "hand": by_hand, "recovery": squashed}
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +116,11 @@ def auto(ahead: Ahead) -> Any:
 @pytest.fixture(scope="module")
 def hand(ahead: Ahead) -> Any:
     return ahead.result(by_hand)
+
+
+@pytest.fixture(scope="module")
+def recovery(ahead: Ahead) -> Any:
+    return ahead.result(squashed)
 
 
 # -- the live system
@@ -232,3 +252,18 @@ def test_both_kinds_of_documents_hold_and_the_owners_directories_are_mounted(han
     assert "/var/bind1 /var/bind2" in node["layout"]
     assert "/var/ephemeral /var/ephemeral2" in node["layout"]
     assert node["bound"] == [True, True]
+
+
+# -- a recovery system that is a squashfs
+
+
+def test_a_recovery_system_may_be_a_squashfs_and_the_node_is_reset_to_it(recovery: dict[str, Any]) -> None:
+    """Found on the disk that was booted, with memory above it; the configuration is the node's."""
+    seen = recovery["node"]
+    assert seen["state"]["boot"] == "recovery_boot"
+    assert "root=live:LABEL=COS_RECOVERY" in seen["cmdline"]
+    assert "kairos.state=PARTUUID=" in seen["cmdline"]
+    assert "90_access.yaml" in seen["oem"]
+    assert "lowerdir=/run/rootfsbase" in recovery["plan"].splitlines()[-1]
+    assert "/run/rootfsbase" in recovery["plan"]
+    assert seen["state"]["persistent"]["mounted"] is False
