@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,6 +40,9 @@ def opened(tmp_path: Path, *below: str) -> Host:
     """A node where dm-0 lies on these partitions."""
     for name in below:
         (tmp_path / "sys/class/block/dm-0/slaves" / name).mkdir(parents=True)
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev/dm-0").touch()
+    os.truncate(tmp_path / "dev/dm-0", 64 << 20)
     return Host(str(tmp_path))
 
 

@@ -162,7 +162,7 @@ def test_standard_input_that_does_not_block_is_read_to_its_end() -> None:
     os.close(theirs)
     said = run.communicate(timeout=60)[0]
     os.close(ours)
-    assert (run.returncode, "<STDIN>:4:7: stages.s[1].hostnam" in said) == (1, True), said
+    assert (run.returncode, "<STDIN>:4:7: error: stages.s[1].hostnam" in said) == (1, True), said
 
 
 def test_a_deep_tree_of_directories_is_walked(tmp_path: Path) -> None:

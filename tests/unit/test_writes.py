@@ -25,6 +25,7 @@ EXCEPTED = {
     "actions/partitioning.py": "a disk, which it has for itself",
     "actions/image_tree.py": "a tree of its own, which becomes an image",
     "actions/image_layers.py": "a directory of its own, beside a source's files, which root alone enters",
+    "actions/packed.py": "what it unpacks in a directory of an action's own, which root alone enters",
     "actions/registry.py": "a directory of its own, which root alone enters",
     "actions/git.py": "locks in a repository that is root's, as are its parents: that is asked before",
 }
