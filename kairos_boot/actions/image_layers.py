@@ -152,7 +152,7 @@ class CheckSystem:
 
     def apply(self, host: Host) -> bool:
         """KairosError: what it lacks."""
-        must_be_system(host.path(self.tree), self.name)
+        must_be_system(host, host.path(self.tree), self.name)
         return False
 
 
@@ -162,7 +162,11 @@ PARTS = ("boot", "etc", "usr")
 INITS = ("/sbin/init", "/usr/lib/systemd/systemd", "/lib/systemd/systemd", "/init")
 
 
-def must_be_system(tree: str, name: str) -> None:
+HALF = ("usr/bin/kairos-boot", "usr/lib/systemd/system/kairos-boot-image.service", "usr/lib/systemd/system/kairos-boot-initrd.service")
+"""What an initrd has that starts a node: without them nobody mounts its image."""
+
+
+def must_be_system(host: Host, tree: str, name: str) -> None:
     """KairosError: the *tree*, called *name*, would not boot; links of it lead inside it."""
     from kairos_boot.actions.image_tree import is_mounted
     from kairos_boot.system.host import Host
@@ -180,3 +184,20 @@ def must_be_system(tree: str, name: str) -> None:
     for path in NEEDED[:2]:
         if not os.path.getsize(inside.path(path)):
             raise KairosError(f"{path} of what is to become the system is empty", name, "build the image again")
+    _must_have_half(host, inside.path(NEEDED[1]), name)
+
+
+def _must_have_half(host: Host, initrd: str, name: str) -> None:
+    """KairosError: the file *initrd* is none, or starts no node: the half of this program that runs there is not in it (an initrd of Kairos' own has another)."""
+    from kairos_boot.system.initramfs import NoProgramError, names
+
+    try:
+        found = {path.removeprefix("usr/") for path in names(initrd, host.processes)}
+    except NoProgramError:
+        return  # the program that packed it is not on this node
+    except KairosError as error:
+        raise KairosError(f"{NEEDED[1]} of what is to become the system: {error.message}", name, "build the image again") from error
+    missing = [path for path in HALF if path.removeprefix("usr/") not in found]
+    if missing:
+        raise KairosError(f"{NEEDED[1]} of what is to become the system is none that starts a node: it lacks {', '.join(missing)}", name,
+                          "make it with dracut --add kairos-boot; an image that was made for Kairos' own initrd needs this program first (kairos-boot-image)")

@@ -24,12 +24,12 @@ def system_in(host: Host, source: Source, progress: Callable[[str], Progress]) -
 
     path = host.path(source.path)
     if source.is_tree:
-        must_be_system(path, source.path)
+        must_be_system(host, path, source.path)
         yield path
         return
     CheckImage(source.path, progress("check the image")).apply(host)
     with contextmanager(mounted)(path, read_only=True) as place:
-        must_be_system(place, source.path)
+        must_be_system(host, place, source.path)
         yield place
 
 

@@ -25,8 +25,13 @@ ZSTD, LZ4 = b"\x28\xb5\x2f\xfd", b"\x02\x21\x4c\x18"
 SECONDS = 300.0
 
 
+class NoProgramError(KairosError):
+    """What it is packed with cannot be read on this machine."""
+
+
 def names(path: str, processes: ProcessRunner) -> set[str]:
-    """The paths of what the initrd *path* of this machine has, without a slash in front. KairosError: it cannot be read, or is no initrd.
+    """The paths of what the initrd *path* of this machine has, without a slash in front. KairosError: it cannot be read, or is no initrd. NoProgramError: it
+    cannot be unpacked here.
 
     *processes* runs the programs zstd and lz4 where it is packed with one of them.
     """
@@ -127,6 +132,8 @@ def _by_program(processes: ProcessRunner, fd: int, at: int, end: int, plain: int
         ours = f"/proc/{os.getpid()}/fd"
         script = f'{program} -q -d -c <"$1" | head -c {LIMIT} >"$2"'
         result = processes.run(("sh", "-c", script, "sh", f"{ours}/{packed}", f"{ours}/{plain}"), timeout=SECONDS)
+    if "not found" in result.output and not os.fstat(plain).st_size:
+        raise NoProgramError(f"an initrd is packed with {program}, which is not installed", hint=f"install {program}")
     if result.code or not os.fstat(plain).st_size:
         raise ValueError(f"{program}, which it is packed with, cannot unpack it: {result.explain(SECONDS)} {result.output.strip()[-200:]}")
     return end

@@ -7,6 +7,8 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
+from initrds import HALF, initrd  # type: ignore[import-not-found]  # noqa: F401  # beside this file
+
 from kairos_boot.cli.installer import Installer
 from kairos_boot.lifecycle.installing import Asked, install
 from kairos_boot.stages.ledger import Ledger
@@ -22,7 +24,7 @@ MENU = "menuentry x --id cos {}\nmenuentry y --id fallback {}\n"
 BOOT = bytes(range(256)) * 2
 """Stands for GRUB's boot code and its core; nobody starts them here."""
 FILES: dict[str, str | bytes] = {
-    "boot/vmlinuz": "kernel", "boot/initrd": "initrd", "etc/os-release": "ID=test\n", "etc/kairos-release": 'KAIROS_GRUB_ENTRY_NAME="Our node"\n', "etc/cos/grub.cfg": MENU,
+    "boot/vmlinuz": "kernel", "boot/initrd": initrd(), "etc/os-release": "ID=test\n", "etc/kairos-release": 'KAIROS_GRUB_ENTRY_NAME="Our node"\n', "etc/cos/grub.cfg": MENU,
     "etc/cos/bootargs.cfg": "set kernelcmd=x\n", "etc/kairos/branding/grubmenu.cfg": "menuentry z --id remoterecovery {}\n", "sbin/init": "#!", "system/oem/x": "",
     "usr/local/x": "", "oem/x": "", "proc/x": "", "sys/x": "", "dev/x": "", "run/x": "", "usr/share/kairos-boot/grub/boot.img": BOOT,
     "usr/share/kairos-boot/grub/core.img": b"core" * 300, "usr/share/kairos-boot/grub/bootx64.efi": b"MZ" * 300}

@@ -13,7 +13,9 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-SYSTEM = {"boot/vmlinuz": "kernel", "boot/initrd": "initrd", "etc/os-release": "ID=test\n", "etc/cos/grub.cfg": "menu", "etc/cos/bootargs.cfg": "args", "sbin/init": "init",
+from initrds import HALF, initrd  # type: ignore[import-not-found]  # noqa: F401  # beside this file
+
+SYSTEM = {"boot/vmlinuz": "kernel", "boot/initrd": initrd(), "etc/os-release": "ID=test\n", "etc/cos/grub.cfg": "menu", "etc/cos/bootargs.cfg": "args", "sbin/init": "init",
           "usr/lib/kairos-boot/x": "", "usr/lib/udev/rules.d/61-kairos-boot.rules": ""}
 ACL = bytes.fromhex("02000000" "01000700ffffffff" "02000500d2040000" "04000500ffffffff" "10000500ffffffff" "20000500ffffffff")
 """u::rwx u:1234:r-x g::r-x m::r-x o::r-x, as the kernel keeps it."""

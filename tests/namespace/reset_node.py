@@ -8,6 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 from image_files import make_file_system  # type: ignore[import-not-found]  # beside this file
+from initrds import initrd  # type: ignore[import-not-found]
 
 from kairos_boot.cli.actions import Wired
 from kairos_boot.node.partitions import NodeDisk
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MENU = "menuentry x --id cos {}\n"
-FILES = {"boot/vmlinuz": "kernel", "boot/initrd": "initrd", "etc/os-release": "ID=test\n", "etc/cos/grub.cfg": MENU, "etc/cos/bootargs.cfg": "set x=y\n", "sbin/init": "#!", "system/oem/x": "",
+FILES = {"boot/vmlinuz": "kernel", "boot/initrd": initrd(), "etc/os-release": "ID=test\n", "etc/cos/grub.cfg": MENU, "etc/cos/bootargs.cfg": "set x=y\n", "sbin/init": "#!", "system/oem/x": "",
          "usr/local/x": "", "oem/x": "", "proc/x": "", "sys/x": "", "dev/x": "", "run/x": ""}
 GRUBENV = b"# GRUB Environment Block\n".ljust(1024, b"#")
 

@@ -138,11 +138,11 @@ def fill():
         with open(f"{{home}}/tree/{{path}}", "w") as file:
             file.write(text)
 fill()
-must_be_system(f"{{home}}/tree", "it")
+must_be_system(Host("/"), f"{{home}}/tree", "it")
 mounts.mount("tmpfs", f"{{home}}/tree/{part}", "tmpfs")
 fill()
 try:
-    must_be_system(f"{{home}}/tree", "it")
+    must_be_system(Host("/"), f"{{home}}/tree", "it")
 except KairosError as error:
     tell([error.where, error.message])
 """)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.namespace.initrds import HALF, initrd
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -212,6 +214,9 @@ node.close()
 
 @pytest.mark.parametrize(("files", "text", "more", "said"), [
     ({"boot/initrd": None}, "", {}, "lacks /boot/initrd"),
+    ({"boot/initrd": "no archive"}, "", {}, "it cannot be read as an initrd"),
+    ({"boot/initrd": initrd(names=("init", "usr/bin/python3"))}, "", {}, "none that starts a node: it lacks usr/bin/kairos-boot"),
+    ({"boot/initrd": initrd(names=HALF[:2])}, "", {}, "it lacks usr/lib/systemd/system/kairos-boot-initrd.service"),
     ({"sbin/init": None}, "", {}, "lacks /sbin/init"),
     ({"usr/share/kairos-boot/grub/core.img": None}, "", {}, "no boot loader for BIOS"),
     ({"usr/share/kairos-boot/grub/bootx64.efi": None}, "", {"firmware": "efi"}, "no boot loader for UEFI"),

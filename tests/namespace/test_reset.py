@@ -220,7 +220,7 @@ def test_where_a_third_image_does_not_fit_passive_goes_first_and_the_plan_says_s
     notes, planned, done, failures, active, passive = unshared(START + f"""
 import reset_node
 from kairos_boot.stages.ledger import read
-reset_node.FILES["boot/initrd"] = "initrd " * (1 << 20)
+reset_node.FILES["boot/initrd"] = reset_node.initrd("initrd " * (1 << 20))
 node = ResetNode(home, state_mib=26, image_mib=16, steps={HOOKS!r})
 plan = plan_of(node, {{}})
 notes = [line for phase in plan for line in phase["does"] if "third image" in line]
@@ -243,7 +243,7 @@ def test_without_room_for_both_images_passive_stays(unshared: Callable[..., Any]
     """Active is missing: what passive frees is enough for one of the two, so nothing is begun."""
     said, left = unshared(START + """
 import reset_node
-reset_node.FILES["boot/initrd"] = "initrd " * (1 << 20)
+reset_node.FILES["boot/initrd"] = reset_node.initrd("initrd " * (1 << 20))
 node = ResetNode(home, state_mib=26, image_mib=16)
 def fill(place):
     os.unlink(place + "/cOS/active.img")

@@ -351,3 +351,21 @@ tell([error, [name for folder, _, names in os.walk(home + "/work") for name in n
     assert "TMPDIR" in error
     assert left == []
     assert free >= 59
+
+
+@pytest.mark.parametrize("pack", ["made", "bytes.fromhex(early) + made", "gzip.compress(made)", "lzma.compress(made, check=lzma.CHECK_CRC32)", "by('zstd', '-qc')", "by('lz4', '-lqc')"])
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_source_whose_initrd_starts_no_node_is_refused(unshared: Callable[..., Any], pack: str, ours: bool) -> None:
+    """Before anything of the node is changed, however it is packed, behind early microcode too."""
+    if pack.startswith("by") and not shutil.which(pack[4:-1].partition("'")[0]):
+        pytest.skip("its program is not here")
+    error = unshared(START + f"""
+import lzma
+made = initrd(names=HALF if {ours} else ("init", "usr/bin/immucore")).encode()
+early = initrd(names=("kernel/x86/microcode/GenuineIntel.bin",)).encode().hex()
+by = lambda *words: subprocess.run(words, input=made, capture_output=True, check=True).stdout
+archive(home + "/a.tar", image(small({{**{{name: text.encode() for name, text in SYSTEM.items()}}, "boot/initrd": {pack}}})))
+tell(said(f"ocifile:{{home}}/a.tar"))
+""")
+    assert ("none that starts a node: it lacks usr/bin/kairos-boot" in error) is not ours
+    assert ours is (error == "")

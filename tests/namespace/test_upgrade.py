@@ -200,7 +200,7 @@ def test_where_a_third_image_does_not_fit_passive_becomes_what_runs_first(unshar
     order, seen = unshared(START + """
 import reset_node
 from image_files import make_file_system
-reset_node.FILES["boot/initrd"] = "initrd " * (6 << 20)
+reset_node.FILES["boot/initrd"] = reset_node.initrd("initrd " * (6 << 20))
 node = UpgradeNode(home, state_mib=132, image_mib=56)
 source = "file:" + make_file_system(home + "/new.img", "X", node.new, 56)
 order = [phase["phase"] for phase in plan_of(node, {"source": source})]

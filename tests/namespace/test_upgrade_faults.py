@@ -261,7 +261,7 @@ def test_an_upgrade_that_fails_says_which_systems_are_left(unshared: Callable[..
     versions, tries, lines = unshared(START + f"""
 import reset_node
 from image_files import make_file_system
-reset_node.FILES["boot/initrd"] = "initrd " * (6 << 20)
+reset_node.FILES["boot/initrd"] = reset_node.initrd("initrd " * (6 << 20))
 node = UpgradeNode(home, state_mib={132 if tight else 300}, image_mib=56)
 writable()
 grubenv.save(COS + "/grubenv", {{"fallback_tries": "xx"}})

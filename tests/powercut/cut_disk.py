@@ -8,6 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.namespace.initrds import initrd
+
 MIB = 1 << 20
 IMAGE = 4 * MIB
 GRUBENV = b"# GRUB Environment Block\n".ljust(1024, b"#")
@@ -55,7 +57,7 @@ def file_system(path: Path, size: int, label: str, source: Path | None = None, *
 def system_image(path: Path, label: str, seed: int, scratch: Path) -> None:
     """An image with a kernel and an initrd that starts it by its name; *seed* makes its content its own."""
     tree = scratch / f"tree{seed}"
-    files = {"boot/vmlinuz": _noise(seed, MIB // 4), "boot/initrd": _noise(seed + 100, MIB), "etc/os-release": b"ID=test\n", "etc/cos/grub.cfg": MENU,
+    files = {"boot/vmlinuz": _noise(seed, MIB // 4), "boot/initrd": initrd(_noise(seed + 100, MIB).decode("latin-1")).encode("latin-1"), "etc/os-release": b"ID=test\n", "etc/cos/grub.cfg": MENU,
              "etc/cos/bootargs.cfg": b"x", "sbin/init": b"#!", "usr/lib/kairos-boot/x": b"", "usr/lib/udev/rules.d/61-kairos-boot.rules": b"",
               "usr/lib/old": b"x" * seed}
     for name, data in files.items():

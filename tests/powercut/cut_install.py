@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 sys.path[:0] = [TOP, os.path.dirname(os.path.realpath(__file__)), f"{TOP}/tests/namespace"]
 
+from initrds import initrd  # type: ignore[import-not-found]  # noqa: E402
 from install_node import USER, InstallNode  # type: ignore[import-not-found]  # noqa: E402  # in another directory of tests
 
 from kairos_boot.errors import KairosError  # noqa: E402
@@ -101,7 +102,7 @@ def main() -> None:
     backing, home, kernel, *wrong = sys.argv[1:]
     for name in wrong:
         CONTROLS[name]()
-    node = InstallNode(home, files={"boot/vmlinuz": kernel, "boot/initrd": kernel * 20000})
+    node = InstallNode(home, files={"boot/vmlinuz": kernel, "boot/initrd": initrd(kernel * 20000)})
     node.own = [loop.attach(backing, read_only=False)]
     try:
         outcome = node.install(f"{USER}{SECTION}")
