@@ -14,7 +14,7 @@ from kairos_boot.lifecycle.examined import system_in, tell_of_size
 from kairos_boot.lifecycle.finish import RECORD, KeepRecord, NoteEvent
 from kairos_boot.lifecycle.install import ACTION, EXECUTABLES, OEM, PERSISTENT, PLACES, PRE, Options, before, phases
 from kairos_boot.lifecycle.layout import Images, Layout, Wishes, compute, wishes
-from kairos_boot.lifecycle.phases import Broken, Engine, Memory, Phase, Refused, plan, unmet
+from kairos_boot.lifecycle.phases import Broken, Engine, Memory, Phase, Refused, must_be_met, plan
 from kairos_boot.lifecycle.wired import Surroundings, ended
 from kairos_boot.node.sections import understood
 from kairos_boot.node.settings import listing, mapping
@@ -253,9 +253,7 @@ def plan_of(wired: Installer, config: Config, asked: Asked) -> list[dict[str, An
     if source.arrived:  # what is fetched is looked at when it is there
         _is_system(wired, source, this)
     todo = [*before(options, around), *this.todo(source, options, around)]
-    faults = unmet(wired.host, todo)
-    if faults:  # as the run refuses it, and without a record: nothing was begun
-        raise Refused(faults)
+    must_be_met(wired.host, todo)
     return plan(ACTION, [*signature.phases(wired.host, this.data, source), *sources.source_phases(source, wired.progress), *todo])
 
 

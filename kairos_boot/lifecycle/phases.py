@@ -178,6 +178,13 @@ class Engine:
         self.ledger.write("phase", action=self.action, phase=phase.name, title=phase.title, event=event, **fields)
 
 
+def must_be_met(host: Host, phases: Sequence[Phase]) -> None:
+    """Ask every check for a plan, without a record: nothing was begun. Refused: some do not hold, so that the run would be refused."""
+    faults = unmet(host, phases)
+    if faults:
+        raise Refused(faults)
+
+
 def unmet(host: Host, phases: Sequence[Phase]) -> list[KairosError]:
     """What does not hold of all that the phases need."""
     faults = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from kairos_boot.actions.image_file import CheckImage
 from kairos_boot.actions.remove import Remove
 from kairos_boot.boot.failures import LIST
 from kairos_boot.boot.resume import ENTRY, SENT
@@ -14,7 +15,7 @@ from kairos_boot.lifecycle.bootloader import SetVariables
 from kairos_boot.lifecycle.examined import tell_of_size
 from kairos_boot.lifecycle.finish import PLANNED, RECORD, ClearMarker, KeepRecord, NoteEvent
 from kairos_boot.lifecycle.missing import sizes
-from kairos_boot.lifecycle.phases import Broken, Engine, Phase, plan
+from kairos_boot.lifecycle.phases import Broken, Engine, Phase, must_be_met, plan
 from kairos_boot.lifecycle.reset import ACTION, OEM, PERSISTENT, STATE, Options, phases
 from kairos_boot.lifecycle.reset_room import look
 from kairos_boot.lifecycle.wired import Surroundings, ended
@@ -132,7 +133,7 @@ def settled(wired: Node, asked: Mapping[str, bool]) -> Options:
 
 
 def plan_of(wired: Node, asked: Mapping[str, bool]) -> list[dict[str, Any]]:
-    """What a reset of this node would do; in any system of it. KairosError: it cannot be known."""
+    """What a reset of this node would do; in any system of it. KairosError: it cannot be known. Refused: a reset would be refused before it begins."""
     from contextlib import contextmanager
 
     looked = contextmanager(survey.looked_at)
@@ -148,7 +149,13 @@ def plan_of(wired: Node, asked: Mapping[str, bool]) -> list[dict[str, Any]]:
         else:  # as it will be found in the recovery system
             source = sources.Source(sources.RECOVERY[0], False, survey.blocks(f"{recovery}/cOS/recovery.img"))
         todo = _phases(wired, disk, source, options, state)
-    return plan(ACTION, todo, begun.done if begun and _goes_on(begun) else ())
+        done = begun.done if begun is not None and _goes_on(begun) else ()
+        asked_now = todo
+        if not host.exists(source.path):
+            CheckImage(f"{recovery}/cOS/recovery.img", wired.progress("check the image")).apply(host)
+            asked_now = _phases(wired, disk, replace(source, path=""), options, state)
+        must_be_met(host, [phase for phase in asked_now if phase.name not in done])
+    return plan(ACTION, todo, done)
 
 
 def remove_state(wired: Node, what: Sequence[str]) -> list[str]:

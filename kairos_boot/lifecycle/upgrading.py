@@ -14,9 +14,9 @@ from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle import extensions, marker, signature, sources, standing, survey
 from kairos_boot.lifecycle.assessment import SINCE, TRIAL, boot_of
 from kairos_boot.lifecycle.bootloader import SetVariables
-from kairos_boot.lifecycle.examined import checks, system_in, tell_of_size
+from kairos_boot.lifecycle.examined import system_in, tell_of_size
 from kairos_boot.lifecycle.finish import PLANNED, RECORD, ClearMarker, KeepRecord, NoteEvent
-from kairos_boot.lifecycle.phases import Broken, Engine, plan
+from kairos_boot.lifecycle.phases import Broken, Engine, Phase, must_be_met, plan
 from kairos_boot.lifecycle.resetting import CUTS
 from kairos_boot.lifecycle.switching import origin_of
 from kairos_boot.lifecycle.upgrade import ACTION, EVENTS, TRANSITION, End, Options, Place, closing, phases, temporaries
@@ -100,7 +100,7 @@ def _run(wired: Node, config: Config, options: Options, settings: Mapping[str, A
 
 
 def plan_of(wired: Node, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What an upgrade of this node would do. KairosError: it cannot be known."""
+    """What an upgrade of this node would do. KairosError: it cannot be known. Refused: an upgrade would be refused before it begins."""
     look = contextmanager(survey.looked_at)
     host = wired.host
     _must_be_a_node(host)
@@ -109,13 +109,19 @@ def plan_of(wired: Node, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
     options = options_of(survey.section(config, ACTION, asked))
     disk = wired.disk()
     source = sources.find(host, _source(options), _key(options), fetch=True, insecure=options.insecure)
-    for check in checks(source, wired.progress):  # the run refuses what is no system, too
-        check(host)
+    origin = sources.origin(source)
     with look(disk.need("state"), "state") as state, look(disk.need(_partition(options.entry)), "images") as images:
-        known = standing.place_of(host, options.entry, state, images)
         place = standing.Open(state, images)
-        origin = sources.origin(source)
+        begun = marker.load(state)
+        _must_not_be_a_reset(begun, state)
+        if _is_there(host, f"{images}/cOS/{options.entry}.img", origin):
+            _must_not_have_failed(host, place, options.entry, origin)
+            return plan(ACTION, [Phase("nothing", f"nothing: the {options.entry} system is made of {origin} already", again="nothing is left to do")])
+        known = standing.place_of(host, options.entry, state, images)
+        if begun is not None and not begun.failed:  # what an upgrade left that was cut short goes first
+            known = replace(known, room=known.room + sum(survey.blocks(path) for path in temporaries(images)))
         todo = phases(known, source, options, _around(wired), _end(wired, place, options.entry, known.passive, origin, options.entry_name), _to_refresh(disk))
+        must_be_met(host, todo)
         return plan(ACTION, [*signature.phases(host, understood(config.settings, ACTION), source), *sources.source_phases(source, wired.progress), *todo])
 
 
@@ -133,14 +139,19 @@ def settle(wired: Node) -> str:
         free()
 
 
+def _must_not_be_a_reset(begun: marker.Begun | None, state: str) -> None:
+    """KairosError: what was *begun*, and is to be ended first, is one."""
+    if begun is not None and not begun.failed and begun.action != ACTION:
+        raise KairosError("a reset of this node was begun and is to be ended first", f"{state}/{MARKER}", "choose the entry statereset in the boot menu")
+
+
 def _end_what_was_begun(wired: Node, place: Open) -> str:
     """Before the rename: its files go. After it: what is left to do is done. KairosError: a reset is to be ended first, or the disk fails."""
     host = wired.host
     begun = marker.load(place.state)
     if begun is None or begun.failed:
         return ""
-    if begun.action != ACTION:
-        raise KairosError("a reset of this node was begun and is to be ended first", f"{place.state}/{MARKER}", "choose the entry statereset in the boot menu")
+    _must_not_be_a_reset(begun, place.state)
     entry = "recovery" if begun.options.get("entry") == "recovery" else "active"
     images = f"{place.images}/cOS"
     if not ("switch" in begun.done or (begun.started == "switch" and not os.path.exists(f"{images}/{TRANSITION}"))):

@@ -200,6 +200,36 @@ node.close()
     assert left == []
 
 
+@pytest.mark.parametrize("system", ["recovery", "active"])
+@pytest.mark.parametrize("fault", ["", *(fault for fault in REFUSALS if "hook" not in fault and fault != "no recovery system")])
+def test_a_plan_refuses_what_the_reset_would_in_whichever_system_it_is_asked_for(unshared: Callable[..., Any], fault: str, system: str) -> None:
+    """Its checks are those of the run: of the recovery image as of the room."""
+    do, message = REFUSALS[fault] if fault else ("", "")
+    said = unshared(START + f"""
+def fill(place):
+    with open(place + "/fill", "wb") as file:
+        try:
+            while True:
+                file.write(bytes(1 << 20))
+        except OSError:
+            pass
+node = ResetNode(home)
+mounts.mount("", "/run/initramfs/cos-state", options=("remount", "rw"))
+{do}
+if {system == "active"}:
+    os.rename("/run/cos/recovery_mode", "/run/cos/active_mode")
+    mounts.unmount("/run/initramfs/cos-state")
+try:
+    said = f"{{len(plan_of(node, {{}}))}} phases"
+except KairosError as error:
+    said = f"{{type(error).__name__}}: {{error}}"
+tell(said)
+node.close()
+""")
+    assert message in said
+    assert said.endswith(" phases") is (not fault)
+
+
 @pytest.mark.parametrize("fstype", ["", "btrfs", "ext2"])
 def test_a_persistent_partition_is_made_anew_whatever_is_on_it(unshared: Callable[..., Any], fstype: str) -> None:
     if fstype and not _has(f"mkfs.{fstype}"):

@@ -235,6 +235,7 @@ upgrade(node, asked)
 active = node.inside("active").get("etc/version")
 origin = open(node.state_place + "/cOS/active.img.source").read().strip().replace(registry.name, "R").replace(named(blobs[""]), "DIGEST")
 registry.asked.clear()
+assert [phase["phase"] for phase in plan_of(node, asked)] == ["nothing"]
 upgrade(node, asked)
 tell([active, origin, plan, registry.blobs_asked(), os.listdir(sources.work(node.host)), refused, same])
 node.close()

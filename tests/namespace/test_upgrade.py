@@ -230,18 +230,21 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("fault", ["no init", "no kernel", "no such source", "an image with a wrong digest"])
-def test_the_plan_refuses_a_source_as_the_upgrade_does(unshared: Callable[..., Any], fault: str) -> None:
+@pytest.mark.parametrize("fault", [fault for fault in REFUSALS if "hook" not in fault])
+def test_the_plan_refuses_what_the_upgrade_refuses_before_it_begins(unshared: Callable[..., Any], fault: str) -> None:
     do, message = REFUSALS[fault]
     said = unshared(START + f"""
 import subprocess
+def fill(place):
+    with open(place + "/fill", "wb") as file:
+        file.write(bytes(os.statvfs(place).f_bavail * os.statvfs(place).f_frsize - (1 << 20)))
 node = UpgradeNode(home)
 source = "dir:" + node.new
 {do}
 said = []
 for act in (plan_of, upgrade):
     try:
-        act(node, {{"source": source}})
+        act(node, {{"source": source}} if source else {{}})
         said.append("")
     except KairosError as error:
         said.append(str(error))
@@ -432,3 +435,21 @@ node.close()
     assert told == ["the sysext old.raw will not be merged: it is for VERSION_ID=1, and the system has VERSION_ID=2"]
     assert failures == []
     assert stay == ["old.raw"]
+
+
+def test_what_a_cut_upgrade_left_takes_no_room_from_a_plan(unshared: Callable[..., Any]) -> None:
+    """The upgrade removes it first; the plan only counts it."""
+    planned, left_there = unshared(START + """
+node = UpgradeNode(home)
+leftover = COS + "/cOS/transition.img"
+mounts.mount("", COS, options=("remount", "rw"))
+with open(leftover, "wb") as file:
+    file.write(bytes(os.statvfs(COS).f_bavail * os.statvfs(COS).f_frsize - (1 << 20)))
+mark = marker.Marker(COS, "", marker.Begun("upgrade", {"entry": "active"}))
+mark.begin("system")
+mounts.mount("", COS, options=("remount", "ro"))
+tell([[phase["phase"] for phase in plan_of(node, {"source": "dir:" + node.new})], os.path.exists(leftover)])
+node.close()
+""")
+    assert "system" in planned
+    assert left_there
