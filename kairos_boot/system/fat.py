@@ -6,6 +6,7 @@ import errno
 import os
 
 from kairos_boot.errors import KairosError, reason
+from kairos_boot.system.descriptors import Held
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,8 +54,6 @@ def put_files(host: Host, node: str, files: Mapping[str, bytes], may_replace: Ca
 
 
 def _put(path: str, content: bytes) -> bool:
-    from kairos_boot.system.mounts import sync_filesystem
-
     old = _read(path)
     if old == content:
         return False
@@ -66,10 +65,26 @@ def _put(path: str, content: bytes) -> bool:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-    sync_filesystem(directory)
-    os.rename(path + NEW, path)
-    sync_filesystem(directory)
+    _settle(directory)
+    # While it is open, the room of the old file is not given back: FAT has no journal, and the kernel may write that before the directory says so.
+    held = None if old is None else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.rename(path + NEW, path)
+        _settle(directory)
+    finally:
+        if held is not None:
+            os.close(held)
+    _settle(directory)
     return True
+
+
+def _settle(directory: str) -> None:
+    """All that was changed is on the disk, and stays there: syncfs(2) alone does not tell the disk to empty its cache where it is FAT."""
+    from kairos_boot.system.mounts import sync_filesystem
+
+    sync_filesystem(directory)
+    with Held(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as fd:
+        os.fsync(fd)
 
 
 def _read(path: str) -> bytes | None:
