@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from kairos_boot.actions.image_file import no_progress
-from kairos_boot.actions.images import pinned
+from kairos_boot.actions.images import pinned, policy
 from kairos_boot.errors import Explained, KairosError
 from kairos_boot.records import record
 from kairos_boot.shown import masked
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 ASK_SECONDS, FETCH_SECONDS = 180.0, 4 * 3600.0
 TRIES = "2"
 """How often skopeo tries again what may have been the network's fault (B4)."""
-POLICIES = ("/etc/containers/policy.json", "/root/.config/containers/policy.json")
 CERTIFICATES = "put the authority's certificate into /etc/containers/certs.d/REGISTRY/ca.crt, or accept it unseen: --allow-insecure-registries"
 CAUSES = (
     (("server gave HTTP response to HTTPS", "does not look like a TLS handshake"), "the registry does not speak TLS", "if that is meant to be: --allow-insecure-registries"),
@@ -146,10 +145,9 @@ def _manifest(host: Host, reference: str, *, insecure: bool) -> bytes:
 
 def skopeo(host: Host, name: str, *words: str, seconds: float) -> str:
     """Run skopeo, and give its answer, without what it says beside it. KairosError: what went wrong with the image *name*, and what helps."""
-    policy = () if any(host.exists(path) for path in POLICIES) else ("--insecure-policy",)
     env = {"LC_ALL": "C", "HOME": os.environ.get("HOME") or "/root"}  # where logins are looked for; a service has none
     try:
-        result = host.processes.run(("skopeo", *policy, *words), timeout=seconds, env=env, whole=ANSWER)
+        result = host.processes.run(("skopeo", *policy(host), *words), timeout=seconds, env=env, whole=ANSWER)
     except KairosError as error:
         raise KairosError(error.message, name, "images are fetched by skopeo, which the node needs for them") from error
     if not result.code and not result.timed_out:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from kairos_boot.boot.disk import find_label, find_state
+from kairos_boot.boot.state import LIVE
 from kairos_boot.errors import Explained, KairosError, reason
 from kairos_boot.records import record
 from kairos_boot.stages.ledger import encode, read
@@ -93,7 +94,12 @@ class Opened:
 
 
 def media(cmdline: Cmdline, state: BootState, disk: BootDisk, partitions: Sequence[Partition]) -> list[Medium]:
-    """COS_OEM and COS_STATE of the boot disk, those that there are. Of a disk that was not found the only partitions of these labels."""
+    """COS_OEM and COS_STATE of the boot disk, those that there are. Of a disk that was not found the only partitions of these labels.
+
+    None where the root is a live medium: what is on the machine's disks is another system's.
+    """
+    if state.mode == LIVE:
+        return []
     name = disk.disk
     if not name:
         part = _try(lambda: find_state(partitions, cmdline.state_partuuid, state.partition_label))

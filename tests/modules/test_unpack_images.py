@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kairos_boot.actions.images import POLICIES
 from kairos_boot.errors import KairosError
 from kairos_boot.modules import unpack_images
 from kairos_boot.system.layers import unpack
@@ -253,6 +254,8 @@ def test_a_registrys_image_is_fetched_once(machine: Node, step: MakeStep, tmp_pa
     assert state(target) == before
     log = (tmp_path / "log").read_text()
     assert log.count("copy") == 1
+    trusted = any(os.path.exists(path) for path in POLICIES)
+    assert all(line.startswith("--insecure-policy ") != trusted for line in log.splitlines())  # without a policy skopeo fetches nothing
     assert f"--override-os linux --override-arch arm64 copy --quiet docker://registry.example:5000/a/tools@sha256:{'0' * 64} dir:" in log
     (tmp_path / "version").write_text("2", encoding="utf-8")
     machine.do(unpack_images, wanted)

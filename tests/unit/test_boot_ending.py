@@ -232,11 +232,12 @@ PARTS = [Partition("/dev/vda3", "vda", "COS_OEM"), Partition("/dev/vda5", "vda",
 @pytest.mark.parametrize(("words", "found"), [
     ("kairos.state=PARTUUID=s", ["/dev/vda3", "/dev/vda5"]), ("", ["/dev/vda3", "/dev/vda5"]), ("kairos.state=PARTUUID=gone", ["/dev/vda5"]),
     ("kairos.state=PARTUUID=s rd.cos.oemlabel=OTHER", ["/dev/vda5"]),
+    ("root=live:CDLABEL=COS_LIVE", []), ("root=live:CDLABEL=COS_LIVE kairos.state=PARTUUID=s", []),
 ])
 def test_the_places_are_those_of_the_boot_disk_and_never_one_of_two(words: str, found: list[str]) -> None:
     from kairos_boot.boot.image import BootDisk
 
-    line = Cmdline(f"root=LABEL=COS_ACTIVE {words}")
+    line = Cmdline(words if "root=" in words else f"root=LABEL=COS_ACTIVE {words}")
     assert [medium.partition.node for medium in failures.media(line, detect(line), BootDisk.parse(""), PARTS) if medium.partition] == found
 
 
