@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import socket
@@ -68,14 +69,15 @@ class Cloud:
         self.bodies: list[bytes] = []
         self.stop = threading.Event()
         self._servers: list[ThreadingHTTPServer] = []
-        self._names: list[socket.socket] = []
+        self._names: list[tuple[socket.socket, threading.Thread]] = []
         self.silent_names = False
         self.serve(80)
         for address in nameservers():
             link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             link.bind((address, 53))
-            self._names.append(link)
-            threading.Thread(target=self._resolve, args=(link,), daemon=True).start()
+            thread = threading.Thread(target=self._resolve, args=(link,), daemon=True)
+            thread.start()
+            self._names.append((link, thread))
 
     def serve(self, port: int, certificate: tuple[str, str] | None = None) -> None:
         """Listen on all addresses at *port*, with TLS where there is a certificate and its key."""
@@ -133,9 +135,8 @@ class Cloud:
     def _resolve(self, link: socket.socket) -> None:
         """Answer name queries: our names are here, others nowhere."""
         while True:
-            try:
-                query, peer = link.recvfrom(512)
-            except OSError:
+            query, peer = link.recvfrom(512)
+            if not query:  # from `close`
                 return
             if self.silent_names:
                 continue
@@ -147,10 +148,8 @@ class Cloud:
             known = ".".join(labels) in NAMES
             address = b"\xc0\x0c" + struct.pack(">HHIH4s", 1, 1, 60, 4, socket.inet_aton(LINK_LOCAL)) if known and kind == 1 else b""
             head = query[:2] + struct.pack(">HHHHH", 0x8180 if known else 0x8183, 1, 1 if address else 0, 0, 0)
-            try:
+            with contextlib.suppress(OSError):  # who asked does not listen any more
                 link.sendto(head + query[12:at + 5] + address, peer)
-            except OSError:  # the test is over
-                return
 
     def close(self) -> None:
         """End everything, waiting answers, too."""
@@ -158,5 +157,7 @@ class Cloud:
         for server in self._servers:
             server.shutdown()
             server.server_close()
-        for link in self._names:
+        for link, thread in self._names:  # closed under a thread that reads it, its number would be that of somebody else's socket
+            link.sendto(b"", link.getsockname())
+            thread.join(60)
             link.close()
