@@ -22,10 +22,13 @@ from kairos_boot.cli.arguments import UsageError, parse
 from kairos_boot.errors import KairosError
 from kairos_boot.node import query as queries
 from kairos_boot.node import sections
-from kairos_boot.node.config import Collector, Config
 from kairos_boot.node.settings import Setting, from_data
 from kairos_boot.node.yamltext import dump
 from kairos_boot.system.host import Host
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kairos_boot.node.config import Config
 
 FLAGS = {"json": False, "root": True, "origin": True}
 
@@ -59,10 +62,7 @@ def run(words: list[str]) -> int:
 
 def collect(host: Host) -> Config:
     """The merged configuration of *host*."""
-    from kairos_boot.system.facts import gather
-    from kairos_boot.system.reader import HostReader
-
-    return Collector(HostReader(host), lambda: gather(host)).collect(wiring.cmdline_of(host))
+    return wiring.collector_of(host).collect(wiring.cmdline_of(host))
 
 
 def _plain(config: Config, query: str) -> list[Setting] | None:

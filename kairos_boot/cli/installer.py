@@ -8,7 +8,6 @@ from kairos_boot.cli import wiring
 from kairos_boot.cli.actions import Wired, print_plan
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.lifecycle import installing
-from kairos_boot.node.config import Collector, Config
 from kairos_boot.shown import shown
 
 TYPE_CHECKING = False
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kairos_boot.cli.arguments import Arguments
+    from kairos_boot.node.config import Collector, Config
 
 WORK = "/run/kairos-boot/install"
 """Where documents from elsewhere lie while their steps may run."""
@@ -44,10 +44,7 @@ class Installer(Wired):
 
     def collector(self) -> Collector:
         """What reads the configuration."""
-        from kairos_boot.system.facts import gather
-        from kairos_boot.system.reader import HostReader
-
-        return Collector(HostReader(self.host), lambda: gather(self.host))
+        return wiring.collector_of(self.host)
 
     def emit(self, stage: str, root: str) -> str:
         """Run *stage*; Kairos' words for it are what scripts wait for."""

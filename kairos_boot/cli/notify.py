@@ -59,11 +59,8 @@ def publish(host: Host, event: str, data: dict[str, Any], directories: Sequence[
 
 def merged(host: Host, directories: Sequence[str] = ()) -> str:
     """The node's configuration as providers get it: YAML with the header of a document."""
-    from kairos_boot.node.config import Collector
+    from kairos_boot.node.config import DIRECTORIES
     from kairos_boot.node.yamltext import dump
-    from kairos_boot.system.facts import gather
-    from kairos_boot.system.reader import HostReader
 
-    collector = Collector(HostReader(host), lambda: gather(host))
-    config = collector.collect(wiring.cmdline_of(host), directories) if directories else collector.collect(wiring.cmdline_of(host))
+    config = wiring.collector_of(host).collect(wiring.cmdline_of(host), directories or DIRECTORIES)
     return f"#cloud-config\n\n{dump(config.settings) if config.settings.value else ''}"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from kairos_boot.cloudconfig.model import Document, Problem
     from kairos_boot.loading.documents import Sources
+    from kairos_boot.node.config import Collector
     from kairos_boot.stages.ledger import Ledger
     from kairos_boot.stages.runner import Log
 
@@ -59,6 +60,15 @@ def sources_of(host: Host, given: Sequence[str] = (), flags: Arguments | None = 
     return Sources(HostReader(host), given, directories=flags.values("override-cloud-init-paths") or DIRECTORIES, extra=flags.values("cloud-init-paths"),
                    cmdline=cmdline, values=values, dotnotation="dotnotation" in flags, strict="strict" in flags,
                    record=RECORD if keep and host.root == "/" and os.geteuid() == 0 else None)
+
+
+def collector_of(host: Host) -> Collector:
+    """What reads the configuration of *host*."""
+    from kairos_boot.node.config import Collector
+    from kairos_boot.system.facts import gather
+    from kairos_boot.system.reader import HostReader
+
+    return Collector(HostReader(host), lambda: gather(host))
 
 
 def cmdline_of(host: Host) -> str:

@@ -108,8 +108,9 @@ def _call(host: Host, name: str, path: str, event: str, text: str, seconds: floa
 
     with Held(os.memfd_create("data")) as data:
         call = {"name": event, "data": text, "file": ""}
-        if len(text.encode("utf-8", "surrogateescape")) > INLINE:
-            write_all(data, text.encode("utf-8", "surrogateescape"))
+        encoded = text.encode("utf-8", "surrogateescape")
+        if len(encoded) > INLINE:
+            write_all(data, encoded)
             call |= {"data": "", "file": f"/proc/{os.getpid()}/fd/{data}"}
         result = host.processes.run((path, event), timeout=seconds, stdin=json.dumps(call).encode(), whole=LIMIT)
     words = one_line(result.errors.strip()[-500:])

@@ -70,7 +70,6 @@ class Record:
         content = self.steps.get(name.encode("utf-8", "backslashreplace"), b"")
         return int(content) if content.isdigit() else None
 
-
     def has_failed(self, declared: Declared) -> bool:
         """Whether the action was tried in vain."""
         if not self.failed:
