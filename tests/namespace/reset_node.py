@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import subprocess
@@ -125,6 +126,13 @@ def with_state(node: str, home: str, work: Any, fstype: str = "ext4") -> Any:
         mounts.unmount(place)
 
 
+def fill(place: str) -> None:
+    """Leave no room in the file system at *place*."""
+    with open(f"{place}/fill", "wb") as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(1 << 20))
+
+
 def text(path: str) -> str | None:
     """What is in the file; None where there is none."""
     try:
@@ -158,4 +166,4 @@ def content(image: str) -> dict[str, str]:
     return found
 
 
-__all__ = ["FILES", "GRUBENV", "MENU", "ResetNode", "content", "digest", "mounts", "text", "with_state"]
+__all__ = ["FILES", "GRUBENV", "MENU", "ResetNode", "content", "digest", "fill", "mounts", "text", "with_state"]

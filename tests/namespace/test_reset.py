@@ -168,13 +168,6 @@ REFUSALS = {
 def test_nothing_is_destroyed_before_a_refusal(unshared: Callable[..., Any], fault: str) -> None:
     do, message = REFUSALS[fault]
     said, hint, old, same, environment, left = unshared(START + f"""
-def fill(place):
-    with open(place + "/fill", "wb") as file:
-        try:
-            while True:
-                file.write(bytes(1 << 20))
-        except OSError:
-            pass
 node = ResetNode(home)
 mounts.mount("", "/run/initramfs/cos-state", options=("remount", "rw"))
 {do}
@@ -206,13 +199,6 @@ def test_a_plan_refuses_what_the_reset_would_in_whichever_system_it_is_asked_for
     """Its checks are those of the run: of the recovery image as of the room."""
     do, message = REFUSALS[fault] if fault else ("", "")
     said = unshared(START + f"""
-def fill(place):
-    with open(place + "/fill", "wb") as file:
-        try:
-            while True:
-                file.write(bytes(1 << 20))
-        except OSError:
-            pass
 node = ResetNode(home)
 mounts.mount("", "/run/initramfs/cos-state", options=("remount", "rw"))
 {do}

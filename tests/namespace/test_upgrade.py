@@ -259,13 +259,6 @@ def test_nothing_is_changed_by_an_upgrade_that_is_refused(unshared: Callable[...
     do, message = REFUSALS[fault]
     said, before, after, readonly = unshared(START + f"""
 import subprocess
-def fill(place):
-    with open(place + "/fill", "wb") as file:
-        try:
-            while True:
-                file.write(bytes(1 << 20))
-        except OSError:
-            pass
 node = UpgradeNode(home)
 source = "dir:" + node.new
 def state():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 
-from reset_node import FILES, ResetNode, content, digest, mounts, text, with_state  # type: ignore[import-not-found]  # beside this file
+from reset_node import FILES, ResetNode, content, digest, fill, mounts, text, with_state  # type: ignore[import-not-found]  # beside this file
 
 OURS = {"usr/lib/kairos-boot/x": "", "usr/lib/udev/rules.d/61-kairos-boot.rules": ""}
 COS = "/run/initramfs/cos-state"
@@ -67,4 +67,4 @@ class UpgradeNode(ResetNode):  # type: ignore[misc]
         return "/run/seen-state"
 
 
-__all__ = ["COS", "NEW", "OURS", "UpgradeNode", "content", "digest", "mounts", "text", "with_state"]
+__all__ = ["COS", "NEW", "OURS", "UpgradeNode", "content", "digest", "fill", "mounts", "text", "with_state"]
