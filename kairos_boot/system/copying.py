@@ -113,7 +113,7 @@ def _pieces(source: int, size: int, head: bytes = b"", at: int = 0, buffer: memo
                 yield at, start - at
                 at = start
                 continue
-            end = min(_hole(source, at, size), size)
+            end = min(max(_hole(source, at, size), len(head)), size)  # a hole below the head is read like data
         count = os.preadv(source, [buffer[:max(1, min(len(buffer), end - at))]], at)
         if not count:
             raise OSError(errno.EIO, "it became shorter while it was copied")

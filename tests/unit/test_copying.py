@@ -77,6 +77,12 @@ def test_holes_stay_holes_and_zeros_become_such(tmp_path: Path) -> None:
     assert (tmp_path / "target").stat().st_blocks * 512 <= 8 * len(ZERO)
 
 
+def test_a_head_over_a_hole_is_copied_in_pieces_as_large_as_any(tmp_path: Path) -> None:
+    source = put(tmp_path / "source", size=3 * CHUNK)
+    _, progress = copy(source, tmp_path / "target", NOISE[:2 * CHUNK])
+    assert len(progress) <= 4
+
+
 @pytest.mark.parametrize(("piece", "told"), [("copy", "became shorter"), ("digest", "Bad file descriptor")])
 def test_what_cannot_be_read_is_an_error_and_no_digest(tmp_path: Path, piece: str, told: str) -> None:
     """The source while it is copied, and the copy while its digest is made; the thread ends."""
