@@ -30,15 +30,22 @@ PACKAGES := gcc libc6-dev libblkid-dev pkg-config python3-dev python3-venv pytho
 
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: check lint types quick test fresh boot iso stop install build bench fuzz kills powercut powercut-vm resets installs upgrades conformance clean clean-cache packages \
+.PHONY: check lint types quick quick-unit quick-other test fresh boot iso stop install build bench fuzz kills powercut powercut-vm resets installs upgrades conformance clean clean-cache packages \
 	install-image deb rpm wheel packages-test
 
-# The three beside each other, each with its output in one piece.
+# All of it beside each other, each with its output in one piece; the tests in two halves.
 check: $(VENV)/.made
-	@$(MAKE) --no-print-directory --output-sync -j3 lint types quick
+	@$(MAKE) --no-print-directory --output-sync -j4 lint types quick-unit quick-other
 
-quick: $(VENV)/.made
-	$(BIN)/python -m pytest -q -m 'not root and not vm and not container and not slow' --ignore=tests/vm --ignore=tests/conformance
+quick: quick-unit quick-other
+
+QUICK := $(BIN)/python -m pytest -q -m 'not root and not vm and not container and not slow'
+
+quick-unit: $(VENV)/.made
+	$(QUICK) tests/unit
+
+quick-other: $(VENV)/.made
+	$(QUICK) --ignore=tests/unit --ignore=tests/vm --ignore=tests/conformance
 
 lint: $(VENV)/.made
 	$(BIN)/ruff check
