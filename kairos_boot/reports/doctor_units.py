@@ -12,7 +12,7 @@ DIRECTORIES = ("/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib
 STARTED = {"cos-setup-fs.service": "sysinit.target", "cos-setup-boot.service": "multi-user.target", "cos-setup-network.service": "multi-user.target",
            "cos-setup-reconcile.timer": "timers.target", "kairos-boot-assess.timer": "timers.target"}
 """Units of the stages, and what starts them."""
-OTHERS = ("cos-setup-reconcile.service", "kairos-boot-assess.service", "kairos-reset.target", "kairos-reset.service")
+OTHERS = ("cos-setup-reconcile.service", "kairos-boot-assess.service", "kairos-boot-assess-late.service", "kairos-reset.target", "kairos-reset.service")
 VITAL = ("systemd-udevd.service", "systemd-logind.service", "getty.target")
 KINDS = (".service", ".timer", ".socket", ".path", ".mount")
 STARTS = ("ExecStart", "ExecStartPre", "ExecStartPost", "ExecStop", "ExecStopPost", "ExecReload", "ExecCondition")

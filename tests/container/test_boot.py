@@ -244,3 +244,17 @@ def test_status_names_the_culprits(container: Container) -> None:
     told = container.run("kairos-boot", "status")
     for words in ("Disk check", "Stuck", "/oem/20_faults.yaml:"):
         assert words in told
+
+
+def test_a_stage_that_never_ends_does_not_put_off_the_judgement_for_ever(container: Container) -> None:
+    """The judgement waits for stage network; the timer's unit starts it without that order."""
+    judgement = "kairos-boot-assess.service"
+    assert after(container, judgement, "cos-setup-network.service")
+    container.run("sh", "-ec", "mkdir -p /run/systemd/system/kairos-boot-assess.service.d; cd /run/systemd/system;"
+                  "printf '[Service]\\nType=oneshot\\nExecStart=sleep infinity\\n' > endless.service;"
+                  "printf '[Unit]\\nAfter=endless.service\\n' > kairos-boot-assess.service.d/endless.conf; systemctl daemon-reload;"
+                  f"systemctl stop {judgement}; systemctl --no-block start endless.service; systemctl --no-block start {judgement}")  # fmt: skip
+    assert container.show(judgement, "ActiveState") == {"ActiveState": "inactive"}
+    container.run("systemctl", "start", "kairos-boot-assess-late.service")
+    until(lambda: container.show(judgement, "ActiveState") == {"ActiveState": "active"}, "the judgement still waits")
+    container.run("sh", "-c", "systemctl stop endless.service; rm -r /run/systemd/system/kairos-boot-assess.service.d /run/systemd/system/endless.service; systemctl daemon-reload")

@@ -120,7 +120,7 @@ def test_a_unit_of_the_initrd_is_known_after_the_switch_to_the_root(name: str) -
 
 
 def test_the_network_stage_pulls_in_what_it_waits_for() -> None:
-    assert values("cos-setup-network.service", "Wants") == ["network-online.target"]
+    assert values("cos-setup-network.service", "Wants") == ["network-online.target", "kairos-boot-assess.service"]
 
 
 @pytest.mark.parametrize("stage", ["boot", "network"])
@@ -199,3 +199,13 @@ def test_one_connected_link_is_a_network() -> None:
     assert [line.value for line in lines(UNITS / "systemd-networkd-wait-online.service.d/10-any.conf") if line.key == "ExecStart"] == [
         "", "/usr/lib/systemd/systemd-networkd-wait-online --any",
     ]  # fmt: skip
+
+
+def test_the_end_of_the_boot_costs_no_process_of_its_own() -> None:
+    """The judgement is pulled in by stage network and ordered after it; the timer starts a unit that leaves the order out."""
+    network = [line for path in sorted((UNITS / "cos-setup-network.service.d").glob("*.conf")) for line in lines(path)]
+    assert ("Wants", "kairos-boot-assess.service") in [(line.key, line.value) for line in network]
+    assert not [line for line in network if line.section == "Service"]
+    assert values("kairos-boot-assess.service", "After") == ["cos-setup-network.service"]
+    assert values("kairos-boot-assess.timer", "Unit") == ["kairos-boot-assess-late.service"]
+    assert "--job-mode=ignore-dependencies" in values("kairos-boot-assess-late.service", "ExecStart")
