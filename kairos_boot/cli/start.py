@@ -1,6 +1,7 @@
 """kairos-boot start [--restart] [--api URL] [DIR...]
 
-Does what is left to do in the first boot: brings the bundles of the configuration, those that failed again in the next boot. Then it tells the
+Does what is left to do in the first boot: brings the bundles of the configuration and sets its grub_options for the boot loader; what failed is done
+again in the next boot. Then it tells the
 installed providers of agent.bootstrap, which may run as long as they like. Without one it says so and succeeds: a unit with Restart=on-failure then rests.
 DIR: configurations for providers are read there instead of in the node's own places.
 
@@ -28,7 +29,7 @@ PAUSE = 5.0
 
 
 def run(words: list[str]) -> int:
-    """Bring the bundles; then tell the providers, those that a bundle brought, too."""
+    """Do the first boot; then tell the providers, those that a bundle brought, too."""
     given = parse(words, FLAGS)
     failed = _first_boot() if not os.geteuid() else False
     data = {**DATA, "api": given.value("api", DATA["api"])}
@@ -40,7 +41,8 @@ def run(words: list[str]) -> int:
 def _first_boot() -> bool:
     """Whether it failed, and has to be seen."""
     from kairos_boot.cli.actions import Wired
-    from kairos_boot.lifecycle.bundles import LOCK, SECONDS, first_boot, is_due
+    from kairos_boot.lifecycle.bundles import SECONDS
+    from kairos_boot.lifecycle.first_boot import LOCK, first_boot, is_due
     from kairos_boot.node.sections import understood
     from kairos_boot.system.lock import Lock
 

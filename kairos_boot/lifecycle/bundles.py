@@ -1,6 +1,6 @@
 """Bundles: container images that are unpacked over a directory of the node, or bring a script that is run (docs/extensions.md).
 
-At the installation they are brought onto the partitions of the new node; at the first boot, by `start`, onto the running one.
+At the installation they are brought onto the partitions of the new node; at the first boot (`first_boot`) onto the running one.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from hashlib import sha256
 from kairos_boot.actions.images import UnpackImage
 from kairos_boot.boot.root import dashed
 from kairos_boot.errors import Explained, KairosError
-from kairos_boot.lifecycle.phases import Engine, Memory, Phase
+from kairos_boot.lifecycle.phases import Phase
 from kairos_boot.lifecycle.sources import reference
 from kairos_boot.node.settings import listing, mapping
-from kairos_boot.node.state import boot_word
 from kairos_boot.records import record
 from kairos_boot.shown import shown
 from kairos_boot.system import mounts
@@ -24,17 +23,12 @@ from kairos_boot.system.scratch import Scratch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
+    from collections.abc import Sequence
 
     from kairos_boot.actions.base import Action
-    from kairos_boot.lifecycle.wired import Machine
     from kairos_boot.system.host import Host
 
-FIRST = "/usr/local/.kairos/sentinel_firstboot"
-"""Is there when the first boot did its part; Kairos looks for it, too."""
 RECORDS = "/usr/local/.kairos/bundles"
-LOCK = "/run/kairos-boot/first-boot"
 VIEW = "/run/kairos-boot/bundle"
 """What a bundle is unpacked over at the installation: the directories that the new node keeps, and nothing of the machine that installs."""
 KEPT = ("/var/lib/extensions", "/var/lib/confexts", "/var/lib/kairos", "/var/lib/k0s", "/var/lib/rancher", "/opt")
@@ -260,26 +254,3 @@ def places(persistent: str, oem: str, binds: Sequence[str]) -> tuple[tuple[str, 
 def phases(actions: Sequence[Action], *, strict: bool, again: str) -> list[Phase]:
     """A phase for each; with *strict* one that fails ends it all."""
     return [Phase(f"bundle-{number}", f"bring bundle {number} of {len(actions)}", (action,), again=again, extra=not strict) for number, action in enumerate(actions, 1)]
-
-
-def is_due(host: Host) -> bool:
-    """Whether the first boot of a node has still to do its part: in a system that keeps what it writes, so neither in recovery nor on a medium."""
-    return boot_word(host) in ("active_boot", "passive_boot") and not host.exists(FIRST) and os.path.ismount(host.path("/usr/local"))
-
-
-def first_boot(machine: Machine, data: Mapping[str, Any]) -> tuple[str, ...]:
-    """Bring the bundles of the configuration *data* in the first boot, and in later ones what failed; what failed now.
-
-    A target that can never be had is told, and no reason to come back.
-    """
-    host = machine.host
-    found, faults = named(data.get("bundles"), "bundles")
-    for fault in faults:
-        machine.log(4, str(fault), kind="failure", stage="first-boot")
-        machine.ledger.write("problem", stage="first-boot", severity="warning", where=fault.where, message=fault.message, hint=fault.hint)
-    todo = phases([BringOnce(each) for each in found], strict=False, again="what was done is not done again")
-    failures = Engine("first-boot", host, machine.ledger, machine.log).run(todo, Memory()) if todo else []
-    if not failures:
-        with Explained("the first boot cannot be noted", FIRST):
-            write_file(host.path(FIRST), b"", 0o600)
-    return (*failures, *(str(fault) for fault in faults))

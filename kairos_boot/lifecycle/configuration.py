@@ -100,8 +100,12 @@ def documents(config: Config, cmdline: str, read: Callable[[str], bytes]) -> lis
         if not _has_key(settings):
             raise KairosError("with ssh_hardening nobody logs in with a password, and no user has a key", "install.ssh_hardening", "add ssh_authorized_keys to a user")
         found.append((HARDENING, SSHD.encode(), 0o600))
-    options = {str(name): _text(value) for name, value in mapping(install.get("grub_options")).items() if value not in (None, "")}
-    return [*found, (BLOCK, grubenv.changed(b"", options, "install.grub_options"), 0o644)]
+    return [*found, (BLOCK, grubenv.changed(b"", grub_options(install), "install.grub_options"), 0o644)]
+
+
+def grub_options(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Variables for the boot loader: `grub_options` of a document's root, or of `install`."""
+    return {str(name): _text(value) for name, value in mapping(settings.get("grub_options")).items() if value not in (None, "")}
 
 
 def custom(config: Config, cmdline: str) -> bytes:

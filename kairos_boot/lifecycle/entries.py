@@ -11,7 +11,7 @@ from kairos_boot.system import mounts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from kairos_boot.system.host import Host
 
@@ -42,7 +42,7 @@ def select(host: Host, entry: str) -> str:
         raise KairosError(f"not an entry of a boot menu: {entry!r}", hint="cos, fallback, recovery and statereset are entries")
     if known and entry not in known:
         raise KairosError(f"the boot menu has no entry {entry!r}", hint=f"there are: {', '.join(known)}")
-    path = _save(host, {"next_entry": entry})
+    path = save(host, {"next_entry": entry})
     return f"the next boot takes the entry {entry}, once ({path}); reboot to go there"
 
 
@@ -52,11 +52,11 @@ def roll_back(host: Host) -> str:
     other = {"active_boot": "fallback", "passive_boot": "cos"}.get(boot)
     if other is None:
         raise KairosError(f"this is neither the active nor the passive system ({boot})", hint=f"choose an entry: kairos-boot bootentry --select cos{'' if host.root == '/' else f' --host-root {host.root}'}")
-    path = _save(host, {"saved_entry": None if other == "cos" else other})
+    path = save(host, {"saved_entry": None if other == "cos" else other})
     return f"the default is now {other} ({path}), until an upgrade or a reset; reboot to go there"
 
 
-def _save(host: Host, changes: dict[str, str | None]) -> str:
+def save(host: Host, changes: Mapping[str, str | None]) -> str:
     """Set variables where GRUB reads them; the block's path, and a note where GRUB may not see it yet. KairosError: no place that GRUB reads is mounted, or it cannot be written."""
     for path in places(host):
         note = grubenv.save(path, changes)

@@ -16,7 +16,9 @@ BUNDLES = """
 from oci_images import *
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle import bundles
-from kairos_boot.lifecycle.bundles import BringBundle, bundle, first_boot, is_due
+from kairos_boot.lifecycle import first_boot as first_boot_module
+from kairos_boot.lifecycle.bundles import BringBundle, bundle
+from kairos_boot.lifecycle.first_boot import first_boot, is_due
 from kairos_boot.system import mounts
 from kairos_boot.system.host import Host
 def image_at(path, members, *upper):
@@ -114,7 +116,7 @@ first = [is_due(HOST), first_boot(machine, data), is_due(HOST)]
 image_at(home + "/late.tar", {"x": b"late"})
 second = [first_boot(machine, data), is_due(HOST)]
 named = [line for line in machine.lines if "luet" in line]
-os.unlink(bundles.FIRST)
+os.unlink(first_boot_module.FIRST)
 os.rename("/run/cos/active_mode", "/run/cos/recovery_mode")
 tell([first, second, open(home + "/count").read(), open("/usr/local/late/x").read(), named, is_due(HOST)])
 """)
@@ -204,6 +206,25 @@ tell([luet, damaged, bootable, [line for line in node.lines if "luet" in line], 
         assert len(lines) == 1
     assert "bad.tar" in damaged[-1]
     assert left == []
+
+
+def test_the_first_boot_sets_the_boot_loaders_options_once(unshared: Callable[..., Any]) -> None:
+    """`grub_options` of a document's root; other variables stay. What GRUB has no room for is told, and is a reason to come back."""
+    told = unshared(START + """
+from kairos_boot.node import grubenv
+machine = Machine()
+os.makedirs("/oem", exist_ok=True)
+nowhere = [first_boot(machine, {"grub_options": {"extra_cmdline": "a"}}), is_due(HOST)]
+mounts.mount("tmpfs", "/oem", "tmpfs")
+grubenv.save("/oem/grubenv", {"next_entry": "recovery"})
+large = [first_boot(machine, {"grub_options": {"extra_cmdline": "x" * 1024}}), is_due(HOST), grubenv.load("/oem/grubenv")]
+good = [first_boot(machine, {"grub_options": {"extra_cmdline": "quiet splash", "default_fallback": 1, "saved_entry": None}}), is_due(HOST), grubenv.load("/oem/grubenv")]
+tell([nowhere, large, good])
+""")
+    nowhere, large, good = told
+    assert ["no place for the boot loader's settings" in nowhere[0][0], nowhere[1]] == [True, True]
+    assert ["has room for 1024 bytes" in large[0][0], *large[1:]] == [True, True, {"next_entry": "recovery"}]
+    assert good == [[], False, {"next_entry": "recovery", "extra_cmdline": "quiet splash", "default_fallback": "1"}]
 
 
 @pytest.mark.parametrize(("matters", "code"), [(True, 1), (False, 0)])
