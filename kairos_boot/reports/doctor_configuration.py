@@ -37,7 +37,7 @@ def programs(examined: Examined) -> Iterator[Fault]:
         if not meant_for(step, examined.host):
             continue
         texts = _texts(step)
-        unasked = called("\n".join(text for _, text in texts))
+        unasked = called(*(text for _, text in texts))
         for where, text in texts:
             for name in sorted(called(text) & unasked):
                 if name not in made and not name.startswith("./") and (name, where) not in reported and not examined.program(name):

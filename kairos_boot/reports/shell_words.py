@@ -17,8 +17,16 @@ BREAKS = "\n;&|()"
 EXPANDS = "$`\"'\\*?[~"
 
 
-def called(text: str) -> set[str]:
-    """The programs that *text* calls: paths, or words for the PATH."""
+def called(*texts: str) -> set[str]:
+    """The programs that *texts* of one step call: paths, or words for the PATH. What one of them defines or asks for counts for all."""
+    looks = [_looked_at(text) for text in texts]
+    defined = set().union(*(look[1] for look in looks))
+    asked = set().union(*(look[2] for look in looks))
+    return {word for found, _, _ in looks for word in found if word not in defined and word.rpartition("/")[2] not in asked}
+
+
+def _looked_at(text: str) -> tuple[set[str], set[str], set[str]]:
+    """What *text* calls, which functions it defines, and the names of programs that it asks for."""
     found: set[str] = set()
     defined: set[str] = set()
     asked: set[str] = set()
@@ -44,7 +52,7 @@ def called(text: str) -> set[str]:
             else:
                 expected = False
         before = word
-    return {word for word in found if word not in defined and word.rpartition("/")[2] not in asked}
+    return found, defined, asked
 
 
 def _words(text: str) -> Iterator[tuple[str, bool]]:
