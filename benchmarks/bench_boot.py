@@ -12,6 +12,7 @@ ten times slower than a real one. `--chain` also shows what the last boot of eac
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import statistics
 import subprocess
@@ -37,9 +38,9 @@ WHOLE = ("end", "cpu")
 LIMIT = 900.0
 """Seconds for a boot, against hanging only."""
 MARK = 300.0
-"""Seconds in which the mark must come, else the boot is waited for by a login."""
-SETTLE = 8.0
-"""Seconds from the mark on the console to the login: what is still at work then is at its end, and a login would slow it."""
+"""Seconds in which the mark must come on the console, and the guest must have nothing more to do then."""
+SETTLE, QUIET, IDLE = 3.0, 2, 0.25
+"""The guest has nothing to do when it takes less than so much of a processor for so many seconds, so many times in a row."""
 ASK = """
 systemctl is-system-running --wait
 systemctl show -p InitRDTimestampMonotonic -p UserspaceTimestampMonotonic -p FinishTimestampMonotonic
@@ -73,12 +74,8 @@ class Kind:
         node = self.node
         try:
             node.start(**self.how)  # type: ignore[arg-type]
-            try:
-                node.wait_console(r"Reached target.*(multi-user|Multi-User)", MARK)
-            except qemu.MachineError:  # on a machine that is too busy the kernel's complaints overwrite the mark
-                if not node.running():
-                    raise
-            time.sleep(SETTLE)
+            node.wait_console(r"Reached target.*(multi-user|Multi-User)|login: ", MARK)
+            settle(node)
             told = node.ssh(ASK, LIMIT, check=False)
             if chain:
                 print(f"== {self.name}\n{node.ssh(CHAIN, LIMIT, check=False)}", flush=True)
@@ -125,6 +122,18 @@ class Node(Kind):
         raw = Path(made.stdout.strip().splitlines()[-1])
         hold(raw)
         return raw
+
+
+def settle(node: qemu.Machine) -> None:
+    """Wait until the guest has nothing more to do: what follows the login prompt is not on the console, and a login would take part in it."""
+    assert node.process is not None
+    path, tick = f"/proc/{node.process.pid}/stat", os.sysconf("SC_CLK_TCK")
+    deadline, quiet = time.monotonic() + MARK, 0
+    while quiet < QUIET and time.monotonic() < deadline:
+        before = sum(map(int, Path(path).read_text().rpartition(")")[2].split()[11:13])) / tick
+        time.sleep(SETTLE)
+        after = sum(map(int, Path(path).read_text().rpartition(")")[2].split()[11:13])) / tick
+        quiet = quiet + 1 if after - before < IDLE * SETTLE else 0
 
 
 def parse(told: str) -> dict[str, float]:
