@@ -15,6 +15,8 @@ from cut_recording import run
 from kairos_boot.node import grubenv
 
 ENTRY = b"statereset"
+REMEMBERED = 64
+"""Files of partitions, as the boot loader reads them, that are kept: most states share theirs with one just before, and each may be an image."""
 
 
 class Judge:
@@ -187,6 +189,8 @@ class Judge:
         """A file as GRUB reads it; None where it cannot."""
         piece, digest = self._piece(disk, part)
         if (digest, path) not in self._read:
+            if len(self._read) >= REMEMBERED:
+                self._read.pop(next(iter(self._read)))
             done = subprocess.run(["grub-fstest", str(piece), "cat", f"(loop0){path}"], capture_output=True, check=False)
             self._read[digest, path] = done.stdout if done.returncode == 0 and not done.stderr.strip() else None
         return self._read[digest, path]
