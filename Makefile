@@ -14,6 +14,7 @@
 # make resets       nodes reset by every way in, in virtual machines (root)
 # make powercut     states that a power cut may leave, N of them (3000), each ending in a reset node (root)
 # make powercut-vm  the power of a virtual machine cut N times (12), three times in each reset (root)
+# make schema       the JSON Schema of documents as a file of this version, in packaging/schema
 # make bench        this project's benchmarks     make fuzz   the fuzzers     make conformance   the conformance cases, where present
 # make clean        remove build/ and what the tools left; the cache (~/.cache/kairos-boot) stays, `make clean-cache` removes it
 
@@ -31,7 +32,7 @@ PACKAGES := gcc libc6-dev libblkid-dev pkg-config python3-dev python3-venv pytho
 export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: check lint types quick quick-unit quick-other test fresh boot iso stop install build bench fuzz kills powercut powercut-vm resets installs upgrades conformance clean clean-cache packages \
-	install-image deb rpm wheel packages-test
+	install-image deb rpm wheel packages-test schema
 
 # All of it beside each other, each with its output in one piece; the tests in two halves.
 check: $(VENV)/.made
@@ -117,6 +118,9 @@ kills: $(VENV)/.made
 
 conformance: build
 	$(CONFORMANCE) --jobs 2 --command '$(CURDIR)/build/usr/bin/kairos-boot run-stage --only {args} {stage} {sources}' $(ARGS)
+
+schema:
+	packaging/schema/write.py
 
 # Debian's packages; nothing happens where all are there.
 packages:
