@@ -46,6 +46,9 @@ install() {
     # By which root=LABEL=… leads to the image that the boot loader named.
     inst_rules 61-kairos-boot.rules
 
+    # The image's word that breakpoints count on a locked console, for the stages in here.
+    [[ ! -e $dracutsysrootdir/etc/kairos-boot/breakpoints ]] || inst_simple /etc/kairos-boot/breakpoints
+
     local unit
     for unit in kairos-boot-image.service kairos-boot-initrd.service; do
         inst_simple "$moddir/$unit" "$systemdsystemunitdir/$unit"

@@ -56,6 +56,11 @@ class Cmdline:
         self.consoles = list(dict.fromkeys([*(named or CONSOLES), "/dev/console"]))
         """What a fatal message goes to; options behind a comma are dropped."""
 
+    @property
+    def console_locked(self) -> bool:
+        """Whether nobody gets a shell at the console (D12): the last `rd.shell` says no, as in our images."""
+        return next((value in _OFF for key, eq, value in (token.partition("=") for token in reversed(self.tokens)) if key == "rd.shell"), False)
+
     def _live_root(self) -> str:
         """`root=live:…`, or that as a word of its own; what comes from a network is no medium."""
         words = [*self.values("root")[-1:], *self.tokens]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kairos_boot.boot.state import BootState
     from kairos_boot.cloudconfig.model import Document
     from kairos_boot.facts import Facts
+    from kairos_boot.stages.breakpoints import Guide
     from kairos_boot.system.host import Host
 
     Load = Callable[[], list[Document]]
@@ -36,14 +37,15 @@ class Boot:
     """One boot, as its steps share it.
 
     *sources* gives for a host and directories (none: the default ones and the kernel command line) what loads their documents;
-    *facts* gives the facts of a host; *environment* reads and writes the boot loader's variables; *restart* restarts the machine.
+    *facts* gives the facts of a host; *environment* reads and writes the boot loader's variables; *restart* restarts the machine;
+    *guide* gives what the kernel command line says about stages and steps, if anything.
     """
 
     def __init__(self, host: Host, cmdline: Cmdline, state: BootState, report: Report, devices: Devices,
                  sources: Callable[[Host, Sequence[str]], Load], facts: Callable[[Host], Facts], environment: Environment,
-                 restart: Callable[[Host], None] | None = None) -> None:
+                 restart: Callable[[Host], None] | None = None, guide: Callable[[Host, Cmdline, Report], Guide | None] = lambda *_: None) -> None:
         self.host, self.cmdline, self.state, self.report, self.devices = host, cmdline, state, report, devices
-        self.sources, self.facts, self.environment, self.restart = sources, facts, environment, restart
+        self.sources, self.facts, self.environment, self.restart, self.guide = sources, facts, environment, restart, guide
         self.process = started(host)
         """When this process began: the stage initramfs runs in a fork of it."""
         self._builder: Builder | None = None
@@ -263,7 +265,8 @@ def stage(name: str, boot: Boot, host: Host) -> int:
 
     report = boot.report
     culprits = Culprits(report.ledger)
-    outcome = Runner(host, boot.facts(host), culprits, report.log, origin={"process": boot.process}).emit(name, boot.sources(host, ()))
+    runner = Runner(host, boot.facts(host), culprits, report.log, origin={"process": boot.process}, guide=boot.guide(host, boot.cmdline, report))
+    outcome = runner.emit(name, boot.sources(host, ()))
     failed = f", {outcome.failed} failed{culprits.first(outcome.failed)}" if outcome.failed else ""
     report.say(f"Stage {name}: {outcome.done} done, {outcome.skipped} skipped{failed}", failed=bool(outcome.failed))
     return outcome.failed

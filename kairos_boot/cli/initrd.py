@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from kairos_boot.boot.failures import Medium
     from kairos_boot.boot.state import BootState
     from kairos_boot.cloudconfig.model import Document
+    from kairos_boot.stages.breakpoints import Guide
 
 SENTINELS = "/run/cos"
 DEGRADED, FATAL = 1, 3
@@ -52,7 +53,7 @@ def run(words: list[str]) -> int:
         if ends:
             return end(host, cmdline, state, report, shell=len(words) > 1)
         write_sentinels(state, SENTINELS)
-        code = Boot(host, cmdline, state, report, Devices(host), sources, wiring.facts_of, grubenv, restart).run(PROGRAMS[words[0]])
+        code = Boot(host, cmdline, state, report, Devices(host), sources, wiring.facts_of, grubenv, restart, guide).run(PROGRAMS[words[0]])
         return told(host, code, report.failed)
     except KairosError as error:
         return stopped(report, error)
@@ -90,6 +91,15 @@ def sources(host: Host, directories: Sequence[str]) -> Callable[[], list[Documen
     return wiring.sources_of(host, directories, keep=True).load
 
 
+def guide(host: Host, cmdline: Cmdline, report: Report) -> Guide | None:
+    """What the command line says about stages and steps; nothing is looked up where it says nothing."""
+    if not wiring.is_guided(cmdline.text):
+        return None
+    from kairos_boot.cli.guide import guide_of
+
+    return guide_of(host, cmdline, report.log, report.ledger)
+
+
 def restart(host: Host) -> None:
     from kairos_boot.system import power
 
@@ -108,5 +118,8 @@ def end(host: Host, cmdline: Cmdline, state: BootState, report: Report, *, shell
     def find() -> list[Medium]:
         return media(cmdline, state, boot_disk(host), Devices(host).udev.partitions())
 
-    Ending(host, cmdline, state, report, grubenv, find, lambda: power.quiet(host), time.sleep, lambda: restart(host)).run(shell=shell)
+    def quiet() -> None:
+        power.quiet(host)
+
+    Ending(host, cmdline, state, report, grubenv, find, quiet, time.sleep, lambda: restart(host)).run(shell=shell)
     return FATAL

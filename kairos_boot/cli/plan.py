@@ -38,7 +38,7 @@ from kairos_boot.system.host import Host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from kairos_boot.actions.base import Action
@@ -98,7 +98,8 @@ def run(words: list[str]) -> int:
     facts = wiring.facts_of(host)
     graphs = [(s, order(documents, s)) for stage in stages for s in ([stage] if "only" in given else [stage + x for x in SUBSTAGES])]
     before = Before()
-    steps = [_step(stage, vertex, host, facts, before, diff="diff" in given) for stage, graph in graphs for layer in graph.layers for vertex in layer]
+    reason = _left_out(host)
+    steps = [_step(stage, vertex, host, facts, before, diff="diff" in given, skip=reason(stage, vertex)) for stage, graph in graphs for layer in graph.layers for vertex in layer]
     problems = [p for d in documents for p in d.problems] + [p for _, graph in graphs for p in graph.problems]
     problems += [wiring.nothing_in(name) for name in sources] if not documents else []
     problems += [] if "all" in given else wiring.strangers(stages[0], documents)
@@ -112,9 +113,24 @@ def run(words: list[str]) -> int:
     return 1 if failing else 0
 
 
-def _step(stage: str, vertex: Vertex, host: _QuietHost, facts: Facts, before: Before, *, diff: bool) -> dict[str, Any]:
+def _left_out(host: _QuietHost) -> Callable[[str, Vertex], str]:
+    """Why the boot leaves a step out, by the kernel command line."""
+    cmdline = wiring.cmdline_of(host)
+    if not wiring.is_guided(cmdline):
+        return lambda *_: ""
+    from kairos_boot.boot.cmdline import Cmdline
+    from kairos_boot.cli.guide import skipped
+    from kairos_boot.stages.breakpoints import left_out
+
+    places = skipped(host, Cmdline(cmdline))
+    return lambda stage, vertex: left_out(places, stage, vertex)
+
+
+def _step(stage: str, vertex: Vertex, host: _QuietHost, facts: Facts, before: Before, *, diff: bool, skip: str) -> dict[str, Any]:
     step = vertex.step
-    shown: dict[str, Any] = {"stage": stage, "step": vertex.name, "file": step.source, "skip": "", "if": "", "actions": []}
+    shown: dict[str, Any] = {"stage": stage, "step": vertex.name, "file": step.source, "skip": skip, "if": "", "actions": []}
+    if skip:
+        return shown
     host.shell.asked = False
     decision = decide(step, host, facts)
     asked = condition(step)

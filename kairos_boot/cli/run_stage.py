@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 
     from kairos_boot.cloudconfig.model import Document
     from kairos_boot.loading.documents import Sources
+    from kairos_boot.stages.breakpoints import Guide
+    from kairos_boot.stages.ledger import Ledger
+    from kairos_boot.stages.runner import Log
 
 FLAGS = {"analyze": False, "strict": False, "jobs": True, "only": False, "json": False, **wiring.SOURCE_FLAGS}
 AROUND = "KAIROS_BOOT_STAGES"
@@ -81,6 +84,17 @@ def run(words: list[str]) -> int:
         lock.release()
 
 
+def _guide(host: Host, log: Log, ledger: Ledger) -> Guide | None:
+    """What this boot's command line says about stages and steps: of those that the boot runs, not of what somebody tries out."""
+    cmdline = wiring.cmdline_of(host)
+    if not wiring.is_guided(cmdline):
+        return None
+    from kairos_boot.boot.cmdline import Cmdline
+    from kairos_boot.cli.guide import guide_of
+
+    return guide_of(host, Cmdline(cmdline), log, ledger)
+
+
 def end_in_order() -> None:
     """Let a signal end the command at work, keep the record and free the lock; by default it would do none of these.
 
@@ -117,7 +131,8 @@ def _emit(stage: str, options: Options, host: Host, sources: Sources, *, as_json
     ledger = wiring.ledger_of(host)
     kept = _Kept(ledger)
     culprits = Culprits(kept if as_json else ledger)
-    runner = Runner(host, wiring.facts_of(host), culprits, wiring.logger(), options, wiring.origin(host, sources))
+    log, origin = wiring.logger(), wiring.origin(host, sources)
+    runner = Runner(host, wiring.facts_of(host), culprits, log, options, origin, _guide(host, log, ledger) if origin["by"] == "unit" and host.online else None)
     loaded: list[Document] = []
     outcome = Outcome()
 

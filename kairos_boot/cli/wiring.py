@@ -75,6 +75,11 @@ def cmdline_of(host: Host) -> str:
     return (host.read("/proc/cmdline") or b"").decode("utf-8", "surrogateescape")
 
 
+def is_guided(cmdline: str) -> bool:
+    """Whether a kernel command line may say something about stages and steps (`stages.breakpoints`)."""
+    return "rd.kairos.break=" in cmdline or "kairos.skip=" in cmdline
+
+
 def ledger_of(host: Host) -> Ledger:
     from kairos_boot.stages.ledger import DIRECTORY, Ledger, boot_id
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from kairos_boot.cloudconfig.model import Document, Problem
     from kairos_boot.facts import Facts
+    from kairos_boot.stages.breakpoints import Guide
     from kairos_boot.stages.graph import Graph, Vertex
     from kairos_boot.system.host import Host
 
@@ -73,10 +74,10 @@ class Runner:
     """Runs stages on one host. The same runner serves the stages of one process, so that facts are gathered once."""
 
     def __init__(self, host: Host, facts: Facts, ledger: Records, log: Log, options: Options = Options(),  # noqa: B008
-                 origin: Mapping[str, object] = NOTHING) -> None:
-        """*origin*: who started the run, for the record of each stage."""
+                 origin: Mapping[str, object] = NOTHING, guide: Guide | None = None) -> None:
+        """*origin*: who started the run, for the record of each stage; *guide*: what this boot's command line says about stages and steps."""
         self.host, self.facts, self.ledger, self.log, self.options = host, facts, ledger, log, options
-        self.origin = origin
+        self.origin, self.guide = origin, guide
         self._reported: set[Problem] = set()
         self.running: list[str] = []
         """The steps at work."""
@@ -117,6 +118,8 @@ class Runner:
         self.report(graph.problems, outcome, stage)
         interrupted = True
         try:
+            if self.guide:
+                self.guide.enter(stage, graph)
             for layer in graph.layers:
                 if jobs > 1 and len(layer) > 1:
                     self._together(layer, stage, outcome, jobs)

@@ -1,4 +1,4 @@
-"""PID 1 and the kernel at the end of a boot: quiet consoles, and a restart that waits for nobody."""
+"""PID 1 and the kernel: quiet consoles, and a restart that waits for nobody."""
 
 from __future__ import annotations
 
@@ -8,18 +8,30 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kairos_boot.system.host import Host
 
-_STATUS_OFF = 34 + 21
-"""SIGRTMIN+21: systemd shows no more status lines on the console (systemd(1))."""
+_STATUS_ON, _STATUS_OFF = 34 + 20, 34 + 21
+"""SIGRTMIN+20 and +21: systemd shows status lines on the console, or shows no more (systemd(1))."""
 _RESTART = 0x01234567
+_LEVEL = "/proc/sys/kernel/printk"
 
 
-def quiet(host: Host) -> None:
-    """Let neither PID 1 nor the kernel write on the consoles any more, but for a kernel that dies."""
+def quiet(host: Host) -> str:
+    """Let neither PID 1 nor the kernel write on the consoles any more, but for a kernel that dies; what `aloud` needs."""
+    level = (host.read(_LEVEL) or b"").decode("ascii", "replace").strip()
+    _set(host, "1", _STATUS_OFF)
+    return level
+
+
+def aloud(host: Host, level: str) -> None:
+    """The opposite, with the kernel's *level* of before."""
+    _set(host, level or "4", _STATUS_ON)
+
+
+def _set(host: Host, level: str, signal: int) -> None:
     try:
-        with open(host.path("/proc/sys/kernel/printk"), "w", encoding="ascii") as file:
-            file.write("1")
+        with open(host.path(_LEVEL), "w", encoding="ascii") as file:
+            file.write(level)
         if host.online:
-            os.kill(1, _STATUS_OFF)
+            os.kill(1, signal)
     except OSError:
         return
 

@@ -41,16 +41,18 @@ class Machine:
         self.started = 0.0
 
     def start(self, *, kernel: Path | None = None, initrd: Path | None = None, append: str = "", reboots: bool = False,
-              disc: Path | None = None, stick: Path | None = None) -> None:
-        """Switch on; a kernel and an initrd given here are started directly, without the disk's boot loader. A medium, the image of a disc or of a
+              disc: Path | None = None, stick: Path | None = None, keyboard: bool = False) -> None:
+        """Switch on; with a *keyboard* something can be typed at the serial console. A kernel and an initrd given here are started directly, without the disk's boot loader. A medium, the image of a disc or of a
         stick, is started before the disk.
         """
         self.boots += 1
         self.port = free_port()
         discard(self.monitor)
+        discard(self.keyboard)
         self.console.write_text("")
         words = ["qemu-system-x86_64", "-name", "kairos-boot", "-machine", "q35", "-accel", acceleration(), "-cpu", "max", "-smp", "2", "-m", str(self.memory)]
-        words += ["-display", "none", "-serial", f"file:{self.console}", "-qmp", f"unix:{self.monitor},server=on,wait=off"]
+        serial = f"socket,id=serial,path={self.keyboard},server=on,wait=off,logfile={self.console}" if keyboard else f"file,id=serial,path={self.console}"
+        words += ["-display", "none", "-chardev", serial, "-serial", "chardev:serial", "-qmp", f"unix:{self.monitor},server=on,wait=off"]
         words += ["-nic", f"user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:{self.port}-:22", "-device", "virtio-rng-pci"]
         for disk in (self.disk, *self.others):
             words += ["-drive", f"file={disk},if=virtio,format=qcow2,cache=unsafe"]
@@ -74,6 +76,19 @@ class Machine:
     def monitor(self) -> Path:
         """QEMU's control socket."""
         return self.scratch / "qmp.sock"
+
+    @property
+    def keyboard(self) -> Path:
+        """What is typed at the serial console."""
+        return self.scratch / "keyboard.sock"
+
+    def type(self, text: str) -> None:
+        """Type at the serial console of a machine that was started with a keyboard."""
+        with socket.socket(socket.AF_UNIX) as link:
+            link.settimeout(10)
+            link.connect(str(self.keyboard))
+            link.sendall(text.encode())
+            time.sleep(1)  # a terminal that is closed at once takes the end of it along
 
     def screen(self) -> str:
         """The console's text so far, without colours."""

@@ -1,0 +1,71 @@
+"""What the kernel command line of this boot says about its stages and steps (docs/operating.md)."""
+
+from __future__ import annotations
+
+from kairos_boot.boot.cmdline import Cmdline
+from kairos_boot.cloudconfig.catalog import names, suggest
+from kairos_boot.stages.breakpoints import ALLOWED, BREAK, SKIP, Guide, Place
+from kairos_boot.system import mounts
+from kairos_boot.system.console import shell
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kairos_boot.stages.runner import Log, Records
+    from kairos_boot.system.host import Host
+
+EARLY = ("rootfs", "initramfs")
+"""Stages that run before there are login prompts."""
+OTHERS = frozenset(("proc", "sysfs", "devpts", "cgroup2", "cgroup", "mqueue", "debugfs", "tracefs", "securityfs", "pstore", "bpf", "autofs", "hugetlbfs", "configfs", "fusectl",
+                    "binfmt_misc", "ramfs", "efivarfs", "rpc_pipefs", "nsfs"))
+"""File systems that every system has, and that nobody looks for."""
+
+
+def counts(host: Host, line: Cmdline) -> bool:
+    """Whether the words count: a locked console takes none, unless the image allows it."""
+    return not line.console_locked or any(host.exists(f"{root}{ALLOWED}") for root in ("", "/sysroot"))
+
+
+def skipped(host: Host, line: Cmdline) -> list[Place]:
+    """The steps that a boot with *line* leaves out."""
+    return [skip_place(word) for word in line.values(SKIP)] if counts(host, line) else []
+
+
+def break_place(word: str) -> Place:
+    """`STAGE[.before|.after][:STEP]`."""
+    stage, _, step = word.partition(":")
+    return Place(word, stage, step)
+
+
+def skip_place(word: str) -> Place:
+    """`[STAGE:]STEP`; what stands before a colon is a stage only if there is one of that name."""
+    stage, colon, step = word.partition(":")
+    return Place(word, stage, step) if colon and step and stage in names() else Place(word, "", word)
+
+
+def guide_of(host: Host, line: Cmdline, log: Log, ledger: Records) -> Guide | None:
+    """The words of *line*, if it has any, and they count."""
+    breaks, skips = [break_place(word) for word in line.values(BREAK)], [skip_place(word) for word in line.values(SKIP)]
+    if not breaks and not skips:
+        return None
+    if not counts(host, line):
+        words = ", ".join([*(f"{BREAK}={place.word}" for place in breaks), *(f"{SKIP}={place.word}" for place in skips)])
+        log(4, f"{words}: does not count, since the console is locked (rd.shell=0); write rd.shell=1 behind it, or let the image have {ALLOWED}", kind="warning")
+        return None
+    if host.exists("/etc/initrd-release"):  # once in a boot
+        for place in breaks:
+            if meant := suggest(place.stage):
+                log(4, f"{BREAK}={place.word}: there is no stage {place.stage!r}; did you mean {meant!r}?", kind="warning")
+
+    def at_console(text: str, stage: str) -> None:
+        early = stage.partition(".")[0] in EARLY
+        shell(host, text, prompt=f"{stage} ({'/' if stage.startswith(EARLY[1]) or not early else 'initrd'})", gettys=host.online and not early)
+
+    return Guide(breaks, skips, at_console, mounted, log, ledger)
+
+
+def mounted() -> Sequence[str]:
+    """What is mounted, a line each, in the order in which it was."""
+    return [f"{item.target} ({item.fstype}, {'read-only' if 'ro' in item.options else 'writable'})" for item in mounts.mounted()
+            if item.fstype not in OTHERS and not item.target.startswith(("/dev/", "/sys/", "/run/credentials"))]  # fmt: skip
