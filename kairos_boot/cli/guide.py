@@ -66,6 +66,8 @@ def guide_of(host: Host, line: Cmdline, log: Log, ledger: Records) -> Guide | No
 
 
 def mounted() -> Sequence[str]:
-    """What is mounted, a line each, in the order in which it was."""
-    return [f"{item.target} ({item.fstype}, {'read-only' if 'ro' in item.options else 'writable'})" for item in mounts.mounted()
-            if item.fstype not in OTHERS and not item.target.startswith(("/dev/", "/sys/", "/run/credentials"))]  # fmt: skip
+    """What is mounted, a line for each file system, in the order in which it was; directories bound from them are counted."""
+    there = [item for item in mounts.mounted() if item.fstype not in OTHERS and not item.target.startswith(("/dev/", "/sys/", "/run/credentials"))]
+    lines = [f"{item.target} ({item.fstype}, {'read-only' if 'ro' in item.options else 'writable'})" for item in there if item.root == "/"]
+    bound = len(there) - len(lines)
+    return [*lines, *([f"{bound} directories bound from these: findmnt shows them"] if bound else [])]

@@ -82,5 +82,5 @@ def test_the_step_was_left_out_and_everybody_says_so(node: Node) -> None:
     """The record, the journal, and the plan of a boot like this one."""
     [step] = [r for r in node.steps(result="skipped") if r["step"].endswith("Third")]
     assert step["reason"] == "kairos.skip=Third on the kernel command line"
-    assert "left out of stage boot in this boot (kairos.skip): Story.Third" in node.host.run("journalctl -b -t kairos-boot -o cat").stdout
+    assert "left out of stage boot in this boot (kairos.skip): /oem/50_story.yaml.Third" in node.host.run("journalctl -b -t kairos-boot -o cat").stdout
     assert "kairos.skip=Third on the kernel command line" in node.host.run("kairos-boot plan boot").stdout
