@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 from kairos_boot.system import notify, power
+from kairos_boot.system.family import Family
+from kairos_boot.system.lock import COMMAND, VARIABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,6 +66,8 @@ def _run(fd: int, prompt: str) -> int:
 
     environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root" if os.path.isdir("/root") else "/",
                    "TERM": os.environ.get("TERM", "linux"), "PS1": f"{prompt}# "}
+    # A run by hand in there belongs to this one: it does not wait for the lock that this one holds.
+    environment |= {COMMAND: Family().mark, **({VARIABLE: os.environ[VARIABLE]} if VARIABLE in os.environ else {})}
     pid = os.fork()
     if not pid:
         try:

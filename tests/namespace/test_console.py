@@ -59,3 +59,22 @@ left = subprocess.run(["pgrep", "-P", str(os.getpid())], capture_output=True, te
 tell([told, [pid for pid in left if os.path.exists(f"/proc/{pid}/comm") and open(f"/proc/{pid}/comm").read().strip() == "sh"]])
 """)
     assert told == ["stopped", []]
+
+
+def test_a_run_by_hand_in_the_shell_does_not_wait_for_the_lock_of_the_run_that_stopped(unshared: Callable[..., Any]) -> None:
+    """Who sits there tries a step out; ten minutes of waiting for oneself would be no help."""
+    seen = unshared(START + """
+from kairos_boot.system.lock import Lock
+os.makedirs(home + "/lock", mode=0o700)
+path = home + "/lock/lock"
+lock = Lock(path, "stage boot")
+lock.acquire(print)
+script = f"import sys; sys.path[:0] = {sys.path!r}; from kairos_boot.system.lock import Lock; lock = Lock({path!r}); lock.acquire(print, 0.1); print('shared', lock.shared)"
+open(home + "/try.py", "w").write(script)
+os.write(master, f"/usr/bin/python3 {home}/try.py; exit\\n".encode())
+console.shell(Host(home), "text\\n", prompt="x", gettys=False)
+os.write(slave, b"THE-END")
+reader.join(20)
+tell(seen.decode())
+""")
+    assert "shared True" in seen
