@@ -32,6 +32,11 @@ def skipped(host: Host, line: Cmdline) -> list[Place]:
     return [skip_place(word) for word in line.values(SKIP)] if counts(host, line) else []
 
 
+def words(host: Host, line: Cmdline) -> list[tuple[str, list[Place]]]:
+    """What *line* says, by its keys."""
+    return [(BREAK, [break_place(word) for word in line.values(BREAK)]), (SKIP, skipped(host, line))] if counts(host, line) else []
+
+
 def break_place(word: str) -> Place:
     """`STAGE[.before|.after][:STEP]`."""
     stage, _, step = word.partition(":")
@@ -49,14 +54,20 @@ def guide_of(host: Host, line: Cmdline, log: Log, ledger: Records) -> Guide | No
     breaks, skips = [break_place(word) for word in line.values(BREAK)], [skip_place(word) for word in line.values(SKIP)]
     if not breaks and not skips:
         return None
+    first = host.exists("/etc/initrd-release")  # the record has it once in a boot
+
+    def tell(where: str, what: str, hint: str) -> None:
+        log(4, f"{where}: {what}; {hint}", kind="warning")
+        if first:
+            ledger.write("problem", stage="", severity="warning", where=where, message=what, hint=hint)
+
     if not counts(host, line):
         words = ", ".join([*(f"{BREAK}={place.word}" for place in breaks), *(f"{SKIP}={place.word}" for place in skips)])
-        log(4, f"{words}: does not count, since the console is locked (rd.shell=0); write rd.shell=1 behind it, or let the image have {ALLOWED}", kind="warning")
+        tell(words, "does not count, since the console is locked (rd.shell=0)", f"write rd.shell=1 behind it, or let the image have {ALLOWED}")
         return None
-    if host.exists("/etc/initrd-release"):  # once in a boot
-        for place in breaks:
-            if meant := suggest(place.stage):
-                log(4, f"{BREAK}={place.word}: there is no stage {place.stage!r}; did you mean {meant!r}?", kind="warning")
+    for place in breaks:
+        if first and (meant := suggest(place.stage)):
+            tell(f"{BREAK}={place.word}", f"there is no stage {place.stage!r}", f"did you mean {meant!r}?")
 
     def at_console(text: str, stage: str) -> None:
         early = stage.partition(".")[0] in EARLY

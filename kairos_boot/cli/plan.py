@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kairos_boot.actions.base import Action
-    from kairos_boot.cloudconfig.model import Step
+    from kairos_boot.cloudconfig.model import Document, Problem, Step
     from kairos_boot.facts import Facts
     from kairos_boot.stages.graph import Vertex
     from kairos_boot.system.process import Result
@@ -101,6 +101,7 @@ def run(words: list[str]) -> int:
     reason = _left_out(host)
     steps = [_step(stage, vertex, host, facts, before, diff="diff" in given, skip=reason(stage, vertex)) for stage, graph in graphs for layer in graph.layers for vertex in layer]
     problems = [p for d in documents for p in d.problems] + [p for _, graph in graphs for p in graph.problems]
+    problems += _mistaken(host, documents, [stage for stage, _ in graphs], every="all" in given)
     problems += [wiring.nothing_in(name) for name in sources] if not documents else []
     problems += [] if "all" in given else wiring.strangers(stages[0], documents)
     if "json" in given:
@@ -124,6 +125,20 @@ def _left_out(host: _QuietHost) -> Callable[[str, Vertex], str]:
 
     places = skipped(host, Cmdline(cmdline))
     return lambda stage, vertex: left_out(places, stage, vertex)
+
+
+def _mistaken(host: _QuietHost, documents: Sequence[Document], stages: Sequence[str], *, every: bool) -> list[Problem]:
+    """Warnings of words on the kernel command line that name no step, as far as *stages* tell."""
+    cmdline = wiring.cmdline_of(host)
+    if not wiring.is_guided(cmdline):
+        return []
+    from kairos_boot.boot.cmdline import Cmdline
+    from kairos_boot.cli.guide import words
+
+    asked = words(host, Cmdline(cmdline))
+    from kairos_boot.stages.breakpoints import mistaken
+
+    return [problem for stage in stages for problem in mistaken(asked, stage, documents, last=every and stage == stages[-1])]
 
 
 def _step(stage: str, vertex: Vertex, host: _QuietHost, facts: Facts, before: Before, *, diff: bool, skip: str) -> dict[str, Any]:

@@ -21,6 +21,8 @@ COLOURS = {"ok": "1;32", "running": "1;33", "degraded": "1;31"}
 OUTPUT = 8
 """Lines shown of what a failed command said."""
 VENDOR = "/system/oem/"
+LEFT_OUT = "kairos.skip="
+"""How the reason begins where the operator left a step out: that is shown whosever step it is."""
 """Where the documents lie that come with the image."""
 REASON = 120
 """Characters shown of a reason in a list; --json has the whole of it."""
@@ -142,9 +144,9 @@ def _mounts(boot: Boot) -> list[str]:
 
 
 def _skipped(boot: Boot) -> list[str]:
-    """The skipped steps of the user's documents; those of the image's defaults are many in every boot, and only counted."""
+    """The skipped steps of the user's documents, and those left out by hand; others of the image's defaults are many in every boot, and only counted."""
     skipped = [(run, step) for run in boot.runs if run.latest for step in run.steps if step.result == "skipped"]
-    rows = [[run.stage, step.name, _cut(step.reason)] for run, step in skipped if not step.file.startswith(VENDOR)]
+    rows = [[run.stage, step.name, _cut(step.reason)] for run, step in skipped if not step.file.startswith(VENDOR) or step.reason.startswith(LEFT_OUT)]
     lines = table(rows)
     vendor = len(skipped) - len(rows)
     if vendor:

@@ -7,20 +7,25 @@ from __future__ import annotations
 
 import time
 
+from kairos_boot.cloudconfig.model import Problem
 from kairos_boot.errors import KairosError
 from kairos_boot.nearest import did_you_mean
 from kairos_boot.records import record
+from kairos_boot.stages.graph import order
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from kairos_boot.cloudconfig.model import Document
     from kairos_boot.stages.graph import Graph, Vertex
     from kairos_boot.stages.runner import Log, Records
 
 BREAK, SKIP = "rd.kairos.break", "kairos.skip"
 ALLOWED = "/etc/kairos-boot/breakpoints"
 """A file of the image: the words count, though the console is locked (`rd.shell=0`)."""
+LAST = "network.after"
+"""The last part of a boot's stages."""
 SHOWN = 8
 """Names of steps that the message of a breakpoint has room for."""
 
@@ -43,6 +48,22 @@ def left_out(places: Iterable[Place], stage: str, vertex: Vertex) -> str:
     return next((f"{SKIP}={place.word} on the kernel command line" for place in places if place.is_of(stage, vertex)), "")
 
 
+def mistaken(words: Iterable[tuple[str, Sequence[Place]]], stage: str, documents: Sequence[Document], *, last: bool) -> list[Problem]:
+    """A warning of each of the *words*, by their key, that names no step of *stage*, or with *last* of any stage at all."""
+    found = []
+    for key, places in words:
+        for place in places:
+            if not place.step or not (place.stage == stage or (last and not place.stage)):
+                continue
+            stages = [place.stage] if place.stage else list(dict.fromkeys(name for document in documents for name in document.stages))
+            vertices = [(name, vertex) for name in stages for layer in order(documents, name).layers for vertex in layer]
+            if not any(place.is_of(name, vertex) for name, vertex in vertices):
+                names = dict.fromkeys(name for _, vertex in vertices for name in (vertex.step.name, vertex.name))
+                what = f"stage {stage} has no step {place.step!r}" if place.stage else f"no stage has a step {place.step!r}"
+                found.append(Problem("warning", f"{key}={place.word}", what, did_you_mean(place.step, names)))
+    return found
+
+
 class Guide:
     """What the words of this boot's command line ask for. *shell* shows a text at the console and gives a shell there; it returns when that ends."""
 
@@ -51,10 +72,8 @@ class Guide:
         self._shell, self._mounted, self._log, self._ledger = shell, mounted, log, ledger
 
     def enter(self, stage: str, graph: Graph) -> None:
-        """Before the first step of a part of a stage: say which words are mistaken or leave steps out, and stop where one says so."""
+        """Before the first step of a part of a stage: say which words leave steps out, and stop where one says so."""
         vertices = [vertex for layer in graph.layers for vertex in layer]
-        for fact, hint in self._mistaken(stage, vertices):
-            self._log(4, f"{fact}; {hint}" if hint else fact, kind="warning", stage=stage)
         left = [vertex.name for vertex in vertices if self.left_out(stage, vertex)]
         if left:
             self._log(4, f"left out of stage {stage} in this boot ({SKIP}): {', '.join(left)}", kind="warning", stage=stage)
@@ -65,21 +84,22 @@ class Guide:
                 self._stop(place, f"stage {stage}", stage, f"{following}{more}")
 
     def reach(self, stage: str, vertex: Vertex) -> None:
-        """Before a step, when its turn has come: stop where a word says so."""
+        """Before a step, when its turn has come and before its own time begins: stop where a word says so, unless it is left out."""
         for place in self._breaks:
-            if place.stage == stage and place.is_of(stage, vertex):
+            if place.stage == stage and place.is_of(stage, vertex) and not self.left_out(stage, vertex):
                 self._stop(place, f"step {vertex.name} of stage {stage}", stage, f"{vertex.name} ({vertex.step.where()})", vertex.name)
 
     def left_out(self, stage: str, vertex: Vertex) -> str:
         """Why the step is left out of this boot, or nothing."""
         return left_out(self._skips, stage, vertex)
 
-    def _mistaken(self, stage: str, vertices: Sequence[Vertex]) -> Iterator[tuple[str, str]]:
-        """Words that name no step of this part of a stage."""
-        for key, places in ((BREAK, self._breaks), (SKIP, self._skips)):
-            for place in places:
-                if place.stage == stage and place.step and not any(place.is_of(stage, vertex) for vertex in vertices):
-                    yield f"{key}={place.word}: stage {stage} has no step {place.step!r}", did_you_mean(place.step, [vertex.step.name for vertex in vertices])
+    def stops_in(self, stage: str) -> bool:
+        """Whether the boot stops at a step of this part of a stage, so that steps must not overlap."""
+        return any(place.stage == stage and place.step for place in self._breaks)
+
+    def mistaken(self, stage: str, documents: Sequence[Document]) -> list[Problem]:
+        """The words that name no step of this part of a stage; in the last part of a boot also those that no stage has: only then every document is there."""
+        return mistaken(((BREAK, self._breaks), (SKIP, self._skips)), stage, documents, last=stage == LAST)
 
     def _stop(self, place: Place, where: str, stage: str, following: str, step: str = "") -> None:
         mounted = "\n             ".join(self._mounted()) or "nothing"
@@ -100,4 +120,4 @@ class Guide:
 def _like(pattern: str, name: str) -> bool:
     from fnmatch import fnmatchcase
 
-    return fnmatchcase(name, pattern)
+    return pattern == name or fnmatchcase(name, pattern.replace("[", "[[]"))  # brackets are a name's own

@@ -100,10 +100,8 @@ class Execution:
         """Why the step does not run now, or nothing."""
         if self.outcome.stopped:
             return self.outcome.stopped
-        if guide := self.runner.guide:
-            if reason := guide.left_out(self.stage, self.vertex):
-                return reason
-            guide.reach(self.stage, self.vertex)
+        if self.runner.guide and (reason := self.runner.guide.left_out(self.stage, self.vertex)):
+            return reason
         if self.step.frequency != "always":
             from kairos_boot.stages.frequency import ran_before
 

@@ -94,6 +94,8 @@ class Runner:
             documents = load()
             self.report([p for d in documents for p in d.problems if p not in self._reported], outcome, name)
             self._reported.update(p for d in documents for p in d.problems)
+            if self.guide:
+                self.report(self.guide.mistaken(name, documents), outcome, name)
             self.run_graph(name, order(documents, name), outcome, max([self.options.jobs, *(d.jobs for d in documents)]))
         return outcome
 
@@ -120,11 +122,14 @@ class Runner:
         try:
             if self.guide:
                 self.guide.enter(stage, graph)
+                jobs = 1 if self.guide.stops_in(stage) else jobs
             for layer in graph.layers:
                 if jobs > 1 and len(layer) > 1:
                     self._together(layer, stage, outcome, jobs)
                 else:
                     for vertex in layer:
+                        if self.guide and not outcome.stopped:
+                            self.guide.reach(stage, vertex)
                         Execution(self, vertex, stage, outcome).run()
             interrupted = False
         finally:  # whatever ends it, the record says that it ended

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from kairos_boot.boot.cmdline import Cmdline
 from kairos_boot.cli.guide import break_place, guide_of, skip_place, skipped
-from kairos_boot.cloudconfig.model import Document
+from kairos_boot.cloudconfig.decode import decode
+from kairos_boot.cloudconfig.model import Document, Step
 from kairos_boot.facts import Facts
 from kairos_boot.stages.breakpoints import Guide
+from kairos_boot.stages.graph import Vertex
 from kairos_boot.stages.runner import Runner
 from kairos_boot.system.host import Host
 from kairos_boot.system.process import Processes
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
+TOP = Path(__file__).parents[2]
 STEPS = {"boot.before": {"Early": "early"}, "boot": {"One": "one", "Disk check": "check", "Last": "last"}}
 
 
@@ -25,13 +32,14 @@ class Console:
     """Somebody at the console: what was shown to them, and what had been done by then."""
 
     def __init__(self, root: Path, *, missing: bool = False) -> None:
-        self.root, self.missing = root, missing
+        self.root, self.missing, self.left = root, missing, 0.0
         self.shown: list[tuple[str, list[str]]] = []
 
     def __call__(self, text: str, stage: str) -> None:
         if self.missing:
             raise FileNotFoundError(2, "No such file or directory", "/dev/console")
         self.shown.append((f"{stage}: {text}", self.trace()))
+        self.left = time.time()
 
     def trace(self) -> list[str]:
         path = self.root / "trace"
@@ -46,8 +54,8 @@ class Records:
         self.all.append({"kind": kind, **fields})
 
 
-def boot(root: Path, cmdline: str, console: Console) -> tuple[list[str], Records]:
-    """Run the stage boot with the words of *cmdline*; what was logged, and the record."""
+def boot(root: Path, cmdline: str, console: Console, stages: Sequence[str] = ("boot",)) -> tuple[list[str], Records]:
+    """Run *stages* with the words of *cmdline*; what was logged, and the record."""
     line, records, said = Cmdline(cmdline), Records(), list[str]()
 
     def log(priority: int, message: str, **_: object) -> None:
@@ -58,7 +66,9 @@ def boot(root: Path, cmdline: str, console: Console) -> tuple[list[str], Records
     guide = Guide(map(break_place, line.values("rd.kairos.break")), map(skip_place, line.values("kairos.skip")), console, lambda: ["/ (ext4, read-only)"], log, records)
     document = Document("/doc.yaml", "Doc", {stage: tuple({"name": name, "keys": ("name", "commands"), "marks": {"": (1, 1)}, "commands": (f"echo {word} >> {root}/trace",)}
                                                         for name, word in steps.items()) for stage, steps in STEPS.items()})
-    Runner(host, Facts(), records, log, guide=guide).emit("boot", lambda: [document])
+    runner = Runner(host, Facts(), records, log, guide=guide)
+    for stage in stages:
+        runner.emit(stage, lambda: [document])
     return said, records
 
 
@@ -108,6 +118,63 @@ def test_a_word_that_names_no_step_says_what_was_probably_meant(tmp_path: Path) 
     assert console.trace() == ["early", "one", "check", "last"]
 
 
+def problems(records: Records) -> list[tuple[str, str, str]]:
+    """Place, text and remedy of each warning of the record, which status shows."""
+    return [(record["where"], record["message"], record["hint"]) for record in records.all if record["kind"] == "problem" and record["severity"] == "warning"]
+
+
+@pytest.mark.parametrize(("word", "stages", "told"), [
+    ("kairos.skip=boot:Lsat", ("boot",), ("stage boot has no step 'Lsat'", "did you mean 'Last'?")),
+    ("kairos.skip=Lsat", ("boot", "network"), ("no stage has a step 'Lsat'", "did you mean 'Last'?")),
+    ("kairos.skip=Doc.Lsat", ("boot", "network"), ("no stage has a step 'Doc.Lsat'", "did you mean 'Doc.Last'?")),
+    ("rd.kairos.break=boot:qqqqqqqq", ("boot", "network"), ("stage boot has no step 'qqqqqqqq'", "")),
+    ("kairos.skip=Last", ("boot", "network"), None), ("kairos.skip=Lsat", ("boot",), None),
+])  # fmt: skip
+def test_what_names_no_step_is_in_the_record_once(tmp_path: Path, word: str, stages: tuple[str, ...], told: tuple[str, str] | None) -> None:
+    """A word without a stage is told of at the end of the boot's stages: user data may still bring the step."""
+    _, records = boot(tmp_path, word, Console(tmp_path), stages=stages)
+    assert problems(records) == ([(word, *told)] if told else [])
+
+
+def test_the_time_at_the_console_is_not_the_steps(tmp_path: Path) -> None:
+    """Its own time begins when the boot goes on: the clock of the record says so."""
+    console = Console(tmp_path)
+    _, records = boot(tmp_path, "rd.kairos.break=boot:Last", console)
+    [end] = [number for number, record in enumerate(records.all) if record["kind"] == "break"]
+    [last] = [record for record in records.all if record["kind"] == "step" and record["step"] == "Doc.Last"]
+    assert console.left <= last["start"]
+    assert [record["step"] for record in records.all[end:] if record["kind"] == "step"] == ["Doc.Last"]
+
+
+def test_steps_that_may_overlap_do_not_where_the_boot_stops_at_one(tmp_path: Path) -> None:
+    """Else others would run while somebody looks, or two shells share a console."""
+    (tmp_path / "trace").touch()
+    text = "jobs: 8\nstages:\n  boot:\n" + "".join(f"  - {{name: S{n}, after: [{{name: init}}], commands: ['echo {n} >> {tmp_path}/trace']}}\n" for n in range(1, 7))
+    console = Console(tmp_path)
+    line, records = Cmdline("rd.kairos.break=boot:S3 rd.kairos.break=boot:S5"), Records()
+    guide = Guide(map(break_place, line.values("rd.kairos.break")), (), console, list, lambda *_, **__: None, records)
+    document = decode(text.encode(), "/doc.yaml")
+    Runner(Host(str(tmp_path), Processes(environment={"PATH": "/usr/bin:/bin"})), Facts(), records, lambda *_, **__: None, guide=guide).emit("boot", lambda: [document])
+    assert [done for _, done in console.shown] == [["1", "2"], ["1", "2", "3", "4"]]
+
+
+def test_brackets_in_a_name_are_its_own() -> None:
+    step = Vertex("Doc.Disk [sda]", Step(name="Disk [sda]"), Document("/doc.yaml"))
+    assert skip_place("Disk [sda]").is_of("boot", step)
+    assert skip_place("D*[sda]").is_of("boot", step)
+    assert not skip_place("Disk s").is_of("boot", step)
+
+
+def test_plan_says_which_words_name_nothing(tmp_path: Path) -> None:
+    (tmp_path / "doc.yaml").write_text("stages: {boot: [{name: Last, hostname: x}], fs: [{name: Other, hostname: y}]}")
+    call = [sys.executable, "-m", "kairos_boot", "plan", "--cmdline", "kairos.skip=Lsat kairos.skip=fs:Othr kairos.skip=Other", "--override-cloud-init-paths", str(tmp_path)]
+    told = [subprocess.run([*call, word], cwd=TOP, check=False, capture_output=True, text=True, timeout=60) for word in ("--all", "boot")]
+    assert told[0].stderr == ("warning: kairos.skip=fs:Othr: stage fs has no step 'Othr'; did you mean 'Other'?\n"
+                              "warning: kairos.skip=Lsat: no stage has a step 'Lsat'; did you mean 'Last'?\n")
+    assert "Other: kairos.skip=Other on the kernel command line" in told[0].stdout
+    assert told[1].stderr == ""
+
+
 def test_without_a_console_the_boot_goes_on_and_says_so(tmp_path: Path) -> None:
     console = Console(tmp_path, missing=True)
     said, _ = boot(tmp_path, "rd.kairos.break=boot", console)
@@ -125,9 +192,12 @@ def test_a_locked_console_takes_no_words_unless_the_image_allows_it(tmp_path: Pa
         (tmp_path / "etc/kairos-boot").mkdir(parents=True)
         (tmp_path / "etc/kairos-boot/breakpoints").touch()
     said: list[str] = []
-    guide = guide_of(Host(str(tmp_path)), Cmdline(cmdline), lambda priority, message, **_: said.append(message), Records())
+    (tmp_path / "etc").mkdir(exist_ok=True)
+    (tmp_path / "etc/initrd-release").touch()
+    records = Records()
+    guide = guide_of(Host(str(tmp_path)), Cmdline(cmdline), lambda priority, message, **_: said.append(message), records)
     assert (guide is not None, bool(skipped(Host(str(tmp_path)), Cmdline(cmdline)))) == (counts, counts)
-    assert bool(said) == (not counts)
+    assert bool(said) == bool(problems(records)) == (not counts)
     assert counts or "the console is locked (rd.shell=0)" in said[0]
 
 

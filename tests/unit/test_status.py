@@ -102,6 +102,16 @@ def test_skipped_defaults_of_the_image_are_only_counted(story: Story) -> None:
     assert "if: no: x" in story.text(steps=True)
 
 
+def test_a_default_of_the_image_that_the_operator_left_out_is_shown(story: Story) -> None:
+    """By a word on the kernel command line that may be forgotten there."""
+    story.start("boot")
+    for name, reason in (("x", "if: no"), ("y", "kairos.skip=y on the kernel command line")):
+        story.ledger.write("step", stage="boot", step=f"D.{name}", file="/system/oem/d.yaml", result="skipped", reason=reason, duration=0)
+    story.end("boot")
+    assert "kairos.skip=y on the kernel command line" in story.text()
+    assert "1 step of the image's defaults" in story.text()
+
+
 def test_a_broken_document_is_told_once_though_each_stage_meets_it(story: Story) -> None:
     for stage in ("fs", "boot"):
         story.ledger.write("problem", stage=stage, severity="error", where="/oem/b.yaml:3:1", message="not YAML", hint="mind the blanks")
