@@ -11,7 +11,7 @@ from kairos_boot.records import record, replace
 from kairos_boot.shown import one_line
 from kairos_boot.system.accounts import find_account
 from kairos_boot.system.atomic import beside, clear_name, copy_attributes, put_file, sync_descriptor
-from kairos_boot.system.descriptors import Held
+from kairos_boot.system.descriptors import Held, give
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def _open_directory(home: int, account: Account, trusted: Iterable[int], *, writ
     now = os.fstat(fd)
     mend = (now.st_uid, now.st_gid) != (account.uid, account.gid)
     if write and (mend or made):
-        os.fchown(fd, account.uid, account.gid)
+        give(fd, account.uid, account.gid)
         if made:
             os.fchmod(fd, 0o700)
     return fd, mend or made

@@ -6,7 +6,7 @@ import errno
 import os
 from _thread import LockType, allocate_lock  # `threading` costs more
 
-from kairos_boot.system.descriptors import Held
+from kairos_boot.system.descriptors import Held, give
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def copy_attributes(old: int, fd: int) -> None:
 
 def finish_file(fd: int, mode: int, user: int, group: int) -> None:
     """Give an open file its owner and mode, and make its content durable: what is due before its name appears."""
-    os.fchown(fd, user, group)
+    give(fd, user, group)
     os.fchmod(fd, mode)  # after chown, which clears set-uid
     os.fsync(fd)
 

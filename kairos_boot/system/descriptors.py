@@ -2,7 +2,34 @@
 
 from __future__ import annotations
 
+import errno
 import os
+
+
+class Owners:
+    """Owners of files that the kernel would not take, by device and inode; None where it has to take them, as on every node.
+
+    A test of a configuration is run by somebody who is not root, or in a user namespace that has no other numbers.
+    """
+
+    table: dict[tuple[int, int], tuple[int, int]] | None = None
+
+
+def give(fd: int, user: int, group: int) -> None:
+    """Give the open file *fd* an owner; -1 leaves what it has."""
+    table = Owners.table
+    try:
+        os.fchown(fd, user, group)
+    except OSError as error:
+        if table is None or error.errno not in (errno.EINVAL, errno.EPERM):
+            raise
+        now = os.fstat(fd)
+        had = table.get((now.st_dev, now.st_ino), (0, 0))
+        table[now.st_dev, now.st_ino] = (had[0] if user == -1 else user, had[1] if group == -1 else group)
+    else:
+        if table is not None:
+            now = os.fstat(fd)
+            table.pop((now.st_dev, now.st_ino), None)
 
 
 class Held:

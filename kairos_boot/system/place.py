@@ -7,7 +7,7 @@ import os
 import stat
 
 from kairos_boot.errors import KairosError
-from kairos_boot.system.descriptors import Held
+from kairos_boot.system.descriptors import Held, give
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Place:
         with Held(self.open()) as fd:
             now = os.fstat(fd)
             if user is not None or group is not None:
-                os.fchown(fd, -1 if user is None else user, -1 if group is None else group)
+                give(fd, -1 if user is None else user, -1 if group is None else group)
             os.fchmod(fd, stat.S_IMODE(now.st_mode) if mode is None else mode)  # after chown, which clears set-uid
             self.status = os.fstat(fd)
 
@@ -121,6 +121,6 @@ class Place:
                 raise OSError(errno.ESTALE, f"{name} was made by another user meanwhile")
             if made:
                 own = user is None or user == heir[0]
-                os.fchown(fd, heir[0] if user is None else user, group if group is not None else heir[1] if own else 0)
+                give(fd, heir[0] if user is None else user, group if group is not None else heir[1] if own else 0)
                 os.fchmod(fd, mode)
             return os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)
