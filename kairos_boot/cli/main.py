@@ -18,6 +18,7 @@ VERBS = {
     "run-stage": "emit a stage",
     "plan": "say what a stage would do, and change nothing",
     "validate": "check cloud-config documents",
+    "test": "compare what configurations do with what a file expects, without a node",
     "schema": "print the JSON Schema of a cloud-config",
     "config": "print the merged configuration, a part of it, or where a value came from",
     "state": "tell which boot this is, and what the node is",

@@ -1,12 +1,12 @@
 # Completion of kairos-boot for bash; installed as bash-completion's kairos-boot, kairos-agent and kairos.
 _kairos_boot() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb= stage= i
-    local verbs='run-stage plan validate schema config state install manual-install reset upgrade sysext confext install-bundle pull-image bootentry rollback grubedit status analyze metrics doctor uuid render-template logs'
+    local verbs='run-stage plan validate test schema config state install manual-install reset upgrade sysext confext install-bundle pull-image bootentry rollback grubedit status analyze metrics doctor uuid render-template logs'
     local stages='rootfs initramfs fs boot network reconcile'
     local sources='--dotnotation --cloud-init-paths --override-cloud-init-paths --root'
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        --root | --cmdline | --jobs | --cloud-init-paths | --override-cloud-init-paths | --boot | --svg | --textfile | --timeout | --format | --output | \
+        --root | --cmdline | --jobs | --cloud-init-paths | --override-cloud-init-paths | --boot | --svg | --textfile | --timeout | --format | --output | --junit | \
             --source | --disk-image | --config | --set | --size | --firmware | --seed | --device | \
             --image | --boot-entry | --exclude-path | --registry | --platform | --select | --host-root | --grub-file | --origin | --checksum | --root-path | --repository) ((i++)) ;;
         -*) ;;
@@ -15,7 +15,7 @@ _kairos_boot() {
     done
     case $prev in
     --root | --host-root | --root-path | --textfile) COMPREPLY=($(compgen -d -- "$cur")); return ;;
-    --cloud-init-paths | --override-cloud-init-paths | --svg | --output | --disk-image | --config | --device | --grub-file) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    --cloud-init-paths | --override-cloud-init-paths | --svg | --output | --junit | --disk-image | --config | --device | --grub-file) COMPREPLY=($(compgen -f -- "$cur")); return ;;
     --format) COMPREPLY=($(compgen -W json -- "$cur")); return ;;
     --firmware) COMPREPLY=($(compgen -W 'bios efi both' -- "$cur")); return ;;
     --boot-entry) COMPREPLY=($(compgen -W 'active recovery' -- "$cur")); return ;;
@@ -28,6 +28,7 @@ _kairos_boot() {
     run-stage) words="--analyze --strict --jobs --only --json $sources"; [ -n "$stage" ] || words="$stages $words" ;;
     plan) words="--cmdline --json --diff --all --only $sources"; [ -n "$stage" ] || words="$stages $words" ;;
     validate) words='--dotnotation --json' ;;
+    test) words='--junit' ;;
     schema) words='--format' ;;
     config) words='--json --root --origin'; [ -n "$stage" ] || words="get origin $words" ;;
     state) words='--json --root'; [ -n "$stage" ] || words="get $words" ;;
@@ -59,7 +60,7 @@ _kairos_boot() {
     COMPREPLY=($(compgen -W "$words" -- "$cur"))
     case $cur in -*) return ;; esac
     case $verb in
-    validate | install | manual-install) COMPREPLY+=($(compgen -f -- "$cur")) ;;
+    validate | test | install | manual-install) COMPREPLY+=($(compgen -f -- "$cur")) ;;
     run-stage | plan) [ -z "$stage" ] || COMPREPLY+=($(compgen -f -- "$cur")) ;;
     esac
 }

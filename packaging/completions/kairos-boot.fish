@@ -4,6 +4,8 @@ for name in kairos-boot kairos-agent kairos
     complete -c $name -n __fish_use_subcommand -f -a run-stage -d 'emit a stage'
     complete -c $name -n __fish_use_subcommand -f -a plan -d 'say what a stage would do, and change nothing'
     complete -c $name -n __fish_use_subcommand -f -a validate -d 'check cloud-config documents'
+    complete -c $name -n __fish_use_subcommand -f -a test -d 'compare what configurations do with what a file expects'
+    complete -c $name -n '__fish_seen_subcommand_from test' -l junit -r -F -d 'the outcome for CI systems'
     complete -c $name -n __fish_use_subcommand -f -a schema -d 'print the JSON Schema of a cloud-config'
     complete -c $name -n __fish_use_subcommand -f -a config -d 'print the merged configuration'
     complete -c $name -n __fish_use_subcommand -f -a state -d 'tell which boot this is, and what the node is'

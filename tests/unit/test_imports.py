@@ -12,9 +12,10 @@ import pytest
 TOP = Path(__file__).parents[2] / "kairos_boot"
 ALWAYS = {"errors", "gunzip", "lazy", "nearest", "records", "shown"}
 BELOW = {
-    "cli": {"reports", "providers", "lifecycle", "boot", "node", "stages", "modules", "actions", "loading", "cloudconfig", "template", "system", "facts"},
+    "cli": {"golden", "reports", "providers", "lifecycle", "boot", "node", "stages", "modules", "actions", "loading", "cloudconfig", "template", "system", "facts"},
     "providers": {"system"},
     "reports": {"stages", "cloudconfig"},
+    "golden": {"stages", "loading", "cloudconfig", "facts", "system"},
     "lifecycle": {"loading", "node", "boot", "stages", "actions", "cloudconfig", "system"},
     "boot": {"stages", "actions", "cloudconfig", "system", "facts"},
     "node": {"loading", "cloudconfig", "template", "system"},

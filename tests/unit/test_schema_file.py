@@ -38,14 +38,14 @@ def test_the_schema_has_the_form_of_a_store_of_schemas() -> None:
     ("docker-compose.yaml", False), ("poem/x.yaml", False), ("k8s/deployment.yml", False),
 ])  # fmt: skip
 def test_the_hook_checks_documents_of_nodes_alone(path: str, checked: bool) -> None:
-    [hook] = yaml.safe_load((TOP / ".pre-commit-hooks.yaml").read_text())
+    [hook, *_] = yaml.safe_load((TOP / ".pre-commit-hooks.yaml").read_text())
     assert bool(re.search(hook["files"], path)) == checked
 
 
 @pytest.mark.parametrize(("text", "code"), [("stages: {boot: [{name: x, commands: [echo x]}]}\n", 0), ("stages: {boot: [{files: [{content: x}]}]}\n", 1)])
 def test_the_hook_fails_where_a_document_has_an_error(tmp_path: Path, text: str, code: int) -> None:
     """As it is called: the files are added to its entry."""
-    [hook] = yaml.safe_load((TOP / ".pre-commit-hooks.yaml").read_text())
+    [hook, *_] = yaml.safe_load((TOP / ".pre-commit-hooks.yaml").read_text())
     assert hook["entry"].split()[0] == "kairos-boot"
     (tmp_path / "a.yaml").write_text(text)
     run = subprocess.run([sys.executable, "-m", "kairos_boot", *hook["entry"].split()[1:], str(tmp_path / "a.yaml")], cwd=TOP, capture_output=True, text=True, check=False)
