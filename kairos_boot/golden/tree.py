@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 
 from kairos_boot.errors import Explained, KairosError
-from kairos_boot.system.descriptors import Held, Owners, give
+from kairos_boot.system.atomic import replace_file
+from kairos_boot.system.chase import chase
+from kairos_boot.system.descriptors import Owners
+from kairos_boot.system.host import Host
 from kairos_boot.system.process import Result
 
 TYPE_CHECKING = False
@@ -96,32 +99,28 @@ def fill(root: str, case: Case) -> None:
             shutil.copytree(case.root, root, symlinks=True, dirs_exist_ok=True)
     else:
         for path, content in BASE.items():
-            _write(root + path, content.encode(), 0o600 if "shadow" in path else 0o644)
+            _write(root, path, content.encode(), 0o600 if "shadow" in path else 0o644)
     for put in case.puts:
         with Explained(f"{put.path} cannot be made", put.where):
             _put(root, put)
-    _write(f"{root}/proc/cmdline", f"{case.cmdline}\n".encode(), 0o644)
+    _write(root, "/proc/cmdline", f"{case.cmdline}\n".encode(), 0o644)
 
 
 def _put(root: str, put: Put) -> None:
     if put.source and os.path.isdir(put.source):
         import shutil
 
-        shutil.copytree(put.source, os.path.dirname(root + put.path), dirs_exist_ok=True)
+        shutil.copytree(put.source, Host(root).path(os.path.dirname(put.path)), symlinks=True, dirs_exist_ok=True)
         return
     content = put.content.encode("utf-8", "surrogateescape")
     if put.source:
         with Explained(f"{put.source} cannot be read", put.where, "a configuration is a path beside this file"), open(put.source, "rb") as file:
             content = file.read()
-    path = os.path.normpath(root + put.path)
-    if not path.startswith(f"{root}/"):
-        raise KairosError(f"{put.path} leads out of the tree", put.where, "leave the .. out")
-    _write(path, content, put.mode, put.owner)
+    _write(root, put.path, content, put.mode, put.owner)
 
 
-def _write(path: str, content: bytes, mode: int, owned: tuple[int, int] = (0, 0)) -> None:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with Held(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)) as fd:
-        os.write(fd, content)
-        give(fd, *owned)
-        os.fchmod(fd, mode)
+def _write(root: str, path: str, content: bytes, mode: int, owned: tuple[int, int] = (0, 0)) -> None:
+    """A file of the tree, below links of the tree too: none leads out of it."""
+    with chase(root, path) as place:
+        place.make_parents(0o755, None, None)
+        replace_file(place, content, mode, *owned)

@@ -106,9 +106,11 @@ def test_sentinels_files_and_the_command_line_decide_as_on_a_node(tmp_path: Path
     assert case(expect, tmp_path, **more).passed
 
 
-def test_a_configuration_beside_the_file_is_in_oem(tmp_path: Path) -> None:
-    (tmp_path / "90.yaml").write_text("stages: {boot: [{name: one, hostname: x}]}")
-    assert case({"steps": ["/oem/90.yaml.one"], "files": {"/etc/hostname": "x\n"}}, tmp_path, configurations=["90.yaml"],
+@pytest.mark.parametrize("name", ["node/90.yaml", "node"])
+def test_a_configuration_beside_the_file_is_in_oem(name: str, tmp_path: Path) -> None:
+    (tmp_path / "node").mkdir()
+    (tmp_path / "node/90.yaml").write_text("stages: {boot: [{name: one, hostname: x}]}")
+    assert case({"steps": ["/oem/90.yaml.one"], "files": {"/etc/hostname": "x\n"}}, tmp_path, configurations=[name],
                 files={"/etc/hosts": "127.0.0.1 localhost\n"}).differences == ()
 
 
@@ -130,9 +132,22 @@ def test_a_mistake_in_the_file_is_told_with_its_place(text: str, line: int, said
     assert told.value.hint
 
 
-@pytest.mark.parametrize("more", [{"configurations": ["none.yaml"]}, {"root": "none"}, {"files": {"/../../x": "y"}}])
+@pytest.mark.parametrize("more", [{"configurations": ["none.yaml"]}, {"root": "none"}])
 def test_what_is_not_there_is_told_with_its_place(more: dict[str, Any], tmp_path: Path) -> None:
     assert case({}, tmp_path, **more).error.startswith(f"{tmp_path}/golden.yaml:1:")
+
+
+def test_no_link_of_the_tree_leads_out_of_it(tmp_path: Path) -> None:
+    """Neither for what the test puts there nor for what a step does."""
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "tree/srv").symlink_to(tmp_path / "outside")
+    (tmp_path / "tree/oem").symlink_to(tmp_path / "outside")
+    text = "stages: {boot: [{files: [{path: /srv/b, content: b}]}]}"
+    expect = {"files": {"/srv/a": "a", "/srv/b": "b", "/x": "y"}}
+    verdict = case(expect, tmp_path, files={"/srv/a": "a", "/../../x": "y"}, configurations=[{"path": "/oem/90.yaml", "content": text}])
+    assert verdict.passed, verdict
+    assert list((tmp_path / "outside").iterdir()) == []
 
 
 def test_nothing_is_left_behind_and_this_machine_stays_as_it_is(tmp_path: Path) -> None:
