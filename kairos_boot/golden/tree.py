@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 NEW_NAMESPACES = 0x00020000 | 0x04000000 | 0x08000000 | 0x40000000
 """Mounts, host name, IPC and network: whatever a step tries, it does not reach this machine."""
 NEW_USER = 0x10000000
+OURS_ALONE = 0x4000 | 0x40000
+"""MS_REC and MS_PRIVATE: what is mounted in there is not seen out here."""
 BASE = {
     "/etc/passwd": "root:x:0:0:root:/root:/bin/bash\n",
     "/etc/group": "root:x:0:\n",
@@ -70,7 +72,8 @@ def enter() -> None:
     Owners.table = {}
     user, group = os.geteuid(), os.getegid()
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(NEW_NAMESPACES | (NEW_USER if user else 0)):
+    libc.mount.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
+    if libc.unshare(NEW_NAMESPACES | (NEW_USER if user else 0)) or (user == 0 and libc.mount(b"none", b"/", None, OURS_ALONE, None)):
         if user == 0:
             raise KairosError(f"no namespaces of its own: {os.strerror(ctypes.get_errno())}", hint="run it as another user than root")
         return

@@ -150,6 +150,21 @@ def test_no_link_of_the_tree_leads_out_of_it(tmp_path: Path) -> None:
     assert list((tmp_path / "outside").iterdir()) == []
 
 
+ENTER = """
+from kairos_boot.golden.tree import enter
+enter()
+lines = open("/proc/self/mountinfo").read().splitlines()
+print(sum("shared:" in line for line in lines), len(open("/proc/net/dev").read().splitlines()))
+"""
+
+
+@pytest.mark.root
+def test_no_mount_and_no_network_of_a_test_is_this_machines() -> None:
+    """Though its mounts are shared, as systemd makes them."""
+    told = subprocess.run(("unshare", "--mount", "--propagation", "shared", sys.executable, "-c", ENTER), cwd=TOP, check=False, capture_output=True, text=True)
+    assert told.stdout == "0 3\n", told.stderr  # the loopback, below two lines of headings
+
+
 def test_nothing_is_left_behind_and_this_machine_stays_as_it_is(tmp_path: Path) -> None:
     before = os.uname().nodename
     (tmp_path / "tmp").mkdir()
