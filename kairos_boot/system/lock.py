@@ -24,7 +24,7 @@ LOCK = f"{DIRECTORY}/lock"
 ACTIONS = f"{DIRECTORY}/action"
 """Held by an action, such as an upgrade, from its beginning to its end, and by who makes a partition of the systems writable for a moment (G6)."""
 VARIABLE = "KAIROS_BOOT_LOCK"
-"""Tells a child whose lock it shares: process id and start time of the holder, as `PID:START`."""
+"""Tells a child whose locks it shares: process id and start time of each holder, as `PID:START`, separated by spaces; a run may hold one, and its step another."""
 COMMAND = "KAIROS_BOOT_COMMAND"
 """Tells a child in which commands of runs it stands: their marks, the outermost first, joined by colons (see family)."""
 LIMIT = 600.0
@@ -51,6 +51,7 @@ class Lock:
         self.path = path
         self.about = about
         self.fd = -1
+        self._before: str | None = None
         self.shared = False
         """Whether an ancestor holds it, so that this run goes on without waiting."""
 
@@ -77,7 +78,9 @@ class Lock:
             say(f"{self.path}: another run holds the lock: {found or 'it ends at this moment'}; waiting at most {limit:g} s")
             self._wait(limit)
         own = token()
-        os.environ[VARIABLE] = own
+        self._before = os.environ.get(VARIABLE)
+        given = (self._before or "").split()
+        os.environ[VARIABLE] = " ".join([*given, *([own] if own not in given else [])])
         try:
             os.ftruncate(self.fd, 0)
             os.pwrite(self.fd, f"{own}\n{self.about}\n".encode("utf-8", "backslashreplace"), 0)
@@ -111,7 +114,10 @@ class Lock:
 
     def release(self) -> None:
         if self.fd >= 0:
-            os.environ.pop(VARIABLE, None)
+            if self._before is None:
+                os.environ.pop(VARIABLE, None)
+            else:  # another lock is held still, by this process or the one that called it
+                os.environ[VARIABLE] = self._before
             self._close()  # which gives a record lock back
 
     def _close(self) -> None:
@@ -198,10 +204,10 @@ def _said(fd: int) -> list[str]:
 
 
 def _is_ours(fd: int, pid: int) -> bool:
-    """Whether the holder *pid* is the ancestor that handed its token to this process."""
-    given = os.environ.get(VARIABLE, "")
+    """Whether the holder *pid* is an ancestor that handed its token to this process."""
+    given = os.environ.get(VARIABLE, "").split()
     if not given:
         return False
     if pid:
-        return given == _token(pid)
-    return given == (_said(fd) or [""])[0]  # the ancestor is in another PID namespace
+        return _token(pid) in given
+    return (_said(fd) or [""])[0] in given  # the ancestor is in another PID namespace

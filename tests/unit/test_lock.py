@@ -203,3 +203,27 @@ def test_a_token_is_a_process_and_its_start() -> None:
     pid, start_time = token().split(":")
     assert int(pid) == os.getpid()
     assert int(start_time) > 0
+
+
+def test_a_run_that_holds_one_lock_shares_the_lock_of_the_run_that_called_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stage's step starts an action, whose hook is a stage again: nobody waits for his own ancestor. What frees an inner lock leaves the outer one's token."""
+    monkeypatch.delenv("KAIROS_BOOT_LOCK", raising=False)
+    stage, action = Lock(str(tmp_path / "lock"), "stage boot"), Lock(str(tmp_path / "action"), "upgrade")
+    stage.acquire(print)
+    script = f"""
+import sys
+sys.path.insert(0, {os.path.abspath(f"{__file__}/../../..")!r})
+from kairos_boot.system.lock import Lock
+action, hook = Lock({str(tmp_path / "action")!r}), Lock({str(tmp_path / "lock")!r})
+action.acquire(print, 2)
+hook.acquire(print, 2)
+print(action.shared, hook.shared)
+"""
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert (told.stdout, told.stderr) == ("False True\n", "")
+    before = os.environ["KAIROS_BOOT_LOCK"]
+    action.acquire(print)
+    action.release()
+    assert os.environ["KAIROS_BOOT_LOCK"] == before
+    stage.release()
+    assert "KAIROS_BOOT_LOCK" not in os.environ
