@@ -134,7 +134,7 @@ def tags(host: Host, repository: str, *, insecure: bool = False) -> list[str]:
     said = skopeo(host, repository, "list-tags", "--retry-times", TRIES, *(("--tls-verify=false",) if insecure else ()), f"docker://{repository}", seconds=ASK_SECONDS)
     try:
         return [str(tag) for tag in json.loads(said)["Tags"]]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise KairosError("the registry's list of tags cannot be read", repository) from error
 
 

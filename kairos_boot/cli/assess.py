@@ -58,6 +58,7 @@ def _restart(host: Host, trial: str, reasons: tuple[str, ...]) -> None:
     from kairos_boot.boot import failures
     from kairos_boot.boot.cmdline import Cmdline
     from kairos_boot.boot.report import tell
+    from kairos_boot.system import power
 
     message = f"the system on trial after the {trial} is not good: {'; '.join(reasons)}"
     try:
@@ -68,4 +69,6 @@ def _restart(host: Host, trial: str, reasons: tuple[str, ...]) -> None:
     consoles = Cmdline(wiring.cmdline_of(host)).consoles
     tell(consoles, f"\n  {message}\n  In {WAIT:g} s this node restarts.\n")
     time.sleep(WAIT)
-    host.processes.run(("systemctl", "--no-block", "reboot"), timeout=60)
+    result = host.processes.run(("systemctl", "--no-block", "reboot"), timeout=60)
+    if result.code:
+        power.restart(host)

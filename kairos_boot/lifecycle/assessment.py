@@ -12,6 +12,7 @@ import stat
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
 from kairos_boot.stages.ledger import boot_id, read
+from kairos_boot.system.trusted import resolved, untrusted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,12 +93,12 @@ def unhealthy(host: Host, directories: Sequence[str] = CHECKS, seconds: float = 
                 continue
             if not stat.S_ISREG(status.st_mode) or not status.st_mode & 0o111:
                 continue
-            if status.st_uid or status.st_mode & 0o022:
-                yield f"the health check {path} is not root's alone, and was not run"
+            if why := untrusted(host, path):
+                yield f"the health check {path} is not root's alone, and was not run: {why}"
                 continue
             left = max(end - time.monotonic(), 1.0)
             try:
-                result = host.processes.run((path,), timeout=left)
+                result = host.processes.run((resolved(host, path),), timeout=left)
             except KairosError as error:
                 yield f"the health check {path} failed: {error.message}"
                 continue
@@ -109,10 +110,22 @@ def unhealthy(host: Host, directories: Sequence[str] = CHECKS, seconds: float = 
 def known_failures(state: str) -> list[str] | None:
     """The steps that failed in the last good boot; None where none is known."""
     try:
-        with open(f"{state}/{KNOWN}", encoding="utf-8", errors="replace") as file:
-            return file.read().splitlines()
+        with open(f"{state}/{KNOWN}", encoding="ascii", errors="replace") as file:
+            return [_name(line) for line in file.read().split("\n") if line]
     except OSError:
         return None
+
+
+def _line(step: str) -> str:
+    """A step's name as a line of its own, whatever is in it."""
+    return step.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+def _name(line: str) -> str:
+    try:
+        return line.encode("ascii", "replace").decode("unicode_escape")
+    except UnicodeDecodeError:
+        return line
 
 
 def boot_of(host: Host) -> str:
@@ -133,7 +146,7 @@ def settle(state: str, tries: str, verdict: Verdict, boot: str) -> None:
     from kairos_boot.node import grubenv
     from kairos_boot.system.atomic import write_file
 
-    write_file(f"{state}/{KNOWN}", "".join(f"{step}\n" for step in verdict.failing).encode("utf-8", "backslashreplace"), 0o600)
+    write_file(f"{state}/{KNOWN}", "".join(f"{_line(step)}\n" for step in verdict.failing).encode("ascii"), 0o600)
     path = f"{state}/grubenv"
     now = grubenv.load(path)
     gone = (tries,) if tries != "boot_tries" else () if now.get(SINCE) == boot else (tries, TRIAL, SINCE)

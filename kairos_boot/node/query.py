@@ -107,7 +107,7 @@ def by_jq(query: str, data: Any, processes: ProcessRunner) -> list[Any]:
     if result.code:
         raise KairosError(f"jq: {result.said.strip() or result.explain(LIMIT)}")
     try:
-        found = [json.loads(line) for line in result.output.splitlines() if line.strip()]
-    except ValueError as error:
+        found = [json.loads(line) for line in result.output.split("\n") if line.strip()]
+    except (ValueError, RecursionError) as error:
         raise KairosError("the answer is too long", hint="ask for less of it") from error
     return [item for item in found if item is not None]

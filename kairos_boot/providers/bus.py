@@ -8,12 +8,12 @@ fails, hangs or answers nonsense is an error with its own words, and never the e
 from __future__ import annotations
 
 import os
-import stat
 
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
 from kairos_boot.shown import one_line
 from kairos_boot.system.descriptors import Held, write_all
+from kairos_boot.system.trusted import resolved, untrusted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,11 +57,11 @@ def providers(host: Host, path: str) -> tuple[dict[str, str], list[str]]:
     for directory in search_path(path):
         for name in _entries(host, directory):
             file = f"{directory}/{name}"
-            why = _untrusted(host, file)
+            why = untrusted(host, file)
             if why:
                 refused.append(f"{file} is not used: {why}")
             elif name not in found:
-                found[name] = file
+                found[name] = resolved(host, file)  # what was looked at, wherever a link leads later
     return found, list(dict.fromkeys(refused))
 
 
@@ -70,25 +70,6 @@ def _entries(host: Host, directory: str) -> list[str]:
         return sorted(name for name in os.listdir(host.path(directory)) if name.startswith(PREFIX))
     except (OSError, KairosError):
         return []
-
-
-def _untrusted(host: Host, path: str) -> str:
-    """Why root must not execute *path*; empty: it may. Every directory on the way counts, since its owner could put another file there."""
-    real = host.real(path)
-    try:
-        parts = [real[:at] or "/" for at in (0, *(i for i, char in enumerate(real) if char == "/" and i), len(real))]
-        for part in parts:
-            status = os.stat(host.path(part))
-            sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
-            if status.st_uid != 0:
-                return f"{part} belongs to user {status.st_uid}, not to root"
-            if status.st_mode & 0o022 and not (sticky and part != real):
-                return f"others than root can write {part} (mode {status.st_mode & 0o7777:04o})"
-    except OSError as error:
-        return reason(error)
-    if not stat.S_ISREG(status.st_mode):
-        return "it is no file"
-    return "" if status.st_mode & 0o111 else "it is not executable"
 
 
 def publish(host: Host, found: dict[str, str], event: str, data: object, *, seconds: float = SECONDS) -> Iterator[Answer]:
@@ -116,7 +97,7 @@ def _call(host: Host, name: str, path: str, event: str, text: str, seconds: floa
     words = one_line(result.errors.strip()[-500:])
     try:
         told = _object(json.loads(result.output or "{}"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         why = f"{result.explain(seconds)}: {words}" if result.code else f"it answered with no JSON ({error})"
         raise KairosError(why) from None
     if result.code and not told.get("error"):

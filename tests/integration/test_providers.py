@@ -21,6 +21,7 @@ KINDS = {
     "says so": ("""echo '{"error": "no token"}'""", "no token"),
     "says so and fails": ("""echo '{"error": "no token"}'; exit 1""", "no token"),
     "nonsense": ("echo hello", "it answered with no JSON"),
+    "too deep": ("head -c 200000 /dev/zero | tr '\\000' '['", "it answered with no JSON"),
     "no object": ("echo '[1]'", "it answered with no JSON (not an object)"),
     "hangs": ("sleep 600", "1 s"),
     "too much": ("head -c 9000000 /dev/zero", "answers with more than 8 MiB"),

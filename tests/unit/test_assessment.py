@@ -113,7 +113,7 @@ def test_health_checks_decide_a_trial_and_only_a_trial(tmp_path: Path) -> None:
     bad, loose = judge(node, ledger(), trial=True, known=[]).reasons
     assert bad.startswith("the health check /oem/health.d/20-bad failed: ")
     assert bad.endswith(": the database is down")
-    assert loose == "the health check /oem/health.d/30-loose is not root's alone, and was not run"
+    assert loose == "the health check /oem/health.d/30-loose is not root's alone, and was not run: others than root can write /oem/health.d/30-loose (mode 0777)"
 
 
 def test_a_good_boot_ends_trial_and_count_and_leaves_what_failed_in_it(tmp_path: Path) -> None:
@@ -150,3 +150,10 @@ def test_what_this_boot_put_on_trial_is_not_judged_by_it(tmp_path: Path) -> None
     assert known_failures(str(tmp_path)) == ["boot Mine"], "the new system is compared with the old one"
     settle(str(tmp_path), "boot_tries", Verdict((), ()), "next")
     assert grubenv.load(block) == {"owner": "keeps"}
+
+
+@pytest.mark.parametrize("name", ["plain", "line\nbreak", "line\u2028separator", "tab\x0b", "lone \udce9 byte", "back\\slash", "größe"])
+def test_a_failure_is_known_in_the_next_boot_whatever_is_in_the_steps_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / "cOS").mkdir()
+    settle(str(tmp_path), "boot_tries", Verdict((), (f"boot {name}",)), "b1")
+    assert known_failures(str(tmp_path)) == [f"boot {name}"]
