@@ -41,7 +41,7 @@ FILE, LIST = ".kairos/failed-boots", "failed_entries"
 LOG = ".kairos/failed-boot-{}.log"
 """What the initrd did in the boot of an entry that failed; it stays until that entry fails again."""
 LEDGER = ".kairos/failed-boot-{}.jsonl"
-"""The ledger of that boot, until the one that comes up has taken it over."""
+"""The ledger of that boot."""
 LONGEST = 64 * 1024
 """Bytes kept of it, from its end."""
 MOST = 4
@@ -129,7 +129,7 @@ def keep(directory: str, failure: Mapping[str, Any], log: bytes = b"", ledger: b
     _write(f"{directory}/{FILE}", text.encode("utf-8", "backslashreplace"))
     if log and failure.get("entry") in SYSTEMS:
         _write(f"{directory}/{LOG.format(failure['entry'])}", log[-LONGEST:])
-    if ledger and failure.get("entry") in SYSTEMS:
+    if failure.get("entry") in SYSTEMS:  # an older boot's, if this one has none, would be taken for its own
         _write(f"{directory}/{LEDGER.format(failure['entry'])}", ledger[-LONGEST:].partition(b"\n")[2] if len(ledger) > LONGEST else ledger)
 
 
@@ -174,17 +174,18 @@ def take_over(media: Sequence[Medium], environment: Environment, report: Report,
 
 
 def _ledger(directory: str, failure: Mapping[str, Any]) -> bytes:
-    """The ledger of the boot that *failure* tells of, which is taken away; nothing where there is none."""
+    """The ledger of the boot that *failure* tells of; nothing where there is none.
+
+    It stays there, like the log, until that entry fails again: what was taken over is in memory, until a stage of the running system keeps it.
+    """
     path = f"{directory}/{LEDGER.format(failure.get('entry'))}"
     try:
         if failure.get("entry") not in SYSTEMS or not os.path.isfile(path):
             return b""
         with open(path, "rb") as file:
-            data = file.read(LONGEST)
-        os.unlink(path)
+            return file.read(LONGEST)
     except OSError:
         return b""
-    return data
 
 
 def forget(directory: str, environment: Environment) -> None:

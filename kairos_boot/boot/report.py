@@ -109,8 +109,8 @@ class Report:
         """Record that another entry of the boot menu was tried before this boot, and why it failed; *record* is the ledger of that boot."""
         about = {name: str(failure.get(name, "")) for name in ("entry", "where", "message", "hint", "log")}
         about["boot"] = str(failure.get("boot", "")) if record else ""
-        if record:
-            self.ledger.adopt(about["boot"], record)
+        if record and not self.ledger.adopt(about["boot"], record):
+            self.warn(f"the record of the boot that failed cannot be taken over; it stays where it is, beside {about['log'] or 'its reason'}")
         self.ledger.write("failed-boot", **about, happened=failure.get("booted", 0))
         self.say(f"The entry {one_line(about['entry'])} did not boot: {first_line(about['message'])}", failed=True)
 

@@ -114,19 +114,22 @@ class Ledger:
             return False
         return True
 
-    def adopt(self, boot_id: str, data: bytes) -> None:
-        """Take over *data*, the record of an earlier boot that could not keep it; `keep` keeps it as the one before this boot's.
+    def adopt(self, boot_id: str, data: bytes) -> bool:
+        """Take over *data*, the record of an earlier boot that could not keep it; `keep` keeps it as the one before this boot's. Whether it is there.
 
-        An id that is none, and what cannot be written, is nothing.
+        An id that is none is nothing.
         """
         if not boot_id or set(boot_id) - set("0123456789abcdef-") or boot_id == self.boot_id:
-            return
+            return True
         try:
             os.makedirs(os.path.dirname(self.path), exist_ok=True)
             with open(os.open(f"{os.path.dirname(self.path)}/{boot_id}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640), "wb") as file:
                 file.write(data)
+        except FileExistsError:
+            return True
         except OSError:
-            return
+            return False
+        return True
 
     def close(self) -> None:
         """Close the file; a later record opens it again."""
