@@ -115,6 +115,11 @@ def _switch(host: Host, kind: Kind, wanted: str, states: Sequence[str], *, on: b
         if state != COMMON and boot_word(host) != f"{state}_boot":
             say(f"{state} is not the system that runs: nothing was merged now\n")
             continue
+        others = [] if on else [other for other in (COMMON, boot_word(host).removesuffix("_boot")) if other != state and name in extensions.names(host, kind, other)]
+        if others:
+            extensions.offer(host, kind, name, others[0], there=True)
+            say(f"{name} stays merged: it is enabled for {others[0]}, too\n")
+            continue
         extensions.offer(host, kind, name, state, there=on)
         code = max(code, _merge(host, kind, name, there=on))
     return code

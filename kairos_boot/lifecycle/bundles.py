@@ -227,8 +227,9 @@ class _Bound:
         """The files that lie in none of the directories."""
         device, found = os.stat(self.top).st_dev, []
         for folder, folders, files in os.walk(self.top):
+            links = [name for name in folders if os.path.islink(f"{folder}/{name}")]
             folders[:] = [name for name in folders if os.lstat(f"{folder}/{name}").st_dev == device]
-            found += [f"{folder}/{name}".removeprefix(self.top) for name in files]
+            found += [f"{folder}/{name}".removeprefix(self.top) for name in (*files, *links)]
         return sorted(found)
 
     def __exit__(self, *_: object) -> None:

@@ -198,7 +198,7 @@ tell([good, [stored, kept()], damaged, none, [name for folder, _, names in os.wa
 @needs_systemd
 def test_now_merges_for_the_system_that_runs_and_for_no_other(unshared: Callable[..., Any]) -> None:
     """`--now` makes the initrd's link and asks for the service; one that systemd does not merge is told, with exit code 1."""
-    merged, calls, other, refused = unshared(START + """
+    merged, calls, other, both, refused = unshared(START + """
 class Service:
     def __init__(self):
         self.calls = []
@@ -217,12 +217,15 @@ call("install", "file:" + extension("one"))
 call("install", "file:" + extension("two", "ID=other\\n"))
 merged = [call("enable", "--active", "--now", "one"), call("disable", "--active", "--now", "one")]
 other = [call("enable", "--passive", "--now", "one"), os.path.lexists("/run/extensions/one.raw")]
+both = [call("enable", "--common", "one"), call("enable", "--active", "--now", "one"), call("disable", "--active", "--now", "one")[1].splitlines()[-1],
+        os.readlink("/run/extensions/one.raw").rsplit("/", 2)[-2]]
 refused = call("enable", "--common", "--now", "two")
-tell([merged, service.calls, other, refused])
+tell([merged, service.calls, other, both, refused])
 """)
     assert [each[:2] for each in merged] == [[0, "one.raw is enabled for active\none.raw is merged\n"], [0, "one.raw is disabled for active\none.raw is not merged any more\n"]]
     assert calls[0] == ["systemctl", "restart", "systemd-sysext.service"]
     assert other == [[0, "one.raw is enabled for passive\npassive is not the system that runs: nothing was merged now\n", ""], False]
+    assert both[2:] == ["one.raw stays merged: it is enabled for common, too", "common"]
     assert refused[0] == 1
     assert "two.raw: systemd would not merge it into this system: it is for ID=other" in refused[2]
     assert "two.raw is not merged: see journalctl -u systemd-sysext.service" in refused[2]
