@@ -85,7 +85,7 @@ def judged_states(before: bytes, entries: list[cut_recording.Entry], memory: Pat
     """What came of this recording's share of the states that are wanted; none of them may be wrong."""
     count, seed = -(-WANTED // len(SCHEDULES)), int(os.environ.get("POWERCUT_SEED", "1"))
     todo = every_state(entries, seed)
-    told = by_two(before, entries, todo[:count * 5 // 4 + 4], memory, kind)  # some are equal: a write may repeat what is there
+    told = by_two(before, entries, todo[:count * 3 // 2 + 4], memory, kind)  # some are equal: a write may repeat what is there
     assert not told.faults, f"{len(told.faults)} of {told.states} states: {dict(list(told.faults.items())[:5])}"
     assert told.states >= min(count, len(todo) * 2 // 3), f"{told.states} of {len(todo)}"
     print(f"{schedule}: {len(entries)} entries, {len(cut_states.epochs(entries))} epochs, {told.states} states, {told.resumed} with something to end")

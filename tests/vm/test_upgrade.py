@@ -206,7 +206,8 @@ def test_a_system_that_panics_leads_back_to_the_one_before_which_says_why(part: 
     """It was given to the passive system, which stayed, and whose choice as the default was taken back."""
     seen = part("panicked")
     assert "Upgrade completed" in seen.said
-    assert all("Attempted to kill init" in screen for screen in seen.screens)
+    assert all("Rebooting in" in screen for screen in seen.screens)
+    assert any("Attempted to kill init" in screen for screen in seen.screens), "an emulated processor that did not come up is a panic, too, but not this one"
     assert (seen.left["version"], seen.node.facts["cos"].get("passive_mode")) == ("1", "1")
     assert seen.left["images"]["active"][0] == "3"
     assert "saved_entry" not in seen.left["oem"]
