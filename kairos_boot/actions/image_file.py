@@ -5,6 +5,7 @@ At every instant the name leads to the whole old image or to the whole new one; 
 
 from __future__ import annotations
 
+import errno
 import os
 
 from kairos_boot.actions.base import always, never
@@ -126,6 +127,9 @@ class CheckImage:
         return False
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
 def put(host: Host, name: str, target: str, write: Callable[[str], str]) -> None:
     """Let *write* make the file beside *target* and give its digest; check it, and rename it.
 
@@ -147,7 +151,7 @@ def put(host: Host, name: str, target: str, write: Callable[[str], str]) -> None
         checkpoint(directory)
     except OSError as error:
         _abandon(new, target)
-        raise KairosError(f"the image cannot be written: {reason(error)}", name, "make room on its partition") from error
+        raise KairosError(f"the image cannot be written: {reason(error)}", name, "make room on its partition" if error.errno in FULL else "") from error
     except BaseException:
         _abandon(new, target)
         raise

@@ -187,6 +187,25 @@ def must_be_system(host: Host, tree: str, name: str) -> None:
     _must_have_half(host, inside.path(NEEDED[1]), name)
 
 
+def must_stay_system(tree: str, name: str, removed: Sequence[str], made: Sequence[str], keys: tuple[str, str]) -> None:
+    """KairosError: *removed* takes away what a system is made of, or a directory of *made* cannot be in the *tree*; *keys* are where each was asked for."""
+    from kairos_boot.system.host import Host
+
+    inside = Host(tree)
+    init = next((path for path in INITS if inside.exists(path)), INITS[0])
+    for path in removed:
+        gone = inside.real(path) if path != "/" else "/"
+        for needed in (*NEEDED, init):
+            if f"{inside.real(needed)}/".startswith(f"{gone.rstrip('/')}/"):
+                raise KairosError(f"without {path} it would be no system: {needed} is what it is made of", keys[0], "leave it out of the list")
+    for path in made:
+        parts = path.strip("/").split("/")
+        for at in range(1, len(parts) + 1):
+            part = "/" + "/".join(parts[:at])
+            if inside.exists(part) and not inside.is_directory(part):
+                raise KairosError(f"{path} cannot be a directory of {name}: {part} is none there", keys[1], "name another one")
+
+
 def _must_have_half(host: Host, initrd: str, name: str) -> None:
     """KairosError: the file *initrd* is none, or starts no node: the half of this program that runs there is not in it (an initrd of Kairos' own has another)."""
     from kairos_boot.system.initramfs import NoProgramError, names

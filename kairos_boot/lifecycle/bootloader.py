@@ -57,6 +57,10 @@ class SetVariables:
         """The names, and what they become."""
         return f"in {self.path}: " + ", ".join(f"{name}={value}" if value is not None else f"{name} removed" for name, value in self.changes.items())
 
+    def check(self, host: Host) -> None:
+        """KairosError: the block is damaged, or has no room for them."""
+        grubenv.possible(host.path(self.path), self.changes)
+
     def would_change(self, host: Host) -> bool | None:
         """Whether one of them is another one now."""
         now = grubenv.load(host.path(self.path))

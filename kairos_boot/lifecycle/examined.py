@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from kairos_boot.lifecycle.sources import Source
     from kairos_boot.stages.runner import Log
@@ -33,10 +33,11 @@ def system_in(host: Host, source: Source, progress: Callable[[str], Progress]) -
         yield place
 
 
-def checks(source: Source, progress: Callable[[str], Progress], *, runs: bool = False) -> tuple[Callable[[Host], None], ...]:
+def checks(source: Source, progress: Callable[[str], Progress], *, runs: bool = False, removed: Sequence[str] = (), made: Sequence[str] = (),
+           keys: tuple[str, str] = ("", "")) -> tuple[Callable[[Host], None], ...]:
     """What must hold of a source that is on this machine already; what is fetched is checked when it is there.
 
-    An image that this boot *runs* boots, as is seen: only its file is checked.
+    An image that this boot *runs* boots, as is seen: only its file is checked. What is *removed* from it and *made* in it, as *keys* ask, leaves it a system.
     """
     if not source.path or not source.arrived:
         return ()
@@ -45,12 +46,13 @@ def checks(source: Source, progress: Callable[[str], Progress], *, runs: bool = 
         from contextlib import contextmanager
 
         from kairos_boot.actions.image_file import CheckImage
+        from kairos_boot.actions.image_layers import must_stay_system
 
         if runs and not source.is_tree:
             CheckImage(source.path, progress("check the image")).apply(host)
             return
-        with contextmanager(system_in)(host, source, progress):
-            """It is a whole system."""
+        with contextmanager(system_in)(host, source, progress) as tree:
+            must_stay_system(tree, str(source.named), removed, made, keys)
 
     return (check,)
 

@@ -144,6 +144,7 @@ class HookInImage:
 
         def write(new: str) -> str:
             nonlocal failed
+            from kairos_boot.actions.image_layers import must_be_system
             from kairos_boot.actions.selinux import relabel
             from kairos_boot.system.copying import copy_file, digest
             from kairos_boot.system.host import Host
@@ -164,6 +165,8 @@ class HookInImage:
                         _make(Host(place), directory)
                     with bound(place, self.binds):
                         failed = self.emit(self.stage, place)
+                    if self.unborn:
+                        must_be_system(host, place, self.image)
                     try:
                         relabel(host, place)
                     except KairosError as error:  # what the steps did stays
@@ -199,11 +202,15 @@ class bound:  # noqa: N801
         from kairos_boot.system.host import Host
 
         inside = Host(self.place)
-        for path, seen in self.binds:
-            target = inside.real(seen)
-            if os.path.isdir(path) and os.path.isdir(target):
-                mounts.mount(path, target, options=("bind",))
-                self._mounted.append(target)
+        try:
+            for path, seen in self.binds:
+                target = inside.real(seen)
+                if os.path.isdir(path) and os.path.isdir(target):
+                    mounts.mount(path, target, options=("bind",))
+                    self._mounted.append(target)
+        except BaseException:
+            self.__exit__()
+            raise
 
     def __exit__(self, *_: object) -> None:
         from kairos_boot.system import mounts

@@ -6,6 +6,7 @@ import os
 from contextlib import contextmanager
 
 from kairos_boot.actions.filesystem import LetGo
+from kairos_boot.actions.image_layers import must_stay_system
 from kairos_boot.actions.partitioning import MIB
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle import bootcode, bundles, signature, sources, survey, target
@@ -213,7 +214,7 @@ def install(wired: Installer, config: Config, asked: Asked) -> Outcome:
         this.early(source)  # it is not fetched in vain
         source = this.bring(source)
         options, around = this.options(source), this.around(source)
-        _is_system(wired, source, this)
+        _is_system(wired, source, this, options)
         tell_of_size(wired.log, source, mapping(this.settings.get("system")).get("size"), "install.system.size")
         engine = Engine(ACTION, wired.host, wired.ledger, wired.log)
         first = before(options, around)
@@ -246,21 +247,23 @@ def plan_of(wired: Installer, config: Config, asked: Asked) -> list[dict[str, An
     """What an installation would do. KairosError: it cannot be known, or would be refused."""
     this = Installation(wired, config, asked)
     this.check()
+    _environment(config.settings.data, this.settings)
     if this.device().startswith(target.SCRIPT):
         raise KairosError("a script names the disk, and a plan runs none (E3)", this.device(), "name a disk for the plan: kairos-boot install --plan /dev/…")
     source = this.source()
     options, around = this.options(source), this.around(source)
     if source.arrived:  # what is fetched is looked at when it is there
-        _is_system(wired, source, this)
+        _is_system(wired, source, this, options)
     todo = [*before(options, around), *this.todo(source, options, around)]
     must_be_met(wired.host, todo)
     return plan(ACTION, [*signature.phases(wired.host, this.data, source), *sources.source_phases(source, wired.progress), *todo])
 
 
-def _is_system(wired: Installer, source: Source, this: Installation) -> None:
-    """KairosError: the source is no system that a node can be made of, or has no boot loader (G1)."""
+def _is_system(wired: Installer, source: Source, this: Installation, options: Options) -> None:
+    """KairosError: the source is no system that a node can be made of, has no boot loader (G1), or does not take what is to be made in it."""
     with contextmanager(system_in)(wired.host, source, wired.progress) as tree:
         bootcode.find(wired.host, Host(tree), this.wishes().firmware, elsewhere=this.asked.image)
+        must_stay_system(tree, str(source.named), (), options.directories, ("", "install.extra-dirs-rootfs"))
 
 
 def _tidy(wired: Installer) -> None:

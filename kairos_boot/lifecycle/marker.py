@@ -36,6 +36,8 @@ class Begun:
     cuts: int = 0
     """How often the phase that was started was cut short."""
     failures: int = 0
+    told: tuple[str, ...] = ()
+    """What failed of the phases that are done: extra ones."""
     failed: str = ""
     """Why it ended for good, or nothing."""
 
@@ -70,9 +72,16 @@ class Marker:
         """A phase starts."""
         self._write(replace(self.begun, started=phase))
 
-    def end(self, phase: str) -> None:
-        """A phase is done."""
+    @property
+    def failed_before(self) -> tuple[str, ...]:
+        """What failed of the phases that are done."""
+        return self.begun.told
+
+    def end(self, phase: str, failure: str = "") -> None:
+        """A phase is done, or is an extra one with a *failure*."""
         self._resumed = ""
+        if failure:
+            self.begun = replace(self.begun, told=(*self.begun.told, failure))
         if os.path.exists(f"{self.state}/{MARKER}"):  # the last phase took it away
             self._write(replace(self.begun, done=(*self.begun.done, phase), started="", cuts=0))
 
@@ -149,9 +158,9 @@ def load(state: str) -> Begun | None:
     found = read(path)
     if found is None:
         return None
-    fields = {"action": str, "options": dict, "done": list, "started": str, "cuts": int, "failures": int, "failed": str}
+    fields = {"action": str, "options": dict, "done": list, "started": str, "cuts": int, "failures": int, "told": list, "failed": str}
     values = {name: found[name] for name in fields if name in found}
     for name, value in values.items():
         if not isinstance(value, fields[name]):
             raise KairosError(f"the marker of the action is damaged: {name} is not what it should be", path, "remove it, and begin anew what it was")
-    return Begun(**{"options": {}, **values, "done": tuple(map(str, values.get("done", ())))})
+    return Begun(**{"options": {}, **values, **{name: tuple(map(str, values.get(name, ()))) for name in ("done", "told")}})

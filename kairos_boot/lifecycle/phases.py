@@ -35,8 +35,12 @@ if TYPE_CHECKING:
         def begin(self, phase: str) -> None:
             """Note that *phase* starts; durable for the boot loader when it returns."""
 
-        def end(self, phase: str) -> None:
-            """Note that *phase* is done."""
+        @property
+        def failed_before(self) -> Sequence[str]:
+            """What failed of the phases that are done, in the runs that a cut ended."""
+
+        def end(self, phase: str, failure: str = "") -> None:
+            """Note that *phase* is done, or is an extra one that failed."""
 
 ERROR, WARNING, NOTICE, INFO = 3, 4, 5, 6
 AGAIN_WHOLE = "done again from its start"
@@ -91,12 +95,13 @@ class Memory:
 
     def __init__(self) -> None:
         self.done: list[str] = []
+        self.failed_before: list[str] = []
         self.started = ""
 
     def begin(self, phase: str) -> None:
         """A phase starts; nobody has to know."""
 
-    def end(self, phase: str) -> None:
+    def end(self, phase: str, failure: str = "") -> None:  # noqa: ARG002
         """A phase is done."""
         self.done.append(phase)
 
@@ -121,7 +126,7 @@ class Engine:
 
         Where they are a part of the action, *before* are done already and *more* follow: for those who count.
         """
-        failures: list[str] = []
+        failures = list(marker.failed_before)
         for number, phase in enumerate(phases, before + 1):
             head = f"{self.action} {number}/{before + len(phases) + more}: {phase.title}"
             if phase.name in marker.done:
@@ -132,22 +137,23 @@ class Engine:
                     failures += self._failed(phase, head, error)
                 continue
             resumed = marker.started == phase.name
-            if resumed:
-                os.environ[RESUMED] = "1"
-            else:
-                os.environ.pop(RESUMED, None)
             self._note(phase, head, marker.begin)
             self.log(NOTICE, head + (" (again: it was cut short)" if resumed else ""), kind="phase", stage=self.action, step=phase.name)
             self._record(phase, "start", resumed=resumed)
-            start = time.monotonic()
+            if resumed:
+                os.environ[RESUMED] = "1"
+            start, failed = time.monotonic(), ""
             try:
                 changed = self._apply((*phase.actions, *phase.standing))
             except KairosError as error:
                 self._record(phase, "end", result="failed", error=error.message, where=error.where, hint=error.hint, duration=time.monotonic() - start)
-                failures += self._failed(phase, head, error)
+                [failed] = self._failed(phase, head, error)
+                failures.append(failed)
             else:
                 self._record(phase, "end", result="done" if changed else "unchanged", duration=time.monotonic() - start)
-            self._note(phase, head, marker.end)
+            finally:
+                os.environ.pop(RESUMED, None)
+            self._note(phase, head, lambda name, failed=failed: marker.end(name, failed))  # type: ignore[misc]
         return failures
 
     def _apply(self, actions: Sequence[Action]) -> bool:
@@ -189,7 +195,8 @@ def unmet(host: Host, phases: Sequence[Phase]) -> list[KairosError]:
     """What does not hold of all that the phases need."""
     faults = []
     for phase in phases:
-        for check in phase.checks:
+        own = [action.check for action in (*phase.actions, *phase.standing) if hasattr(action, "check")]  # what the action itself knows to be in its way
+        for check in (*phase.checks, *own):
             try:
                 with Explained(f"it cannot be found out whether this can be done: {phase.title}"):
                     check(host)

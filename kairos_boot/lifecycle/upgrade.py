@@ -36,6 +36,7 @@ SPARE = 4 << 20
 """Bytes that the partition needs besides the images."""
 LABELS = {"active": "COS_ACTIVE", "recovery": "COS_SYSTEM"}
 EVENTS = {"active": "last-active-upgrade", "recovery": "last-recovery-upgrade"}
+KEYS = ("upgrade.excluded-paths", "upgrade.extra-dirs-rootfs")
 UNDONE = "what it left is removed, and the system that it was to replace is as it was"
 STOPS = "if it fails, the upgrade stops, and the system that it was to replace is as it was"
 
@@ -93,7 +94,7 @@ def phases(place: Place, source: Source, options: Options, around: Surroundings,
     passive = [Phase("passive", "what runs now becomes the passive system", (counts, _passive(place, images)), again="it is the old one or what was active, whole",
                      notes=("it goes first, since a third image does not fit",) if tight else ())] if place.passive != "keep" else []
     found = [
-        Phase("before-upgrade", "stage before-upgrade", (Hook("before-upgrade", around.emit, hint),), checks=(*checks(source, around.progress), _fits(place, need, tight=tight)),
+        Phase("before-upgrade", "stage before-upgrade", (Hook("before-upgrade", around.emit, hint),), checks=(*checks(source, around.progress, removed=options.removed, made=options.directories, keys=KEYS), _fits(place, need, tight=tight)),
               again=UNDONE, extra=not options.strict, notes=stops),
         Phase("room", "remove what an earlier upgrade left", tuple(Remove(path) for path in temporaries(place.directory)), again=UNDONE),
         *(passive if tight else ()),

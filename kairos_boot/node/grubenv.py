@@ -6,6 +6,9 @@ file in place (`save_env`), so the file always has its full size. In a value `\`
 
 from __future__ import annotations
 
+import os
+import stat
+
 from kairos_boot.errors import Explained, KairosError, reason
 
 TYPE_CHECKING = False
@@ -29,7 +32,6 @@ def save(path: str, changes: Mapping[str, str | None]) -> str:
     made sure of. Everything else in the block stays as it is. KairosError: the block is damaged, would be too large, or cannot be written.
     """
     import fcntl
-    import os
 
     from kairos_boot.system.atomic import replace_file
     from kairos_boot.system.chase import chase
@@ -42,6 +44,11 @@ def save(path: str, changes: Mapping[str, str | None]) -> str:
         block = changed(_read(path), changes, path)
         mode = place.status.st_mode & 0o777 if place.status else 0o644
         return replaced(place.path, lambda: replace_file(place, block, mode, 0, 0))
+
+
+def possible(path: str, changes: Mapping[str, str | None]) -> None:
+    """KairosError: `save` would refuse *changes* of the block at *path*: it is damaged, cannot be read, or has no room."""
+    changed(_read(path), changes, path)
 
 
 def changed(block: bytes, changes: Mapping[str, str | None], where: str = "") -> bytes:
@@ -65,12 +72,19 @@ def changed(block: bytes, changes: Mapping[str, str | None], where: str = "") ->
 
 def _read(path: str) -> bytes:
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=_opened) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise KairosError("the boot loader's environment is no file", path)
             return file.read(SIZE * 64)
     except FileNotFoundError:
         return b""
     except OSError as error:
         raise KairosError(f"the boot loader's environment cannot be read: {reason(error)}", path) from error
+
+
+def _opened(path: str, flags: int) -> int:
+    """What stands there may be a pipe, which nobody waits for."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _lines(block: bytes, where: str) -> Iterator[tuple[str, str, bytes]]:

@@ -102,10 +102,10 @@ class Cut(Marker):
         super().begin(name)
         if {moment!r} == "begins" and Cut.count == {phase}:
             os._exit(0)
-    def end(self, name):
+    def end(self, name, failure=""):
         if {moment!r} == "ends" and Cut.count == {phase}:
             os._exit(0)
-        super().end(name)
+        super().end(name, failure)
 child = os.fork()
 if not child:
     marker.Marker = Cut
@@ -160,6 +160,7 @@ REFUSALS = {
                                              "cannot merge"),
     "a hook that fails": ('node.write("/oem/1.yaml", "stages:\\n  before-reset:\\n  - commands: [\'exit 7\']\\n")', "before-reset failed"),
     "a hook that hangs": ('node.write("/oem/1.yaml", "stages:\\n  before-reset:\\n  - timeout: 1\\n    commands: [sleep 60]\\n")', "before-reset failed"),
+    "a damaged environment of the boot loader": ('node.write("/oem/grubenv", "garbage" * 20)', "no environment block"),
     "no recovery system": ('os.rename("/run/cos/recovery_mode", "/run/cos/active_mode")', "recovery system"),
 }
 

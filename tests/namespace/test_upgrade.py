@@ -225,6 +225,12 @@ REFUSALS = {
     "documents that contradict each other": ('node.write("/oem/1.yaml", "#cloud-config\\nupgrade: {reboot: true}\\n"); node.write("/oem/2.yaml", "#cloud-config\\nupgrade: [x]\\n")',
                                              "cannot merge"),
     "live media": ('os.rename("/run/cos/active_mode", "/run/cos/live_mode")', "live media"),
+    "paths left out that a system is made of": ('node.write("/oem/1.yaml", "#cloud-config\\nupgrade: {excluded-paths: [/boot]}\\n")', "without /boot it would be no system"),
+    "everything left out": ('node.write("/oem/1.yaml", "#cloud-config\\nupgrade: {excluded-paths: [/]}\\n")', "without / it would be no system"),
+    "a directory where the system has a file": ('node.write("/oem/1.yaml", "#cloud-config\\nupgrade: {extra-dirs-rootfs: [/sbin/init/x]}\\n")', "cannot be a directory of"),
+    "a damaged environment of the boot loader": ('node.write("/oem/grubenv", "garbage" * 20)', "no environment block"),
+    "a name that the boot loader has no room for": (('grubenv.save("/oem/grubenv", {"extra_cmdline": "y" * 950}); '
+                                                    'node.write("/oem/1.yaml", "#cloud-config\\nupgrade: {grub-entry-name: Kairos of rack seven}\\n")'), "has room for 1024 bytes"),
     "a reset that is to be ended": (('mounts.mount("", COS, options=("remount", "rw")); marker.Marker(COS, "statereset", marker.Begun("reset", {})).arm(); '
                                     'mounts.mount("", COS, options=("remount", "ro"))'), "reset of this node was begun"),
 }
@@ -294,10 +300,10 @@ class Cut(Marker):
         super().begin(name)
         if {moment!r} == "begins" and Cut.count == {phase}:
             os._exit(0)
-    def end(self, name):
+    def end(self, name, failure=""):
         if {moment!r} == "ends" and Cut.count == {phase}:
             os._exit(0)
-        super().end(name)
+        super().end(name, failure)
 child = os.fork()
 if not child:
     marker.Marker = Cut
@@ -329,16 +335,18 @@ node.close()
 
 
 def test_a_hook_that_ends_every_boot_does_not_do_so_for_ever(unshared: Callable[..., Any]) -> None:
-    said, order = unshared(START + f"""
+    said, order, told = unshared(START + f"""
 node = UpgradeNode(home, steps={HOOKS!r})
 mounts.mount("", COS, options=("remount", "rw"))
 done = ("before-upgrade", "switch", "trial")
 marker.Marker(COS, "", marker.Begun("upgrade", {{"entry": "active", "origin": "dir:///x", "passive": "link"}}, done, "after-upgrade", 4)).arm()
 mounts.mount("", COS, options=("remount", "ro"))
-tell([settle(node), text("/oem/order")])
+tell([settle(node), text("/oem/order"), [line for line in node.lines if "given up" in line]])
 node.close()
 """)
     assert "behind its switch" in said
+    assert "but for the phase after-upgrade" in said
+    assert "after-upgrade: given up: 5 boots began it" in told[-1]
     assert order is None
 
 

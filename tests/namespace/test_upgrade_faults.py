@@ -87,7 +87,7 @@ node.close()
 
 
 LOST = {
-    "a directory that cannot be made": 'node.write("/oem/1.yaml", "#cloud-config\\nupgrade: {strict: false, extra-dirs-rootfs: [/etc/version/x]}\\n")',
+    "a step that takes the kernel away": "node.emit = lambda stage, root: os.unlink(root + '/boot/vmlinuz') if root != '/' else ''\nnode.steps = lambda stage, root: 1",
     "a stage that is killed": "node.emit = lambda stage, root: killed() if root != '/' else ''\nnode.steps = lambda stage, root: 1",
     "an error of the system": "node.emit = lambda stage, root: os.stat('/nowhere') if root != '/' else ''\nnode.steps = lambda stage, root: 1",
 }

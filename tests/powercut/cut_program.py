@@ -105,8 +105,8 @@ def mark(backing: str) -> None:
     end = marker.Marker.end
     state = {"number": 0}
 
-    def noted(self: marker.Marker, phase: str) -> None:
-        end(self, phase)
+    def noted(self: marker.Marker, phase: str, failure: str = "") -> None:
+        end(self, phase, failure)
         state["number"] += 1
         fd = os.open(backing, os.O_WRONLY)
         os.pwrite(fd, f"{state['number']} {phase}".encode().ljust(512, b"\0"), MARKS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import stat
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -128,3 +129,20 @@ def test_of_two_who_save_at_once_neither_takes_the_variables_of_the_other_back(t
         grubenv.save(block, {f"v{number}": "x"})
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert grubenv.load(block) == {"child": "59", **{f"v{number}": "x" for number in range(20)}}
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe"])
+def test_what_is_no_file_is_refused_and_stays(tmp_path: Path, kind: str) -> None:
+    """Nobody waits for a pipe, and no device becomes a file."""
+    path = tmp_path / "grubenv"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif os.geteuid():
+        pytest.skip("needs root: a device")
+    else:
+        os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    before = path.lstat()
+    for act in (lambda: grubenv.load(str(path)), lambda: grubenv.save(str(path), {"a": "b"})):
+        with pytest.raises(KairosError, match="is no file"):
+            act()
+    assert path.lstat().st_ino == before.st_ino

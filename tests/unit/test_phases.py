@@ -44,13 +44,15 @@ class Marker:
 
     def __init__(self, *done: str, started: str = "") -> None:
         self.done, self.started = list(done), started
+        self.failed_before: list[str] = []
         self.notes: list[str] = []
 
     def begin(self, phase: str) -> None:
         self.notes.append(f"begin {phase}")
 
-    def end(self, phase: str) -> None:
+    def end(self, phase: str, failure: str = "") -> None:
         self.notes.append(f"end {phase}")
+        self.failed_before += [failure] if failure else []
         self.done.append(phase)
         self.started = ""
 
@@ -167,7 +169,7 @@ def test_what_cannot_be_set_up_again_after_a_cut_is_a_failure_of_its_phase(told:
 @pytest.mark.parametrize("when", ["begin", "end"])
 @pytest.mark.parametrize("error", [KairosError("no room"), OSError(28, "no room")])
 def test_a_phase_that_cannot_be_noted_has_failed_even_an_extra_one(told: Told, when: str, error: Exception) -> None:
-    def fails(_: str) -> None:
+    def fails(*_: str) -> None:
         raise error
 
     marker = Marker()
@@ -193,3 +195,26 @@ def test_a_check_that_the_kernel_fails_refuses_the_action(told: Told) -> None:
 
     with pytest.raises(Refused, match="Input/output error"):
         told.engine.check([Phase("a", "A", checks=(fails,))])
+
+
+def test_what_failed_before_a_cut_is_told_at_the_end_of_the_run_after_it(told: Told) -> None:
+    """An extra phase whose failure stops nothing is done; its failure is the action's all the same."""
+    done: list[str] = []
+    phases = [Phase("a", "A", (Act("x", done, "it broke"),), extra=True), Phase("b", "B", (Act("y", done),))]
+    marker = Marker()
+    first = told.engine.run(phases[:1], marker)
+    assert ["it broke" in failure for failure in first] == [True]
+    assert told.engine.run(phases, marker) == first
+    assert done == ["x", "y"]
+
+
+def test_an_action_that_knows_what_is_in_its_way_refuses_before_anything_is_done(told: Told) -> None:
+    done: list[str] = []
+
+    class Full(Act):
+        def check(self, _: Host) -> None:
+            raise KairosError("no room for it", "/there")
+
+    with pytest.raises(Refused, match="no room for it"):
+        told.engine.check([Phase("a", "A", (Act("x", done),)), Phase("b", "B", (Full("y", done),))])
+    assert done == []
