@@ -180,7 +180,7 @@ def must_be_system(host: Host, tree: str, name: str) -> None:
     if not any(inside.exists(path) for path in INITS):
         missing.append(INITS[0])
     if missing:
-        raise KairosError(f"what is to become the system lacks {', '.join(missing)}", name, "build the image as one of a node")
+        raise KairosError(f"what is to become the system lacks {', '.join(missing)}", name, "build the image as one of a node: kairos-boot-image is the last command of its recipe")
     for path in NEEDED[:2]:
         if not os.path.getsize(inside.path(path)):
             raise KairosError(f"{path} of what is to become the system is empty", name, "build the image again")

@@ -71,7 +71,7 @@ def _help(text: str | None) -> int:
 
 
 def usage() -> str:
-    lines = "\n".join(f"  {name:<15}{text}" for name, text in VERBS.items() if name not in INTERNAL)
+    lines = "\n".join(f"  {name:<17}{text}" for name, text in VERBS.items() if name not in INTERNAL)
     return f"usage: kairos-boot VERB [ARGUMENTS]\n\n{lines}\n\nkairos-boot VERB --help tells the arguments. See kairos-boot(8).\n"
 
 

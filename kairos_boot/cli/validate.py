@@ -24,6 +24,7 @@ from kairos_boot.facts import Facts
 from kairos_boot.loading.sources import STDIN
 from kairos_boot.node import sections
 from kairos_boot.node.config import has_header, settings_of
+from kairos_boot.records import replace
 from kairos_boot.shown import shown
 from kairos_boot.stages.graph import order
 from kairos_boot.stages.planning import Planned
@@ -70,7 +71,9 @@ def settings(text: bytes, source: str) -> list[Problem]:
     if not text.strip():
         return [Problem("warning", source, "the document is empty")]
     found = settings_of(text, source).settings
-    return list(sections.problems(found) if has_header(text) else sections.unheard(found))
+    if not has_header(text):
+        return list(sections.unheard(found))
+    return [*(replace(problem, severity="error") for problem in sections.problems(found)), *sections.refused(found)]
 
 
 class _Kept(HostReader):

@@ -17,7 +17,7 @@ from kairos_boot.lifecycle.install import ACTION, EXECUTABLES, OEM, PERSISTENT, 
 from kairos_boot.lifecycle.layout import Images, Layout, Wishes, compute, wishes
 from kairos_boot.lifecycle.phases import Broken, Engine, Memory, Phase, Refused, must_be_met, plan
 from kairos_boot.lifecycle.wired import Surroundings, ended
-from kairos_boot.node.sections import understood
+from kairos_boot.node.sections import REFUSED, understood
 from kairos_boot.node.settings import listing, mapping
 from kairos_boot.node.state import release
 from kairos_boot.records import record
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from kairos_boot.lifecycle.wired import Installer, Outcome
     from kairos_boot.node.config import Config
 
-UNKNOWN = {"encrypted_partitions": "encrypted partitions are not in this version", "iso": "an ISO file is no source in this version"}
 SPARE = 100 * MIB
 """Bytes of an image's usual size that its tree does not need."""
 LIVE = f"dir:{sources.TREE}"
@@ -83,7 +82,7 @@ class Installation:
     def check(self) -> None:
         """KairosError: the configuration cannot be what somebody wants."""
         survey.must_be_of_one_mind(self.config)
-        for key, why in UNKNOWN.items():
+        for key, why in REFUSED.items():
             if self.settings.get(key):
                 raise KairosError(why, f"install.{key}", "leave it out")
         if self.settings.get("reboot") is True and self.settings.get("poweroff") is True:

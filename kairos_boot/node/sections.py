@@ -41,6 +41,8 @@ KEYS: dict[str, Any] = {
     "bundles": [BUNDLE], "fail_on_bundles_errors": YES, "config_url": WORD, "grub_options": FREE, "strict": YES, "debug": YES, "eject-cd": YES, "cosign": YES, "verify": YES, "cosign-key": WORD,
 }
 """Settings of ours at the root of a document."""
+REFUSED = {"encrypted_partitions": "encrypted partitions are not in this version", "iso": "an ISO file is no source in this version"}
+"""Keys of `install` that Kairos has and an installation here refuses, and why."""
 ACTIONS = ("install", "reset", "upgrade")
 MOST = 1 << 32
 """MiB that no disk has."""
@@ -51,6 +53,15 @@ def problems(settings: Setting) -> Iterator[Problem]:
     for key, wanted in KEYS.items():
         if key in settings.value:
             yield from _of(settings.value[key], wanted, key)
+
+
+def refused(settings: Setting) -> Iterator[Problem]:
+    """What an installation would refuse for its key alone."""
+    install = settings.value.get("install")
+    if install is not None and install.kind is MAPPING:
+        for key, why in REFUSED.items():
+            if key in install.value and install.value[key].data:
+                yield Problem("error", f"{install.value[key].place}: install.{key}", why, "leave it out")
 
 
 def understood(settings: Setting, action: str) -> dict[str, Any]:

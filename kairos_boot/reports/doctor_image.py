@@ -50,7 +50,7 @@ def initrd(examined: Examined) -> Iterator[Fault]:
     path = "/boot/initrd"
     if not examined.status(path):
         target = examined.link(path)
-        yield ("error", path, f"it leads to {target}, which is not there" if target else "there is no initrd", "make it with dracut --add kairos-boot")
+        yield ("error", path, f"it leads to {target}, which is not there" if target else "there is no initrd", "kairos-boot-image makes it; by hand: dracut --add kairos-boot")
         return
     names = examined.packed(path)
     missing = [name for name in PACKED if name not in names]
@@ -83,6 +83,8 @@ def program(examined: Examined) -> Iterator[Fault]:
     for name in NEEDED:
         if not examined.program(name):
             yield "error", name, "the program is in no directory of the PATH", "install it: boots, installations, upgrades or resets call it"
+    if not examined.program("skopeo"):
+        yield "warning", "skopeo", "the program is in no directory of the PATH", "install it where nodes fetch images: upgrades from a registry, unpack_images, bundles"
 
 
 def mount_points(examined: Examined) -> Iterator[Fault]:
@@ -129,7 +131,7 @@ def boot_menu(examined: Examined) -> Iterator[Fault]:
     path = "/etc/cos/grub.cfg"
     text = examined.text(path)
     if not text:
-        yield "error", path, "there is no menu: install puts the image's own on the disk", "add one with the entries cos, fallback, recovery and statereset"
+        yield "error", path, "there is no menu: install puts the image's own on the disk", "kairos-boot-image brings ours; one of your own has the entries cos, fallback, recovery and statereset"
         return
     missing = [name for name in IDS if not re.search(rf"--id[= ]['\"]?{name}\b", text)]
     if missing:

@@ -33,7 +33,7 @@ def ours(examined: Examined) -> Iterator[Fault]:
     for name in (*STARTED, *OTHERS):
         path = found(examined, name)
         if not path:
-            yield "error", name, "this unit is missing", "install kairos-boot again"
+            yield "error", name, "this unit is missing", "install the package kairos-boot-image"
         elif is_masked(examined, path):
             yield "error", path, "it is masked: its stage never runs", f"systemctl unmask {name}"
         elif name in STARTED and not any(name in examined.names(f"{directory}/{STARTED[name]}.{how}") for directory in DIRECTORIES for how in ("wants", "requires", "upholds")):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TOP = Path(__file__).resolve().parents[2]
-PROGRAMS = "sh systemctl udevadm e2fsck mkfs.ext4 sfdisk mount umount chroot"
+PROGRAMS = "skopeo sh systemctl udevadm e2fsck mkfs.ext4 sfdisk mount umount chroot"
 PACKED = """usr/bin/python3 usr/bin/kairos-boot usr/lib/systemd/system/kairos-boot-image.service usr/lib/systemd/system/kairos-boot-initrd.service
 usr/bin/sh usr/bin/mount usr/bin/umount usr/sbin/e2fsck usr/sbin/blkid usr/bin/udevadm usr/bin/systemctl usr/sbin/modprobe usr/bin/cat usr/bin/grep usr/bin/mkdir usr/bin/sleep
 usr/bin/test"""

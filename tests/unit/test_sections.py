@@ -34,10 +34,10 @@ def test_a_setting_without_the_header_is_an_error(key: str) -> None:
     ("install:\n  bind-mounts: [/x]", "3:3: install.bind-mounts", "bind_mounts"), ("reset: {persistent: 1}", "2:9: reset.persistent", "reset-persistent"),
     ("install: {partitions: {persistent: {sise: 2048}}}", "2:37: install.partitions.persistent.sise", "size"),
 ])
-def test_an_unknown_key_is_a_warning_at_the_key(text: str, place: str, meant: str) -> None:
-    [warning] = told(f"#cloud-config\n{text}\n")
-    assert warning.startswith(f"warning: /d.yaml:{place}: unknown key")
-    assert meant in warning
+def test_an_unknown_key_is_an_error_at_the_key(text: str, place: str, meant: str) -> None:
+    [error] = told(f"#cloud-config\n{text}\n")
+    assert error.startswith(f"error: /d.yaml:{place}: unknown key")
+    assert meant in error
 
 
 @pytest.mark.parametrize(("text", "place"), [
@@ -50,7 +50,7 @@ def test_a_value_of_the_wrong_kind_is_an_error_with_its_place(text: str, place: 
 
 
 @pytest.mark.parametrize(("text", "said"), [
-    ("bundles: [{target: ['container://x']}]", "warning: /d.yaml:2:12: bundles[0].target: unknown key 'target'; did you mean 'targets'?"),
+    ("bundles: [{target: ['container://x']}]", "error: /d.yaml:2:12: bundles[0].target: unknown key 'target'; did you mean 'targets'?"),
     ("install: {bundles: [{targets: container://x}]}", "error: /d.yaml:2:31: install.bundles[0].targets: a list belongs here"),
     ("bundles: {targets: [x]}", "error: /d.yaml:2:10: bundles: a list belongs here"), ("fail_on_bundles_errors: maybe", "error: /d.yaml:2:25: fail_on_bundles_errors: true or false"),
 ])
@@ -104,3 +104,9 @@ def test_an_action_refuses_what_is_no_boolean_or_size_with_its_place(text: str) 
     with pytest.raises(KairosError) as refused:
         understood(found, "install")
     assert refused.value.where.startswith("/d.yaml:2:")
+
+
+@pytest.mark.parametrize(("text", "said"), [("install: {encrypted_partitions: [COS_PERSISTENT]}", "encrypted partitions are not in this version"), ("install: {iso: x}", "an ISO file is no source"),
+                                            ("install: {encrypted_partitions: []}", "")])  # fmt: skip
+def test_what_an_installation_refuses_for_its_key_is_an_error(text: str, said: str) -> None:
+    assert [said in error and error.startswith("error: /d.yaml:2:") for error in told(f"#cloud-config\n{text}\n")] == ([True] if said else [])
