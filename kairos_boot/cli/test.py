@@ -6,7 +6,9 @@ recorded, never run, and there is no network. See docs/testing-configurations.md
 
       --junit FILE  write the outcome for CI systems, too
 
-Prints TAP, a line for each case. Exit code: 0 all as expected, 1 something is not, 2 wrong usage, 3 a FILE is no golden test.
+Prints TAP, a line for each case.
+
+Exit code: 0 all as expected, 1 something is not, 2 wrong usage, 3 a FILE is no golden test.
 """
 
 from __future__ import annotations
