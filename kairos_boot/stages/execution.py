@@ -87,9 +87,9 @@ class Execution:
 
         try:
             if began:
-                frequency.begin(self.host, self.vertex.name, self.step)
+                frequency.begin(self.host, frequency.names_of(self.stage, self.vertex), self.step)
             else:
-                frequency.remember(self.host, self.vertex.name, self.step, self.host.clock())
+                frequency.remember(self.host, frequency.names_of(self.stage, self.vertex), self.step, self.host.clock())
         except KairosError as error:
             self.key = "frequency"
             self._failed(error.message, where=error.where, hint=error.hint)
@@ -103,9 +103,9 @@ class Execution:
         if self.runner.guide and (reason := self.runner.guide.left_out(self.stage, self.vertex)):
             return reason
         if self.step.frequency != "always":
-            from kairos_boot.stages.frequency import ran_before
+            from kairos_boot.stages.frequency import names_of, ran_before
 
-            reason = ran_before(self.host, self.vertex.name, self.step)
+            reason = ran_before(self.host, names_of(self.stage, self.vertex), self.step)
             if reason:
                 return reason
         if self.step.if_:
