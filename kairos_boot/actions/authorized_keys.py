@@ -10,7 +10,7 @@ from kairos_boot.errors import Explained, KairosError
 from kairos_boot.records import record, replace
 from kairos_boot.shown import one_line
 from kairos_boot.system.accounts import find_account
-from kairos_boot.system.atomic import beside, clear_name, copy_attributes, put_file, sync_descriptor
+from kairos_boot.system.atomic import EDITS, beside, clear_name, copy_attributes, put_file, sync_descriptor
 from kairos_boot.system.descriptors import Held, give
 
 TYPE_CHECKING = False
@@ -67,7 +67,9 @@ class AuthorizedKeys:
     def apply(self, host: Host) -> bool:
         """Add what is missing. KairosError: no such user or home, keys that cannot be fetched, a link in place of a file."""
         with Explained(f"cannot write the ssh keys of {self.user}", self.where):
-            return self._edit(host, self._fetch() if self.url else self.lines, write=True)
+            lines = self._fetch() if self.url else self.lines
+            with EDITS:
+                return self._edit(host, lines, write=True)
 
     def _is_there(self, host: Host) -> bool:
         """Whether the account has its home; what comes before in the same plan may make it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kairos_boot.actions.files import Owner, WriteFile
 from kairos_boot.errors import Explained
 from kairos_boot.records import record
+from kairos_boot.system.atomic import EDITS
 from kairos_boot.system.host import Host
 
 KEEP = Owner()
@@ -37,4 +38,5 @@ class EditFile:
         return self._write(host).would_change(host)
 
     def apply(self, host: Host) -> bool:
-        return self._write(host).apply(host)
+        with EDITS:
+            return self._write(host).apply(host)

@@ -7,7 +7,7 @@ import stat
 
 from kairos_boot.errors import Explained, KairosError
 from kairos_boot.records import record
-from kairos_boot.system.atomic import clear, replace_file
+from kairos_boot.system.atomic import EDITS, clear, replace_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class WriteFile:
 
     def apply(self, host: Host) -> bool:
         """Write a temporary file beside the target, complete it, and rename it over the target."""
-        with Explained(f"cannot write {self.path}", self.where):
+        with EDITS, Explained(f"cannot write {self.path}", self.where):
             user, group = self.owner.ids(host)
             with host.place(self.path, owner=user) as place:
                 return self._apply(place, user, group)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from _thread import LockType, allocate_lock  # `threading` costs more
+import stat
+from _thread import LockType, RLock, allocate_lock  # `threading` costs more
 
 from kairos_boot.system.descriptors import Held, give
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
     from kairos_boot.system.place import Place
 
+EDITS = RLock()
+"""Held from the look at a file to its replacement: steps beside each other may add to the same one."""
 _busy: dict[tuple[int, int, str], LockType] = {}
 """The temporary files of this process: directory and name."""
 
@@ -32,6 +35,7 @@ def put_file(directory: int, name: str, content: bytes, mode: int, user: int, gr
     temporary = beside(name)
     here = os.fstat(directory)
     with _busy.setdefault((here.st_dev, here.st_ino, temporary), allocate_lock()):  # another step of this run may write the same file
+        _must_be_a_file(name, directory)
         fd = create_file(temporary, directory)
         try:
             with open(fd, "wb") as file:
@@ -43,6 +47,16 @@ def put_file(directory: int, name: str, content: bytes, mode: int, user: int, gr
         except BaseException:
             os.unlink(temporary, dir_fd=directory)
             raise
+
+
+def _must_be_a_file(name: str, directory: int) -> None:
+    """OSError: what has the *name* is neither a file nor a link: a device, say, never becomes a file."""
+    try:
+        mode = os.lstat(name, dir_fd=directory).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode) and not stat.S_ISDIR(mode):  # the kernel refuses a directory by itself
+        raise OSError(errno.EINVAL, "not a regular file", name)
 
 
 def clear(place: Place) -> None:

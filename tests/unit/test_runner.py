@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import hashlib
 import os
 import signal
 import time
@@ -228,6 +229,40 @@ def test_once_runs_once_and_its_record_is_what_remembers(bench: Bench) -> None:
         record.unlink()
     bench.run("s", work)
     assert bench.trace() == ["x", "x"]
+
+
+def test_once_is_once_whatever_stands_beside_the_step(bench: Bench) -> None:
+    """Equal names in a list get their places as numbers; a step that has a name of its own keeps its record."""
+    disk = step("format the disk", frequency="once", commands=(say("disk"),))
+    bench.run("s", document("s", disk))
+    bench.run("s", document("s", step("", commands=(say("a"),)), step("", commands=(say("b"),)), disk))
+    assert bench.trace() == ["disk", "a", "b"]
+
+
+def test_steps_of_one_name_in_two_stages_are_two_steps(bench: Bench) -> None:
+    for stage in ("boot", "network", "boot"):
+        bench.run(stage, document(stage, step("register", frequency="once", commands=(say(stage),))))
+    assert bench.trace() == ["boot", "network"]
+
+
+def test_a_record_of_the_first_version_counts(bench: Bench) -> None:
+    """It knew a step by its full name alone; a disk is not formatted again by an upgrade."""
+    bench.run("s", document("s", step("x", frequency="once", commands=(say("x"),))))
+    [record] = (bench.root / "usr/local/.kairos/steps").iterdir()
+    record.rename(record.with_name(hashlib.sha256(b"D.x").hexdigest()[:32]))
+    bench.run("s", document("s", step("x", frequency="once", commands=(say("x"),))))
+    assert bench.trace() == ["x"]
+
+
+@pytest.mark.parametrize("kind", ["files", "environment"])
+def test_steps_beside_each_other_add_to_one_file_and_lose_nothing(bench: Bench, kind: str) -> None:
+    for round_ in range(5):
+        path = f"/etc/{kind}{round_}"
+        more = [step(f"s{at}", after=({"name": "D.n"},), **({"files": ({"path": path, "content": f"K{at}=v\n", "append": True},)} if kind == "files" else
+                                                            {"environment": {f"K{at}": "v"}, "environment_file": path})) for at in range(8)]  # fmt: skip
+        outcome = bench.run("s", document("s", step("n"), *more, jobs=4))
+        assert outcome.failed == 0
+        assert sorted(line.partition("=")[0] for line in (bench.root / path[1:]).read_text().split()) == [f"K{at}" for at in range(8)]
 
 
 def test_a_record_that_cannot_be_written_is_a_failure_of_the_step(bench: Bench) -> None:
