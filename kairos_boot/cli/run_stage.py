@@ -75,7 +75,9 @@ def run(words: list[str]) -> int:
         if AROUND not in os.environ:  # a step's own run has its turn
             await_turn(host, stage, lambda text: log(5, text, kind="lock", stage=stage))
         lock.acquire(lambda text: log(5, text, kind="lock", stage=stage))
-        nest(stage, sources, inside=lock.fd < 0)
+        stdin = [str(os.fstat(0)[1:3])] if "-" in sources else []
+        flags = [f"{name}={given.value(name, '')}" for name in ("cloud-init-paths", "override-cloud-init-paths") if name in given]
+        nest(stage, [*([host.root] if host.root != "/" else []), *flags, *sources, *stdin], inside=lock.fd < 0)
         return _emit(stage, options, host, wiring.sources_of(host, sources, given, keep=True), as_json="json" in given)
     except Ended as end:
         log(3, f"{stage}: {end}", kind="failure", stage=stage)

@@ -322,6 +322,8 @@ def load(host: Host, ago: str = "0", *, running: bool = False) -> Boot:
         before = "; --boot 1 is the boot before" if len(boots) > 1 else ""
         raise KairosError("nothing was recorded in this tree" if boot == NO_BOOT else "nothing was recorded in this boot yet", path, f"run-stage records what it does{before}")
     made = Boot(boot, data, ago=back, alive=not back and running)
+    if not made.records:  # a full /run: nothing is known of the boot, which is not good news
+        raise KairosError("nothing that can be read was recorded in this boot", path, "is there room? df /run; journalctl -b -t kairos-boot has what was said")
     _compare(made, host, boots[:len(boots) - 1 - back])
     return made
 

@@ -12,7 +12,8 @@ import pytest
 from kairos_boot.cli import login
 from kairos_boot.cli import status as verb
 from kairos_boot.cli.arguments import UsageError
-from kairos_boot.reports.history import Boot
+from kairos_boot.errors import KairosError
+from kairos_boot.reports.history import Boot, load
 from kairos_boot.reports.status import as_data, as_text
 from kairos_boot.stages.ledger import Ledger
 from kairos_boot.system import notify
@@ -165,3 +166,12 @@ def test_systemd_is_told_the_last_word(tmp_path: Path) -> None:
         assert heard.recv(1000) == b"STATUS=3 done, 1 skipped, 1 failed: /oem/a.yaml:1:1: no"
     notify.status("nobody listens", {"NOTIFY_SOCKET": str(tmp_path / "n")})
     notify.status("nobody asked", {})
+
+
+@pytest.mark.parametrize("content", ["", "garbage\n"])
+def test_a_ledger_that_says_nothing_is_no_good_boot(tmp_path: Path, content: str) -> None:
+    """A full /run leaves it empty: the boot is unknown, not well."""
+    (tmp_path / "run/cos/ledger").mkdir(parents=True)
+    (tmp_path / "run/cos/ledger/unknown.jsonl").write_text(content)
+    with pytest.raises(KairosError, match="nothing that can be read was recorded"):
+        load(Host(str(tmp_path)))
