@@ -164,6 +164,8 @@ class BringToNewNode:
 
     def describe(self) -> str:
         """The image, and what becomes of it."""
+        if self.offline and self.bundle.kind == RUN:
+            return f"leave out {self.bundle}, and fail for it: no script of a bundle runs on a machine that builds images"
         return f"{BringBundle(self.bundle).describe()} of the new node" if self.bundle.kind == EXTRACT else BringBundle(self.bundle).describe()
 
     def would_change(self, host: Host) -> bool | None:  # noqa: ARG002

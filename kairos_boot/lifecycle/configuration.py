@@ -122,6 +122,10 @@ def custom(config: Config, cmdline: str) -> bytes:
     return f"#cloud-config\n\n# Merged at the installation from:\n{sources}\n{dump(Setting(MAPPING, values, ''))}".encode("utf-8", "surrogateescape")
 
 
+NOT_LAID = ("/", "/dev", "/proc", "/run", "/sys")
+"""What the layout of a node leaves out (docs/root.md)."""
+
+
 def custom_mounts(binds: Sequence[str], ephemeral: Sequence[str]) -> bytes:
     """The step by which the paths of `bind_mounts` and `ephemeral_mounts` come into the node's layout; nothing for none."""
     if not binds and not ephemeral:
@@ -129,6 +133,8 @@ def custom_mounts(binds: Sequence[str], ephemeral: Sequence[str]) -> bytes:
     for path in (*binds, *ephemeral):
         if not path.startswith("/") or any(char in path for char in " \t\n\"'$`\\"):
             raise KairosError(f"not a directory that can be mounted: {path!r}", "install.bind_mounts", "an absolute path without blanks and quotes")
+        if "/" + path.strip("/").partition("/")[0] in NOT_LAID:
+            raise KairosError(f"{path} is not for a layout", "install.bind_mounts", f"name a directory below the root that is none of {' '.join(NOT_LAID[1:])}")
     words = [f"{name}: {quoted(' '.join(paths))}" for name, paths in (("CUSTOM_BIND_MOUNTS", binds), ("CUSTOM_EPHEMERAL_MOUNTS", ephemeral)) if paths]
     lines = "\n".join(f"        {word}" for word in words)
     return ('#cloud-config\nname: "Mounts of this node\'s owner"\nstages:\n  rootfs:\n    - name: "Keep the paths that were chosen at the installation"\n'

@@ -90,6 +90,9 @@ def wishes(settings: Mapping[str, Any], firmware: str, seed: str = "") -> Wishes
     twice = next((name for name in names if names.count(name) > 1 or name in (*LABELS, "bios")), "")
     if twice:
         raise KairosError(f"two partitions have the name {twice!r}", "install.extra-partitions", "give each its own")
+    labels = [part.label for part in extra if part.label]
+    if twice := next((label for label in labels if labels.count(label) > 1), ""):
+        raise KairosError(f"two partitions have the label {twice!r}: what looks for one finds any", "install.extra-partitions", "give each its own")
     return Wishes(sizes, extra, wanted, seed)
 
 
@@ -104,7 +107,7 @@ def compute(disk: str, usable: int, images: Images, wanted: Wishes, grain: int =
     total = sum(part.size or _least(part.fstype) for part in parts) + 1
     if total * MIB > usable:
         sizes = ", ".join(f"{part.name} {part.size or f'at least {_least(part.fstype)}'}" for part in parts)
-        raise KairosError(f"the layout does not fit in the target disk: {total} MiB are wanted, {usable // MIB} MiB are there; nothing was fetched or written",
+        raise KairosError(f"the layout does not fit in the target disk: {total} MiB are wanted, {max(usable, 0) // MIB} MiB are there; nothing was fetched or written",
                           disk, f"in MiB: {sizes}; make partitions smaller (install.partitions, install.system.size) or take a larger disk")
     places, start = [], grain
     for number, part in enumerate(parts, 1):

@@ -142,5 +142,5 @@ def _keys(item: Setting, wanted: dict[str, Any], path: str) -> Iterator[Problem]
 def _misfit(item: Setting, wanted: str, path: str, hint: str) -> Problem:
     found = f"a {item.kind}" if item.kind is not SCALAR else repr(item.value if len(item.value) <= 24 else item.value[:20] + "…")
     if wanted == SIZE and item.kind is SCALAR:  # in the words of the layout
-        return Problem("error", f"{item.where}: {path}", f"not a size: {found}", f"{SIZE}, without a unit")
+        return Problem("error", f"{item.where}: {path}", f"not a size: {found}", f"{SIZE}, without a unit, not negative and no more than any disk has ({MOST})")
     return Problem("error", f"{item.where}: {path}", f"{wanted} belongs here, not {found}", hint)
