@@ -59,6 +59,11 @@ def use(directory: str) -> None:
         fd = os.open(f"{directory}/{FILE}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return
+    if fd < 3:  # the caller closed a standard stream, whose place this must not take
+        from fcntl import F_DUPFD_CLOEXEC, fcntl
+
+        fd, low = fcntl(fd, F_DUPFD_CLOEXEC, 3), fd
+        os.close(low)
     head = os.pread(fd, HEAD, 0)
     if head[:len(MARK)] != MARK:
         os.close(fd)

@@ -36,10 +36,10 @@ class Begun:
     cuts: int = 0
     """How often the phase that was started was cut short."""
     failures: int = 0
-    told: tuple[str, ...] = ()
-    """What failed of the phases that are done: extra ones."""
     failed: str = ""
     """Why it ended for good, or nothing."""
+    told: tuple[str, ...] = ()
+    """What failed of the phases that are done: extra ones."""
 
 
 class Marker:

@@ -25,9 +25,11 @@ def names_of(stage: str, vertex: Vertex) -> tuple[str, str]:
     """
     from kairos_boot.stages.names import names
 
-    given = [str(step.get("name", "")) for step in vertex.document.stages[stage]]
-    at = vertex.step.place.removeprefix(f"stages.{stage}[").removesuffix("]")
-    full, borne = names(vertex.document.name, given)[int(at)] if at.isdecimal() else (vertex.name, vertex.name)
+    home, _, at = vertex.step.place.removeprefix("stages.").removesuffix("]").rpartition("[")
+    stage = home or stage  # also where what has drifted runs again
+    steps = vertex.document.stages.get(stage, ())
+    given = [str(step.get("name", "")) for step in steps]
+    full, borne = names(vertex.document.name, given)[int(at)] if at.isdecimal() and int(at) < len(steps) else (vertex.name, vertex.name)
     own = borne if vertex.step.name and given.count(vertex.step.name) == 1 else full
     return f"{stage}\0{own}{vertex.name.removeprefix(full)}", vertex.name
 

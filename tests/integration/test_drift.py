@@ -155,3 +155,24 @@ stages:
     machine.put("/srv/a", "first\n")
     told, _ = reconcile(machine)
     assert [(d["path"], d["step"]) for d in told["differences"]] == [("/srv/a", "/oem/mine.yaml..1")]
+
+
+def test_a_step_that_is_done_once_is_not_done_again_for_drift(machine: Isolated) -> None:
+    """With its frequency, and that is said."""
+    boot(machine, """
+name: Mine
+reconcile: true
+stages:
+  boot:
+    - name: once
+      frequency: once
+      files: [{path: /srv/once, content: "once\\n"}]
+    - name: always
+      files: [{path: /srv/always, content: "always\\n"}]
+""")
+    machine.run("rm", "/srv/once", "/srv/always")
+    _, said = reconcile(machine)
+    assert "internal error" not in said
+    assert "Skipped Mine.once: frequency: once, and it ran on" in said
+    assert machine.read("/srv/always") == "always\n"
+    assert not machine.read("/srv/once")

@@ -165,7 +165,7 @@ def test_a_system_that_comes_up_takes_over_what_kept_others_from_it(initrd: Call
     found = [(r["entry"], r["message"], r["log"], r["happened"]) for r in told["ledger"] if r["kind"] == "failed-boot"]
     assert found == [("fallback", "cause of fallback", "/oem/.kairos/failed-boot-fallback.log", 7), ("recovery", "the boot loader could not load the recovery system", "", 0)]
     assert told["grubenv"].rstrip("#") == "# GRUB Environment Block\nextra_cmdline=a\nfailed_entries=\n"
-    assert told["kept"] == ["failed-boot-fallback.log"]
+    assert told["kept"] == ["failed-boot-fallback.jsonl", "failed-boot-fallback.log"]
     assert "The entry fallback did not boot: cause of fallback" in told["log"]
 
 
