@@ -264,7 +264,7 @@ def test_a_new_nodes_system_that_panics_twice_leads_to_the_fallback(base_disk: P
 def started(machine: qemu.Machine) -> str:
     """Start the machine as far as the kernel's command line, and give that."""
     machine.start()
-    line: str = machine.wait_console(r"Command line: .*", BOOT, failed=None)[0]
+    line: str = machine.wait_console(r"Command line: .*\n", BOOT, failed=None)[0]  # a line that is being written is not what it says yet
     machine.kill()
     return line
 
