@@ -127,13 +127,17 @@ class Node(Kind):
 def settle(node: qemu.Machine) -> None:
     """Wait until the guest has nothing more to do: what follows the login prompt is not on the console, and a login would take part in it."""
     assert node.process is not None
-    path, tick = f"/proc/{node.process.pid}/stat", os.sysconf("SC_CLK_TCK")
-    deadline, quiet = time.monotonic() + MARK, 0
+    deadline, quiet, before = time.monotonic() + MARK, 0, taken(node.process.pid)
     while quiet < QUIET and time.monotonic() < deadline:
-        before = sum(map(int, Path(path).read_text().rpartition(")")[2].split()[11:13])) / tick
         time.sleep(SETTLE)
-        after = sum(map(int, Path(path).read_text().rpartition(")")[2].split()[11:13])) / tick
+        after = taken(node.process.pid)
         quiet = quiet + 1 if after - before < IDLE * SETTLE else 0
+        before = after
+
+
+def taken(pid: int) -> float:
+    """Seconds of processor time that a process took so far."""
+    return sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
 def parse(told: str) -> dict[str, float]:

@@ -194,7 +194,7 @@ def must_stay_system(tree: str, name: str, removed: Sequence[str], made: Sequenc
     inside = Host(tree)
     init = next((path for path in INITS if inside.exists(path)), INITS[0])
     for path in removed:
-        gone = inside.real(path) if path != "/" else "/"
+        gone = inside.real(path)
         for needed in (*NEEDED, init):
             if f"{inside.real(needed)}/".startswith(f"{gone.rstrip('/')}/"):
                 raise KairosError(f"without {path} it would be no system: {needed} is what it is made of", keys[0], "leave it out of the list")

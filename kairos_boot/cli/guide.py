@@ -62,8 +62,7 @@ def guide_of(host: Host, line: Cmdline, log: Log, ledger: Records) -> Guide | No
             ledger.write("problem", stage="", severity="warning", where=where, message=what, hint=hint)
 
     if not counts(host, line):
-        words = ", ".join([*(f"{BREAK}={place.word}" for place in breaks), *(f"{SKIP}={place.word}" for place in skips)])
-        tell(words, "does not count, since the console is locked (rd.shell=0)", f"write rd.shell=1 behind it, or let the image have {ALLOWED}")
+        tell(", ".join(f"{key}={place.word}" for key, places in ((BREAK, breaks), (SKIP, skips)) for place in places), "does not count, since the console is locked (rd.shell=0)", f"write rd.shell=1 behind it, or let the image have {ALLOWED}")
         return None
     for place in breaks:
         if first and (meant := suggest(place.stage)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from kairos_boot.system import notify, power
+from kairos_boot.system.descriptors import write_all
 from kairos_boot.system.family import Family
 from kairos_boot.system.lock import COMMAND, VARIABLE
 
@@ -33,7 +34,7 @@ def shell(host: Host, text: str, *, prompt: str, gettys: bool) -> int:
         notify.extend(LIMIT)
         loud = power.quiet(host)
         try:
-            _say(fd, text)
+            write_all(fd, text.encode("utf-8", "backslashreplace"))
             return _run(fd, prompt)
         finally:
             power.aloud(host, loud)
@@ -52,12 +53,6 @@ def _systemctl(host: Host, first: tuple[str, ...], second: tuple[str, ...], unit
     if units:
         for words in (first, second):
             host.processes.run(("systemctl", *words), timeout=30)
-
-
-def _say(fd: int, text: str) -> None:
-    data = text.encode("utf-8", "backslashreplace")
-    while data:
-        data = data[os.write(fd, data):]
 
 
 def _run(fd: int, prompt: str) -> int:
