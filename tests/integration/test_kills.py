@@ -63,6 +63,7 @@ stages:
 """.replace("{entity}", '"kind: user\\nusername: demo\\npassword: x\\nuid: 4000\\ngid: 4000\\ninfo: demo SIDE\\nhomedir: /srv\\nshell: /bin/sh"')
 BETWEEN = {"/srv/appended": {"base 1\n", "base 2\n"}, "/home/kim/.ssh/authorized_keys": {"# 1\n", "# 2\n"}}
 """What a file is on its way, where two items make it what it is."""
+RECORDS = "/.kairos/steps/"
 
 Snapshot = dict[str, tuple[object, ...]]
 
@@ -93,6 +94,7 @@ class Node:
         machine.put("/srv/www/file", "")
         self.web = machine.serve("/usr/bin/python3", "-m", "http.server", "--directory", "/srv/www", "--bind", "127.0.0.1", "8000")
         self.states: list[Snapshot] = []
+        self.recorded: dict[str, str] = {}
 
     def git(self, *words: str) -> str:
         """Run git in the machine."""
@@ -136,6 +138,9 @@ class Node:
         assert self.git("-C", "/srv/site", "status", "--porcelain") == ""
         inside = [str(path) for path in Path(f"{self.machine.root}/srv/site/.git").rglob("*") if path.name.endswith(".lock") or path.name.startswith("tmp_")]
         assert inside == []
+        record = self.record()
+        assert record is not None
+        self.recorded[record] = self.machine.read("/srv/changed")
         return self.look()
 
     def shadow(self, side: int) -> list[str]:
@@ -187,8 +192,19 @@ class Node:
                 between = BETWEEN.get(path, set())
                 if is_[0] != "directory" and not any(hashlib.sha256(text.encode()).hexdigest() in is_ for text in between):
                     wrong.append(f"{path}: {is_}")
-        wrong += [f"{path}: gone" for path in one if path in two and path not in now]
+        wrong += [f"{path}: gone" for path in one if path in two and path not in now and RECORDS not in path]
         return wrong
+
+    def record(self) -> str | None:
+        """What is recorded of the step that runs on a change; None when its record was taken back."""
+        found = list(Path(f"{self.machine.root}/oem{RECORDS}").glob("*"))
+        assert len(found) < 2, found
+        return found[0].read_text().split("\n")[1] if found else None
+
+    def untrue(self) -> list[str]:
+        """A record that stands though the step did not do what it says; a run takes it back before it changes anything."""
+        record, content = self.record(), self.machine.read("/srv/changed")
+        return [f"recorded, but {content}"] if record is not None and self.recorded[record] != content else []
 
 
 def entry(path: str) -> tuple[object, ...]:
@@ -198,7 +214,7 @@ def entry(path: str) -> tuple[object, ...]:
         return ("link", os.readlink(path))
     if stat.S_ISDIR(now.st_mode):
         return ("directory", now.st_mode & 0o7777, now.st_uid, now.st_gid)
-    dated = "/.kairos/steps/" in path  # it says when
+    dated = RECORDS in path  # it says when
     content = hashlib.sha256(Path(path).read_bytes()).hexdigest() if stat.S_ISREG(now.st_mode) and not dated else ""
     return ("file", now.st_mode & 0o7777, now.st_uid, now.st_gid, content)
 
@@ -250,7 +266,7 @@ def test_whatever_ends_a_run_nothing_is_torn_and_nothing_is_left(node: Node, rec
             after, number = dice.uniform(0.0, whole), dice.choice(SIGNALS)
             node.killed(after, number)
             kills += 1
-            assert node.torn() == [], f"seed {seed}, kill {kills}: {number.name} after {after:.3f} s"
+            assert [*node.torn(), *node.untrue()] == [], f"seed {seed}, kill {kills}: {number.name} after {after:.3f} s"
         side = dice.choice((1, 2))
         assert difference(node.complete(side), node.states[side - 1]) == [], f"seed {seed}, after kill {kills}"
     code, said = node.machine.kairos("status", "--json")
