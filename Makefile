@@ -3,6 +3,8 @@
 # make fresh        the same, without virtual machines, on a machine with nothing but git and make: a Debian tree of its own (root)
 # make boot         build a node's disk, boot it under QEMU, show what it says, shut it down (root); KEEP=1 leaves it running, UEFI=1
 # make iso         build a live medium (BIOS, UEFI; disc or stick) of the node's tree and print its path (root); OUT=FILE
+# make uki         build the disk of a node that is one signed EFI program (trusted boot) and print its path (root); OUT=FILE
+# make ukis        such a node in a virtual machine with Secure Boot (root)
 # make stop         end a node that was left running
 # make build        the program as it is installed, below build/: build/usr/bin/kairos-boot is tried without a virtual machine
 # make install      install into DESTDIR (default: /); install-image: besides, what makes a tree the image of a node
@@ -27,11 +29,11 @@ CONFORMANCE ?= ../shared/conformance/run
 PACKAGES := gcc libc6-dev libblkid-dev pkg-config python3-dev python3-venv python3-yaml python3-pyudev python3-pystemd \
 	qemu-system-x86 qemu-utils ovmf mmdebstrap debian-archive-keyring grub-common grub-pc-bin grub-efi-amd64-bin mtools dosfstools \
 	e2fsprogs fdisk zstd cpio squashfs-tools openssh-client openssl strace systemd systemd-container dbus iproute2 procps util-linux mount file ca-certificates git \
-	groff-base shellcheck skopeo umoci jq xfsprogs btrfs-progs xorriso
+	groff-base shellcheck skopeo umoci jq xfsprogs btrfs-progs xorriso systemd-boot-efi sbsigntool binutils
 
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: check lint types quick quick-unit quick-other test fresh boot iso stop install build bench fuzz kills powercut powercut-vm resets installs upgrades conformance clean clean-cache packages \
+.PHONY: check lint types quick quick-unit quick-other test fresh boot iso uki ukis stop install build bench fuzz kills powercut powercut-vm resets installs upgrades conformance clean clean-cache packages \
 	install-image deb rpm wheel packages-test schema
 
 # All of it beside each other, each with its output in one piece; the tests in two halves.
@@ -57,7 +59,7 @@ types: $(VENV)/.made
 # One finding of the linter must not hide what the tests have to say, so all of them run, and any of them makes it fail.
 test: packages $(VENV)/.made
 	@status=0; $(BIN)/ruff check || status=1; $(BIN)/mypy || status=1; \
-	KAIROS_BOOT_COMPLETE=1 $(BIN)/python -m pytest --ignore=tests/vm/test_upgrade.py --ignore=tests/vm/test_install.py $(PYTEST) || status=1; exit $$status
+	KAIROS_BOOT_COMPLETE=1 $(BIN)/python -m pytest --ignore=tests/vm/test_upgrade.py --ignore=tests/vm/test_install.py --ignore=tests/vm/test_uki.py $(PYTEST) || status=1; exit $$status
 
 # Nodes installed and upgraded in virtual machines; too long for `make test`.
 installs: packages $(VENV)/.made
@@ -81,6 +83,12 @@ boot: packages $(VENV)/.made
 
 iso: packages $(VENV)/.made
 	@packaging/image/iso.py $(if $(OUT),--out '$(OUT)')
+
+uki: packages $(VENV)/.made
+	@packaging/image/uki.py $(if $(OUT),--out '$(OUT)')
+
+ukis: packages $(VENV)/.made
+	$(BIN)/python -m pytest -q tests/vm/test_uki.py
 
 stop:
 	@packaging/image/boot --stop

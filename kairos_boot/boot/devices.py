@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from kairos_boot.boot.image import BootDisk
-from kairos_boot.boot.state import efivar
 from kairos_boot.errors import KairosError, reason
+from kairos_boot.system import efi
 from kairos_boot.system.private import private_directory
 from kairos_boot.system.udev import Partition
 
@@ -62,7 +62,7 @@ class Devices:
         return loop.attach(path, read_only=read_only)
 
     def esp(self) -> str:
-        return efivar("LoaderDevicePartUUID")
+        return efi.text("LoaderDevicePartUUID")
 
 
 def remember(disk: BootDisk, partitions: Sequence[Partition]) -> None:

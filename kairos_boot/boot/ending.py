@@ -44,7 +44,7 @@ class Ending:
         self.report.banner(KairosError(failure["message"], failure["where"], failure["hint"]), self.cmdline.consoles, self.what_follows(shell=shell))
         if shell:
             return
-        while not self.next:
+        while not self.next and not self.state.counted:
             self.sleep(3600.0)
         self.sleep(WAIT)
         self.restart()
@@ -67,7 +67,8 @@ class Ending:
         return failures.ENTRIES.get(self.state.mode, "")
 
     def following(self) -> list[str]:
-        return list(failures.FOLLOWING.get(self.entry, ()))
+        """What GRUB is to try; systemd-boot has its own count."""
+        return [] if self.state.one_file else list(failures.FOLLOWING.get(self.entry, ()))
 
     def leave(self, failure: dict[str, Any], following: list[str]) -> None:
         """Keep the reason, and choose the next entry, at the first medium where each is possible."""
@@ -94,7 +95,7 @@ class Ending:
 
         A reset that was cut off would be started again and again otherwise; recovery is what is left in any case.
         """
-        if self.next or self.entry not in (*failures.FOLLOWING, "statereset"):
+        if self.next or self.state.one_file or self.entry not in (*failures.FOLLOWING, "statereset"):
             return
         before = self.environment.load(block).get(failures.LIST, "").split()
         failed = list(dict.fromkeys([*before, *self.cmdline.values("kairos.failed"), self.entry]))
@@ -114,6 +115,8 @@ class Ending:
             now = f"the next start takes {entry}" if shell else f"in {WAIT:g} s this node restarts with {entry}"
         elif shell:
             now = "a shell, as the kernel command line asks for"
+        elif self.state.counted:
+            now = f"in {WAIT:g} s this node restarts; the boot loader counts the tries of this entry, and takes the next one when none is left"
         elif self.entry in failures.FOLLOWING and self.problems:
             now = f"no other entry could be chosen ({'; '.join(self.problems)}): {stays}"
         else:

@@ -96,9 +96,9 @@ class Opened:
 def media(cmdline: Cmdline, state: BootState, disk: BootDisk, partitions: Sequence[Partition]) -> list[Medium]:
     """COS_OEM and COS_STATE of the boot disk, those that there are. Of a disk that was not found the only partitions of these labels.
 
-    None where the root is a live medium: what is on the machine's disks is another system's.
+    None where the root is a live medium: what is on the machine's disks is another system's; nor where a signed system did not find its own.
     """
-    if state.mode == LIVE:
+    if state.mode == LIVE or (state.one_file and not disk.disk):
         return []
     name = disk.disk
     if not name:

@@ -69,8 +69,8 @@ class Boot:
 
 
 def with_extensions(state: BootState) -> bool:
-    """Boots that extensions are enabled for: not a reset, which starts nothing of the node's (D8), and no medium."""
-    return not state.reduced and state.mode in ("active", "passive", "recovery")
+    """Boots that extensions are enabled for: not a reset, which starts nothing of the node's (D8), no medium, and no system whose every part is signed: nobody checks them."""
+    return not state.reduced and not state.one_file and state.mode in ("active", "passive", "recovery")
 
 
 def every_boot(_state: BootState) -> bool:
@@ -89,12 +89,27 @@ def of_a_medium(state: BootState) -> bool:
 
 def of_others(state: BootState) -> bool:
     """Somebody else makes the root: a network, a memory file system, or as the kernel command line says."""
-    return state.reduced and not state.medium
+    return state.reduced and not state.medium and not state.one_file
+
+
+def of_a_state_partition(state: BootState) -> bool:
+    """The root is an image file on a partition."""
+    return not state.reduced and not state.one_file
+
+
+def of_one_file(state: BootState) -> bool:
+    """The root is in this initrd, which is part of one signed EFI program."""
+    return state.one_file
+
+
+def of_one_file_on_a_disk(state: BootState) -> bool:
+    """That, started from the node's own disk."""
+    return state.one_file and state.uki == "boot"
 
 
 def with_a_system(state: BootState) -> bool:
     """The root is what we found."""
-    return state.medium or not state.reduced
+    return state.medium or state.one_file or not state.reduced
 
 
 def but_live(state: BootState) -> bool:
@@ -132,6 +147,30 @@ def make_the_live_root(boot: Boot) -> None:
     disk = live.make(boot.cmdline, boot.state, boot.devices, boot.report, STATE_SECONDS)
     if but_live(boot.state):  # a medium is not the node's disk
         remember(disk, boot.devices.partitions())
+
+
+def need_secure_boot(boot: Boot) -> None:
+    """What says that it is trusted was started by firmware that checks signatures."""
+    from kairos_boot.boot import uki
+    from kairos_boot.system import efi
+
+    uki.need_secure_boot(boot.cmdline, on=efi.secure_boot())
+
+
+def attach_the_system(boot: Boot) -> None:
+    """Attach the root that lies in this initrd, so that systemd finds root=LABEL=…; find the disk that the boot was started from."""
+    from kairos_boot.boot import uki
+    from kairos_boot.boot.cmdline import STATE_SECONDS
+    from kairos_boot.boot.devices import remember
+
+    disk = uki.attach(boot.state, boot.devices, boot.report, STATE_SECONDS)
+    remember(disk, boot.devices.partitions() if disk.disk else ())
+
+
+def mount_efi(boot: Boot) -> None:
+    from kairos_boot.boot import uki
+
+    uki.mount_efi(boot.builder, boot.devices.esp())
 
 
 def find_the_root(_boot: Boot) -> None:
@@ -214,7 +253,9 @@ def tell_of_failed_boots(boot: Boot) -> None:
     from kairos_boot.system import mounts
 
     oem = failures.Medium("COS_OEM", f"{SYSROOT}/oem")
-    if not boot.state.recovery:
+    if boot.state.one_file:
+        media = [oem] if mounts.at(oem.directory, mounts.mounted()) else []
+    elif not boot.state.recovery:
         media = [oem, failures.Medium("COS_STATE", STATE_DIRECTORY)]
     elif mounts.at(oem.directory, mounts.mounted()):
         media = [oem]
@@ -276,13 +317,16 @@ IMAGE = (
     (every_boot, record_the_boot),
     (of_others, say_that_others_make_the_root),
     (of_a_medium, make_the_live_root),
-    (of_an_image, attach_the_image),
+    (of_one_file, attach_the_system),
+    (of_one_file, need_secure_boot),
+    (of_a_state_partition, attach_the_image),
 )
 ROOT = (
     (every_boot, find_the_root),
     (with_a_system, check_the_root),
+    (of_one_file_on_a_disk, mount_efi),
     (but_live, mount_oem),
-    (of_an_image, hand_on_to_a_reset),
+    (of_a_state_partition, hand_on_to_a_reset),
     (every_boot, link_the_sources),
     (every_boot, run_rootfs),
     (of_an_image, lay_out_the_root),

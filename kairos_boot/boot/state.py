@@ -17,7 +17,6 @@ _IMAGE = {ACTIVE: "COS_ACTIVE", PASSIVE: "COS_PASSIVE", RECOVERY: "COS_SYSTEM", 
 _PARTITION = {ACTIVE: "COS_STATE", PASSIVE: "COS_STATE", RECOVERY: "COS_RECOVERY", AUTORESET: "COS_RECOVERY"}
 FAILURE = "upgrade_failure"
 """The sentinel, and the word on the command line, of a system that runs instead of another one."""
-_EFI = "/sys/firmware/efi/efivars/{}-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
 
 
 @record
@@ -33,16 +32,23 @@ class BootState:
     """Whether the root is a squashfs file, on a live medium or on the recovery partition."""
     instead: bool = False
     """The passive system, since the active one was started twice in vain (G4)."""
+    counted: bool = False
+    """Whether systemd-boot counts the tries of this entry, so that a boot that fails may be tried again."""
+
+    @property
+    def one_file(self) -> bool:
+        """Whether the root is in the initrd, which is part of one signed EFI program."""
+        return bool(self.uki) and not self.in_ram
 
     @property
     def image_label(self) -> str:
         """The label of the file system that becomes root, or nothing."""
-        return _IMAGE.get(self.mode, "")
+        return "" if self.uki else _IMAGE.get(self.mode, "")
 
     @property
     def partition_label(self) -> str:
         """The label of the partition that holds the image, or nothing."""
-        return _PARTITION.get(self.mode, "")
+        return "" if self.uki else _PARTITION.get(self.mode, "")
 
     @property
     def recovery(self) -> bool:
@@ -72,7 +78,7 @@ def detect(cmdline: Cmdline, efivar: Callable[[str], str] = lambda name: "") -> 
     if in_ram:
         return BootState(ACTIVE, True, True, kind)
     if uki:
-        return BootState(_entry(efivar("LoaderEntrySelected")) if installed else LIVE, True, False, kind)
+        return BootState(_entry(efivar("LoaderEntrySelected")) if installed else LIVE, cmdline.disabled, False, kind, counted=bool(efivar("LoaderBootCountPath")))
     mode = _mode(cmdline)
     live = bool(cmdline.live_root) or cmdline.has("netboot")
     return BootState(mode, live or cmdline.disabled, medium=bool(cmdline.live_root), instead=mode == PASSIVE and cmdline.has(FAILURE))
@@ -123,11 +129,3 @@ def write_sentinels(state: BootState, directory: str) -> None:
         elif os.path.lexists(path):
             os.unlink(path)
 
-
-def efivar(name: str) -> str:
-    """The text of a boot loader's EFI variable (four bytes of attributes, then UTF-16), or nothing."""
-    try:
-        with open(_EFI.format(name), "rb") as file:
-            return file.read()[4:].decode("utf-16-le", "replace").rstrip("\0")
-    except OSError:
-        return ""

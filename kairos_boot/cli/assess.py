@@ -29,9 +29,11 @@ def run(words: list[str]) -> int:
     from kairos_boot.lifecycle import assessment
     from kairos_boot.lifecycle.writable import writable_state
     from kairos_boot.node import grubenv
-    from kairos_boot.node.state import STATE_MOUNT, boot_word
+    from kairos_boot.node.state import STATE_MOUNT, boot_word, one_file
 
     host = Host("/")
+    if one_file(host):
+        return _of_one_file(host)
     tries = assessment.TRIES.get(boot_word(host), "")
     if not tries or not host.is_directory(STATE_MOUNT):
         return 0
@@ -53,7 +55,32 @@ def run(words: list[str]) -> int:
     return 1
 
 
-def _restart(host: Host, trial: str, reasons: tuple[str, ...]) -> None:
+def _of_one_file(host: Host) -> int:
+    """Judge a boot whose starts systemd-boot counts: boot-complete.target needs this to end well, and only behind that the entry is blessed.
+
+    What is not good keeps its count; on trial, which is while an entry has a count, it restarts, so that the next try or the next entry comes.
+    """
+    from kairos_boot.boot import failures
+    from kairos_boot.lifecycle import assessment
+    from kairos_boot.node.state import boot_word
+    from kairos_boot.system import efi
+
+    mode = boot_word(host).removesuffix("_boot")
+    trial = "installation of its entry" if mode in failures.ENTRIES and efi.text("LoaderBootCountPath") else ""
+    ledger, log = wiring.ledger_of(host), wiring.logger()
+    verdict = assessment.judge(host, host.read(ledger.path) or b"", trial=bool(trial), known=None)
+    ledger.write("assessment", result="good" if verdict.good else "not good", trial=trial, reasons=list(verdict.reasons))
+    if verdict.good:
+        log(6, f"this boot is good{': systemd-boot stops counting its tries' if trial else ''}", kind="assessment")
+        return 0
+    log(3, f"this boot is not good: {'; '.join(verdict.reasons)}", kind="failure")
+    ledger.keep(host)
+    if trial:
+        _restart(host, trial, verdict.reasons, mode)
+    return 1
+
+
+def _restart(host: Host, trial: str, reasons: tuple[str, ...], mode: str = "active") -> None:
     """Tell every console, keep the reason where the next system finds it, and restart."""
     from kairos_boot.boot import failures
     from kairos_boot.boot.cmdline import Cmdline
@@ -62,8 +89,9 @@ def _restart(host: Host, trial: str, reasons: tuple[str, ...]) -> None:
 
     message = f"the system on trial after the {trial} is not good: {'; '.join(reasons)}"
     try:
-        failures.keep("/oem", {"kind": "failed-boot", "entry": "cos", "mode": "active", "where": "", "message": message,
-                               "hint": "see its log; kairos-boot bootentry --select cos tries it again", "booted": round(time.time())})
+        entry = failures.ENTRIES[mode]
+        failures.keep("/oem", {"kind": "failed-boot", "entry": entry, "mode": mode, "where": "", "message": message,
+                               "hint": f"see its log; kairos-boot bootentry --select {entry} tries it again", "booted": round(time.time())})
     except KairosError as error:
         wiring.logger()(4, str(error), kind="warning")
     consoles = Cmdline(wiring.cmdline_of(host)).consoles

@@ -8,7 +8,7 @@ from kairos_boot.cli import wiring
 from kairos_boot.cli.actions import Wired
 from kairos_boot.cli.arguments import UsageError, parse
 from kairos_boot.cli.output import complain, say, say_data
-from kairos_boot.lifecycle import extensions
+from kairos_boot.lifecycle import extensions, trusted
 from kairos_boot.node.state import boot_word
 from kairos_boot.system import filesystems
 from kairos_boot.system.host import Host
@@ -44,6 +44,7 @@ def run(kind: Kind, words: list[str]) -> int:
     wiring.need_root("/")
     wired = Wired(kind.name)
     if verb in ("enable", "install"):  # what nobody would merge is not promised
+        trusted.refuse(wired.host, f"{kind.name} {verb}")
         filesystems.need(wired.host, [kind.program])
     free = wired.lock()
     try:

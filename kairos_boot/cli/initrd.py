@@ -16,11 +16,12 @@ from kairos_boot.boot.cmdline import Cmdline
 from kairos_boot.boot.devices import Devices
 from kairos_boot.boot.report import LOG, Report, TextLog
 from kairos_boot.boot.sequence import IMAGE, READY, ROOT, Boot
-from kairos_boot.boot.state import detect, efivar, write_sentinels
+from kairos_boot.boot.state import detect, write_sentinels
 from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import UsageError
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.node import grubenv
+from kairos_boot.system import efi
 from kairos_boot.system.host import Host
 
 TYPE_CHECKING = False
@@ -44,7 +45,7 @@ def run(words: list[str]) -> int:
     wiring.need_root("/")
     host = Host("/")
     cmdline = Cmdline(wiring.cmdline_of(host))
-    state = detect(cmdline, efivar)
+    state = detect(cmdline, efi.text)
     ledger = wiring.ledger_of(host)
     ends = words[0] == "fatal"  # on the console, where only the banner is to be seen
     log = TextLog(LOG, None if ends else wiring.logger(), debug=cmdline.has("rd.immucore.debug"))

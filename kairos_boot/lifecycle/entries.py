@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 from kairos_boot.errors import KairosError
+from kairos_boot.lifecycle import trusted
 from kairos_boot.node import grubenv
-from kairos_boot.node.state import STATE_MOUNT, boot_word
+from kairos_boot.node.state import STATE_MOUNT, boot_word, one_file
 from kairos_boot.system import mounts
 
 TYPE_CHECKING = False
@@ -37,6 +38,8 @@ def names(host: Host) -> list[str]:
 
 def select(host: Host, entry: str) -> str:
     """Let the next boot of *host* take *entry*, once; what to tell the operator. KairosError: no such entry, or no place that GRUB reads."""
+    if one_file(host):
+        return _select_file(host, entry)
     known = names(host)
     if not entry or not entry.isprintable():
         raise KairosError(f"not an entry of a boot menu: {entry!r}", hint="cos, fallback, recovery and statereset are entries")
@@ -46,8 +49,21 @@ def select(host: Host, entry: str) -> str:
     return f"the next boot takes the entry {entry}, once ({path}); reboot to go there"
 
 
+def _select_file(host: Host, entry: str) -> str:
+    """The same where systemd-boot has the menu. KairosError: no such entry, the firmware refuses, or it is the one of a reset."""
+    from kairos_boot.node import loader
+
+    found = loader.find(host, entry)
+    if found.word == "statereset":
+        trusted.refuse(host, "reset")
+    loader.select(host, found)
+    tries = "; none of its tries is left, so it is started this once only" if found.left == 0 else ""
+    return f"the next boot takes the entry {found.word}, once ({found.file}{tries}); reboot to go there"
+
+
 def roll_back(host: Host) -> str:
     """Make the other system the default of *host* for good (G10); what to tell the operator. KairosError: neither of the two runs here."""
+    trusted.refuse(host, "rollback", "for one boot: kairos-boot bootentry --select fallback")
     boot = boot_word(host)
     other = {"active_boot": "fallback", "passive_boot": "cos"}.get(boot)
     if other is None:
@@ -58,6 +74,7 @@ def roll_back(host: Host) -> str:
 
 def save(host: Host, changes: Mapping[str, str | None]) -> str:
     """Set variables where GRUB reads them; the block's path, and a note where GRUB may not see it yet. KairosError: no place that GRUB reads is mounted, or it cannot be written."""
+    trusted.refuse(host, "setting of GRUB")
     for path in places(host):
         note = grubenv.save(path, changes)
         return f"{path}; {note}" if note else path

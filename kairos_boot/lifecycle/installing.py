@@ -9,7 +9,7 @@ from kairos_boot.actions.filesystem import LetGo
 from kairos_boot.actions.image_layers import must_stay_system
 from kairos_boot.actions.partitioning import MIB
 from kairos_boot.errors import KairosError
-from kairos_boot.lifecycle import bootcode, bundles, signature, sources, survey, target
+from kairos_boot.lifecycle import bootcode, bundles, signature, sources, survey, target, trusted
 from kairos_boot.lifecycle.configuration import documents
 from kairos_boot.lifecycle.examined import system_in, tell_of_size
 from kairos_boot.lifecycle.finish import RECORD, KeepRecord, NoteEvent
@@ -80,7 +80,9 @@ class Installation:
     # -- what is asked for
 
     def check(self) -> None:
-        """KairosError: the configuration cannot be what somebody wants."""
+        """KairosError: the configuration cannot be what somebody wants, or this system installs none."""
+        if not self.asked.image:
+            trusted.refuse(self.host, ACTION)
         survey.must_be_of_one_mind(self.config)
         for key, why in REFUSED.items():
             if self.settings.get(key):

@@ -9,7 +9,7 @@ from kairos_boot.actions.remove import Remove
 from kairos_boot.boot.failures import LIST
 from kairos_boot.boot.resume import ENTRY, SENT
 from kairos_boot.errors import Explained, KairosError
-from kairos_boot.lifecycle import ending, marker, sources, survey
+from kairos_boot.lifecycle import ending, marker, sources, survey, trusted
 from kairos_boot.lifecycle.assessment import KNOWN, TRIAL
 from kairos_boot.lifecycle.bootloader import SetVariables
 from kairos_boot.lifecycle.examined import tell_of_size
@@ -43,6 +43,7 @@ KEPT = "/oem/.kairos/reset"
 def reset(wired: Node, asked: Mapping[str, bool]) -> Outcome:
     """Reset the node. Refused: nothing was changed. Broken: it failed half-way; the boot after it goes on, once more."""
     host = wired.host
+    trusted.refuse(host, ACTION)
     if boot_word(host) not in RECOVERY_WORDS:
         raise KairosError("a reset runs in the recovery system", hint="kairos-boot reset --next-boot, and reboot: the next boot does it")
     release_lock = wired.lock()
@@ -121,6 +122,7 @@ def settled(wired: Node, asked: Mapping[str, bool]) -> Options:
     """The options of a reset that is asked for so: those of one that it goes on with, the documents'. KairosError: these contradict each other."""
     from contextlib import contextmanager
 
+    trusted.refuse(wired.host, ACTION)
     config = wired.config()
     survey.must_be_of_one_mind(config)
     found = None
@@ -138,6 +140,7 @@ def plan_of(wired: Node, asked: Mapping[str, bool]) -> list[dict[str, Any]]:
 
     looked = contextmanager(survey.looked_at)
     host = wired.host
+    trusted.refuse(host, ACTION)
     config = wired.config()
     survey.must_be_of_one_mind(config)
     disk = wired.disk()
@@ -163,6 +166,7 @@ def remove_state(wired: Node, what: Sequence[str]) -> list[str]:
     from kairos_boot.actions.mounts import Mount
 
     host = wired.host
+    trusted.refuse(host, ACTION)
     if boot_word(host) not in RECOVERY_WORDS:
         raise KairosError("the state directories are in use in this system", hint="boot the recovery entry, and call it there")
     release_lock = wired.lock()

@@ -11,7 +11,7 @@ from kairos_boot.boot.extensions import COMMON, CONFEXT, SYSEXT
 from kairos_boot.boot.failures import LIST
 from kairos_boot.boot.resume import MARKER
 from kairos_boot.errors import KairosError
-from kairos_boot.lifecycle import extensions, marker, signature, sources, standing, survey
+from kairos_boot.lifecycle import extensions, marker, signature, sources, standing, survey, trusted
 from kairos_boot.lifecycle.assessment import SINCE, TRIAL, boot_of
 from kairos_boot.lifecycle.bootloader import SetVariables
 from kairos_boot.lifecycle.examined import system_in, tell_of_size
@@ -47,6 +47,7 @@ opened = contextmanager(standing.opened)
 
 def upgrade(wired: Node, asked: Mapping[str, Any]) -> Outcome:
     """Upgrade the node. Refused: nothing was changed. Broken: it failed; what is left is told, or that the next boot ends it."""
+    trusted.refuse(wired.host, ACTION)
     _must_be_a_node(wired.host)
     free = wired.lock()
     try:
@@ -103,6 +104,7 @@ def plan_of(wired: Node, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What an upgrade of this node would do. KairosError: it cannot be known. Refused: an upgrade would be refused before it begins."""
     look = contextmanager(survey.looked_at)
     host = wired.host
+    trusted.refuse(host, ACTION)
     _must_be_a_node(host)
     config = wired.config()
     survey.must_be_of_one_mind(config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from kairos_boot.system import efi
 from kairos_boot.system.facts import Values, gather, machine_id
 from kairos_boot.system.identity import hostname, os_release, variables
 from kairos_boot.system.mounts import at, device_of
@@ -34,6 +35,11 @@ def boot_word(host: Host) -> str:
     return next((word for name, word in MODES if host.exists(f"{SENTINELS}/{name}")), "unknown")
 
 
+def one_file(host: Host) -> bool:
+    """Whether the whole system is one signed EFI program (trusted boot), installed or on an installation medium."""
+    return any(host.exists(f"{SENTINELS}/uki_{kind}_mode") for kind in ("boot", "install"))
+
+
 def release(host: Host) -> dict[str, str]:
     """What the image says of itself: the KAIROS_ variables of os-release, and all of its own release file, by their names without the prefix in small letters."""
     given = {name: value for name, value in os_release(host).items() if name.startswith("KAIROS_")}
@@ -42,8 +48,8 @@ def release(host: Host) -> dict[str, str]:
 
 
 def secure_boot(host: Host) -> bool:
-    """Whether the firmware starts signed programs only; four bytes of attributes come before the value."""
-    return (host.read("/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c") or b"")[4:5] == b"\1"
+    """Whether the firmware starts signed programs only."""
+    return efi.secure_boot(host.path(efi.DIRECTORY))
 
 
 def document(host: Host, partitions: Callable[[], Sequence[Partition]], mounts: Sequence[Mounted]) -> Values:

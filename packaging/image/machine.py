@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import socket
 import subprocess
 import tempfile
@@ -20,6 +21,8 @@ from common import CACHE, ENV, discard, locked, say
 from variant import SSH_KEY
 
 FIRMWARE = Path("/usr/share/ovmf/OVMF.fd")
+SECURE = Path("/usr/share/OVMF/OVMF_CODE_4M.secboot.fd"), Path("/usr/share/OVMF/OVMF_VARS_4M.snakeoil.fd")
+"""The firmware with Secure Boot, and a store of its variables in which it is on and knows the test keys of Debian's ovmf."""
 ESCAPES = re.compile(r"\x1b\[[0-9;?=]*[a-zA-Z]|\r")
 FAILED = re.compile(r"(?i)emergency mode|THIS NODE CANNOT BOOT|kernel panic|system halted|error: .*(no such|not found)|grub rescue>")
 TRIAL = 20  # seconds in which a kernel under KVM must have said something; without trouble it takes one
@@ -32,9 +35,9 @@ class MachineError(Exception):
 class Machine:
     """One QEMU process at a time on one disk; a reboot ends it, since a warm reboot under emulation takes minutes."""
 
-    def __init__(self, disk: Path, scratch: Path, *, uefi: bool = False, memory: int = 2048, others: Sequence[Path] = ()) -> None:
-        """Describe the machine; *disk* and the *others*, vdb and on, are qcow2 files, *scratch* takes console logs and sockets."""
-        self.disk, self.scratch, self.uefi, self.memory, self.others = disk, scratch, uefi, memory, others
+    def __init__(self, disk: Path, scratch: Path, *, uefi: bool = False, secure: bool = False, memory: int = 2048, others: Sequence[Path] = ()) -> None:
+        """Describe the machine, *secure* with Secure Boot, whose variables it keeps; *disk* and the *others*, vdb and on, are qcow2 files, *scratch* takes console logs and sockets."""
+        self.disk, self.scratch, self.uefi, self.secure, self.memory, self.others = disk, scratch, uefi, secure, memory, others
         self.boots = 0
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
@@ -50,7 +53,7 @@ class Machine:
         discard(self.monitor)
         discard(self.keyboard)
         self.console.write_text("")
-        words = ["qemu-system-x86_64", "-name", "kairos-boot", "-machine", "q35", "-accel", acceleration(), "-cpu", "max", "-smp", "2", "-m", str(self.memory)]
+        words = ["qemu-system-x86_64", "-name", "kairos-boot", "-machine", "q35,smm=on" if self.secure else "q35", "-accel", acceleration(), "-cpu", "max", "-smp", "2", "-m", str(self.memory)]
         serial = f"socket,id=serial,path={self.keyboard},server=on,wait=off,logfile={self.console}" if keyboard else f"file,id=serial,path={self.console}"
         words += ["-display", "none", "-chardev", serial, "-serial", "chardev:serial", "-qmp", f"unix:{self.monitor},server=on,wait=off"]
         words += ["-nic", f"user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:{self.port}-:22", "-device", "virtio-rng-pci"]
@@ -61,11 +64,20 @@ class Machine:
                 words += ["-device", "virtio-scsi-pci"] if medium == disc else []
                 words += ["-drive", f"file={medium},if=none,id=medium,format=raw,read-only=on", "-device", f"{device},drive=medium,bootindex=0"]
         words += [] if reboots else ["-action", "reboot=shutdown"]
-        words += ["-bios", str(FIRMWARE)] if self.uefi else []
+        words += self._secured() if self.secure else ["-bios", str(FIRMWARE)] if self.uefi else []
         words += ["-kernel", str(kernel), "-initrd", str(initrd), "-append", append] if kernel else []
         errors = (self.scratch / "qemu.log").open("ab")
         self.started = time.monotonic()
         self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, start_new_session=True)
+
+    def _secured(self) -> list[str]:
+        """What QEMU needs for Secure Boot: memory that only the firmware writes, and a store of variables of this machine's own."""
+        code, variables = SECURE
+        own = self.scratch / "variables.fd"
+        if not own.exists():
+            shutil.copyfile(variables, own)
+        return ["-global", "driver=cfi.pflash01,property=secure,value=on", "-global", "ICH9-LPC.disable_s3=1",
+                "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}", "-drive", f"if=pflash,unit=1,format=raw,file={own}"]
 
     @property
     def console(self) -> Path:
