@@ -13,8 +13,10 @@ import os
 import sys
 
 from kairos_boot.cli.arguments import UsageError, parse
+from kairos_boot.lifecycle import trusted
 from kairos_boot.lifecycle.entries import OEM
 from kairos_boot.node import grubenv
+from kairos_boot.system.host import Host
 
 FLAGS = {"grub-file": True}
 
@@ -33,6 +35,8 @@ def run(words: list[str]) -> int:
     name, equals, value = given.words[1].partition("=") if len(given.words) == 2 else ("", "", "")
     if given.words[0] != "set" or not equals or not name:
         raise UsageError("write: grubedit set NAME=VALUE")
+    if "grub-file" not in given:  # nobody would read it
+        trusted.refuse(Host("/"), "setting of GRUB")
     note = grubenv.save(path, {name: value or None})
     if note:
         sys.stderr.write(f"{path}: {note}\n")

@@ -15,7 +15,7 @@ from kairos_boot.errors import KairosError
 from kairos_boot.system.udev import Partition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
 ESP = Partition("/dev/vda1", "vda", "COS_GRUB", "vfat", "aa", "11-22")

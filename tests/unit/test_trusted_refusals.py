@@ -25,6 +25,8 @@ VERBS: dict[str, Callable[[Any], object]] = {
 class Untouched:
     """A machine of which nothing but its root may be asked for."""
 
+    cmdline = ""
+
     def __init__(self, root: Path) -> None:
         self.host = Host(str(root))
 
@@ -44,12 +46,11 @@ def wired(tmp_path: Path, request: pytest.FixtureRequest) -> Untouched:
 def test_it_refuses_in_one_line_and_touches_nothing(wired: Untouched, verb: str) -> None:
     with pytest.raises(KairosError) as caught:
         VERBS[verb](wired)
-    assert caught.value.message == f"this system is one signed file (trusted boot), for which there is no {verb.split()[0]} yet; nothing was changed"
+    assert caught.value.message == f"this system is one signed file (trusted boot), for which there is no {verb.split(maxsplit=1)[0]} yet; nothing was changed"
     assert "\n" not in str(caught.value)
 
 
 def test_an_installation_refuses_on_such_a_machine_but_not_into_a_file(wired: Untouched) -> None:
-    wired.cmdline = ""
     asked = installing.Asked("/dev/vda", "dir:/")
     with pytest.raises(KairosError, match="no install yet; nothing was changed"):
         installing.Installation(wired, Config(), asked).check()  # type: ignore[arg-type]
