@@ -177,7 +177,7 @@ def _archive(path: str, source: str) -> str:
 
 
 def _as_tar(path: str, directory: str) -> str:
-    """A tree as a tar file, extended attributes included."""
+    """A tree of any depth as a tar file, extended attributes included."""
     def attributes(member: TarInfo) -> TarInfo:
         file = os.path.join(path, member.name)
         member.pax_headers = {XATTR + name: os.getxattr(file, name, follow_symlinks=False).decode("utf-8", "surrogateescape")
@@ -185,8 +185,13 @@ def _as_tar(path: str, directory: str) -> str:
         return member
 
     with tarfile.open(f"{directory}/tree.tar", "w", format=tarfile.PAX_FORMAT, errors="surrogateescape") as tar:
-        for name in sorted(os.listdir(path)):
-            tar.add(f"{path}/{name}", name, filter=attributes)
+        names = sorted(os.listdir(path), reverse=True)
+        while names:
+            name = names.pop()
+            file = f"{path}/{name}"
+            tar.add(file, name, recursive=False, filter=attributes)
+            if os.path.isdir(file) and not os.path.islink(file):
+                names += [f"{name}/{child}" for child in sorted(os.listdir(file), reverse=True)]
     return f"{directory}/tree.tar"
 
 

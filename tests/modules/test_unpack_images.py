@@ -123,6 +123,7 @@ def test_a_tree_and_a_tar_file(machine: Node, step: MakeStep, tmp_path: Path) ->
     (tmp_path / "tree/bin/tool").write_text("tool", encoding="utf-8")
     (tmp_path / "tree/bin/tool").chmod(0o755)
     os.symlink("bin/tool", tmp_path / "tree/tool")
+    os.symlink("bin", tmp_path / "tree/sbin")
     os.link(tmp_path / "tree/bin/tool", tmp_path / "tree/twin")
     os.mkfifo(tmp_path / "tree/pipe")
     (tmp_path / "plain.tar").write_bytes(layer({"deep/file": "text"}))
@@ -132,6 +133,7 @@ def test_a_tree_and_a_tar_file(machine: Node, step: MakeStep, tmp_path: Path) ->
     assert (target / "tool").read_text() == "tool"
     assert os.stat(target / "twin").st_ino == os.stat(target / "bin/tool").st_ino
     assert (target / "pipe").is_fifo()
+    assert os.readlink(target / "sbin") == "bin"
     assert (target / "deep/file").read_text() == "text"
     before = state(target)
     assert machine.do(unpack_images, wanted) == [False, False]
