@@ -57,6 +57,10 @@ RULES = (
     (r"((?<![\w.+@/:\-])[\w.+\-]{1,64}:)(?!\(left out\))(?![/\\])[^\s\"']{1,256}(?=@(?!sha\d+:))", ("@",), (":",)),
     (r"(\b(?:sshpass|useradd|usermod|mysql\w*|mariadb\w*|login)\b[^\n;|&]{0,200}?\s-p\s?)VALUE",
      ("-p",), ("sshpass", "useradd", "usermod", "mysql", "mariadb", "login")),
+    (r"(\b(?:redis-cli|ipmitool|ldap\w+)\b[^\n;|&]{0,200}?\s-[apw]\s?)VALUE", ("-a", "-p", "-w"), ("redis-cli", "ipmitool", "ldap")),
+    (r"(\b(?:smbclient|rpcclient|net)\b[^\n;|&]{0,200}?\s-U\s?[^\s%]{1,64}%)VALUE", ("%",), ("-u",), ("client", "net")),
+    (r"(\bwpa_passphrase\s+VALUE\s+)VALUE", ("wpa_passphrase",)),
+    (r"(\bhtpasswd\s+(?:-\w+\s+)*-\w*b\w*\s+(?:-\w+\s+)*(?:VALUE\s+){1,2})VALUE\s*$", ("htpasswd",)),
     (r"(\b(?:mkpasswd|openssl\s+passwd)\b(?:\s+-[\w\-]+)*\s+)(?!-)VALUE", ("passwd",), ("mkpasswd", "openssl")),
     (r"(\b(?:echo|printf)\b)(?! \(left out\))[^|\n]{1,512}(?=\|[^\n]{0,200}(?:passwd|cryptsetup|password-stdin|sudo\s+-S))",
      ("|",), ("echo", "printf"), ("passwd", "cryptsetup", "password-stdin", "sudo")),
@@ -66,7 +70,7 @@ RULES = (
 group or what a function looks for, for the rule to find anything: few have, and `re` and the compiled rules cost more than a small stage does."""
 OF_COMMANDS = (
     (rf"({_NAME}[\w.\-]{{0,64}}\s?:\s?)(?!//)VALUE", _has_secret_key),
-    (r"((?<!\S)[\"']?[\w.\-]{0,64}(?:password|passphrase|psk|token|secret)\s+)VALUE", ("password", "passphrase", "psk", "token", "secret")),
+    (r"((?<!\S)[\"']?[\w.\-]{0,64}(?:password|passphrase|psk|token|secret)\s+(?:-[\w\-]{1,64}\s+)*)(?!-[\w\-]{1,64}\s)VALUE", ("password", "passphrase", "psk", "token", "secret")),
 )
 """Only where a text is known to be a command: messages have such words before a colon, too."""
 OF_CMDLINES = ((r"\"stages[.\[](?:\\.|[^\"\\\n])*(?:\"|$)()", ('"stages',)), (r"(stages[.\[][^\s=]{0,512}=)VALUE", ("stages",)))

@@ -61,6 +61,8 @@ LOGINS = (
     """curl -d '{"user": "x", "password": "MARK"}' x""", """curl -d "{\\"password\\": \\"MARK\\"}" x""", """curl -d '{"api_key":"MARK","a":1}' x""",
     "echo root:MARK | chpasswd", "echo MARK | passwd --stdin root", "chpasswd <<< root:MARK", "echo -n MARK | cryptsetup luksOpen /dev/x y -",
     "echo MARK | docker login --password-stdin", "sshpass -p MARK ssh x", "sshpass -pMARK ssh x", "useradd -m -p 'MARK' x", "mysql -u root -pMARK", "docker login -u x -p MARK reg",
+    "wpa_passphrase net MARK", "wpa_passphrase 'my net' MARK >/x", "redis-cli -a MARK ping", "ipmitool -H x -U y -P MARK sol", "ldapsearch -x -w MARK", "smbclient //x/y -U me%MARK",
+    "htpasswd -b /x user MARK", "htpasswd -nbB user MARK", "x auth.password -v MARK",
     "openssl passwd -6 MARK", "mkpasswd MARK", "nmcli device wifi connect x password MARK", "nmcli c modify x wifi-sec.psk MARK", "echo 'password: MARK' >/x",
     "kubectl create secret generic x --from-literal=a=MARK", "sh -c 'curl -u a:MARK x'", 'bash -c "register --token MARK"', "a; PASSWORD=MARK; b", "x && TOKEN=$(cat MARK) y",
 )
