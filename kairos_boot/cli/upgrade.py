@@ -4,10 +4,10 @@
 Writes a new system beside the running one and lets it be the active system from the next boot on; what runs now becomes the passive one, once it has proved
 itself. The new system is on trial then: if it does not come up, or is not healthy, the node goes back by itself.
 
-      --source SOURCE    oci:IMAGE (a registry), ocifile:FILE, file:FILE (an image), dir:DIRECTORY (a tree); else upgrade.system.source of the documents
+      --source SOURCE    oci:IMAGE (a registry), ocifile:FILE, file:FILE (an image, or a signed file), dir:DIRECTORY (a tree); else upgrade.system.source of the documents
       --image IMAGE      the same as --source oci:IMAGE
       --recovery         upgrade the recovery system instead
-      --boot-entry NAME  active or recovery
+      --boot-entry NAME  active or recovery; on a node that is one signed file any entry of its menu, which alone is replaced then
       --exclude-path P   leave the path P of the source out; may be given several times
       --allow-insecure-registries   accept registries without TLS, or with a certificate that nobody vouches for
       --plan             say what would be done, and do nothing
@@ -53,12 +53,16 @@ def run(words: list[str]) -> int:
     wiring.need_root("/", looks="plan" in given)
     from kairos_boot.cli import pod
     from kairos_boot.cli.actions import Wired, print_plan
-    from kairos_boot.lifecycle import upgrading
+    from kairos_boot.node.state import one_file
 
     directory = pod.host_directory()
     if directory:
         pod.enter(directory)
     wired = Wired("upgrade")
+    if one_file(wired.host):
+        from kairos_boot.lifecycle import uki_upgrading as upgrading
+    else:
+        from kairos_boot.lifecycle import upgrading  # type: ignore[no-redef]
     if settle:
         upgrading.settle(wired)
         return 0

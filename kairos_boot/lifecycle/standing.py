@@ -58,7 +58,7 @@ def opened(host: Host, disk: NodeDisk, entry: str, tell: Callable[[str], None]) 
         state = _writable(host, disk.need("state"), "state", undo)
         images = _writable(host, disk.need("recovery"), "recovery", undo) if entry == "recovery" else state
         if boot_word(host) in RECOVERY_WORDS:
-            _persistent(host, disk, undo, tell)
+            persistent(host, disk, undo, tell)
         yield Open(state, images)
     finally:
         for action in reversed(undo):
@@ -69,7 +69,7 @@ def opened(host: Host, disk: NodeDisk, entry: str, tell: Callable[[str], None]) 
                 tell(f"{error.where} stays {'mounted' if isinstance(action, Uncover) else 'writable'} until the next boot: {error.message}")
 
 
-def _persistent(host: Host, disk: NodeDisk, undo: list[Remount | Unmount | Uncover], tell: Callable[[str], None]) -> None:
+def persistent(host: Host, disk: NodeDisk, undo: list[Remount | Unmount | Uncover], tell: Callable[[str], None]) -> None:
     """Mount the persistent partition over what recovery has in its place, which lies in memory (G7). Without it an upgrade goes on, and is noted nowhere."""
     part = disk.persistent
     if part is None or part.fstype == CRYPT:

@@ -11,7 +11,7 @@ from kairos_boot.boot.extensions import COMMON, CONFEXT, SYSEXT
 from kairos_boot.boot.failures import LIST
 from kairos_boot.boot.resume import MARKER
 from kairos_boot.errors import KairosError
-from kairos_boot.lifecycle import extensions, marker, signature, sources, standing, survey, trusted
+from kairos_boot.lifecycle import extensions, marker, signature, sources, standing, survey
 from kairos_boot.lifecycle.assessment import SINCE, TRIAL, boot_of
 from kairos_boot.lifecycle.bootloader import SetVariables
 from kairos_boot.lifecycle.examined import system_in, tell_of_size
@@ -47,8 +47,7 @@ opened = contextmanager(standing.opened)
 
 def upgrade(wired: Node, asked: Mapping[str, Any]) -> Outcome:
     """Upgrade the node. Refused: nothing was changed. Broken: it failed; what is left is told, or that the next boot ends it."""
-    trusted.refuse(wired.host, ACTION)
-    _must_be_a_node(wired.host)
+    must_be_a_node(wired.host)
     free = wired.lock()
     try:
         config = wired.config()
@@ -64,7 +63,7 @@ def upgrade(wired: Node, asked: Mapping[str, Any]) -> Outcome:
 def _run(wired: Node, config: Config, options: Options, settings: Mapping[str, Any], place: Open) -> Outcome:
     host = wired.host
     _end_what_was_begun(wired, place)
-    source = sources.find(host, _source(options), _key(options), fetch=True, insecure=options.insecure)
+    source = sources.find(host, source_of(options), key_of(options), fetch=True, insecure=options.insecure)
     signature.verify(host, understood(config.settings, ACTION), source)
     image, origin = f"{place.images}/cOS/{options.entry}.img", sources.origin(source)
     engine = Engine(ACTION, host, wired.ledger, wired.log)
@@ -80,7 +79,7 @@ def _run(wired: Node, config: Config, options: Options, settings: Mapping[str, A
         return Outcome()
     known = standing.place_of(host, options.entry, place.state, place.images)
     todo = phases(known, source, options, _around(wired), _end(wired, place, options.entry, known.passive, origin, options.entry_name), _to_refresh(wired.disk()))
-    tell_of_size(wired.log, source, options.size, _key(options).replace("source", "size"))
+    tell_of_size(wired.log, source, options.size, key_of(options).replace("source", "size"))
     engine.check(todo)
     if not survey.admins(config):
         wired.log(4, "no user of the configuration is in the group admin: nobody may be able to log in after the upgrade", kind="warning", stage=ACTION)
@@ -104,13 +103,12 @@ def plan_of(wired: Node, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What an upgrade of this node would do. KairosError: it cannot be known. Refused: an upgrade would be refused before it begins."""
     look = contextmanager(survey.looked_at)
     host = wired.host
-    trusted.refuse(host, ACTION)
-    _must_be_a_node(host)
+    must_be_a_node(host)
     config = wired.config()
     survey.must_be_of_one_mind(config)
     options = options_of(survey.section(config, ACTION, asked))
     disk = wired.disk()
-    source = sources.find(host, _source(options), _key(options), fetch=True, insecure=options.insecure)
+    source = sources.find(host, source_of(options), key_of(options), fetch=True, insecure=options.insecure)
     origin = sources.origin(source)
     with look(disk.need("state"), "state") as state, look(disk.need(_partition(options.entry)), "images") as images:
         place = standing.Open(state, images)
@@ -162,7 +160,7 @@ def _end_what_was_begun(wired: Node, place: Open) -> str:
         marker.clear(place.state)
         sources.forget(host, wired.log, ACTION, layers=False)
         said = f"an upgrade was cut short before the new system was in place: what it left was removed, and {_stands(begun.done, begun.started)}"
-        _tell(wired, said, "upgrade again")
+        tell(wired, said, "upgrade again")
         return said
     mark = marker.Marker(place.state, "", replace(begun, cuts=begun.cuts + bool(begun.started)))
     given_up = begun.started if mark.begun.cuts >= CUTS else ""
@@ -174,11 +172,12 @@ def _end_what_was_begun(wired: Node, place: Open) -> str:
     end = _end(wired, place, entry, known.passive, str(begun.options.get("origin") or ""), str(begun.options.get("entry_name") or ""), resumed=begun.options.get("boot") != boot_of(host))
     failures = Engine(ACTION, host, wired.ledger, wired.log).run(closing(known, entry, wired.emit, end), mark)
     said = f"an upgrade was cut short behind its switch: the {entry} system is the new one, and the rest was done now" + (f", but for the phase {given_up}" if given_up else "")
-    _tell(wired, said + "".join(f"; {failure}" for failure in failures), "")
+    tell(wired, said + "".join(f"; {failure}" for failure in failures), "")
     return said
 
 
-def _tell(wired: Node, said: str, hint: str) -> None:
+def tell(wired: Node, said: str, hint: str) -> None:
+    """A warning, in the log and in the record."""
     wired.ledger.write("problem", stage=ACTION, severity="warning", where="", message=said, hint=hint)
     wired.log(4, said, kind="warning", stage=ACTION)
 
@@ -190,7 +189,7 @@ def _tell_of_extensions(wired: Node, source: Source, entry: str) -> None:
         return
     with contextmanager(system_in)(host, source, wired.progress) as tree:
         for said in extensions.left_behind(host, os_release(Host(tree)), states):
-            _tell(wired, said, "install one that is made for the new system")
+            tell(wired, said, "install one that is made for the new system")
 
 
 def _failed(wired: Node, place: Open, entry: str, mark: marker.Marker, error: BaseException) -> None:
@@ -244,7 +243,8 @@ def _around(wired: Node) -> Surroundings:
     return Surroundings(wired.emit, wired.steps, wired.progress)
 
 
-def _must_be_a_node(host: Host) -> None:
+def must_be_a_node(host: Host) -> None:
+    """KairosError: what runs is no system of an installed node."""
     word = boot_word(host)
     if word not in standing.SYSTEMS:
         raise KairosError(f"cannot upgrade from live media/unknown boot state ({word})", hint="boot the active, the passive or the recovery system")
@@ -278,11 +278,11 @@ def _must_not_have_failed(host: Host, place: Open, entry: str, origin: str) -> N
                           "name another source; kairos-boot status tells why it failed, kairos-boot bootentry --select cos tries it once more")
 
 
-def options_of(settings: Mapping[str, Any]) -> Options:
-    """The options in *settings*: keys of the document's section `upgrade`. KairosError: nothing says what to upgrade to, or to which entry."""
+def options_of(settings: Mapping[str, Any], *, others: bool = False) -> Options:
+    """The options in *settings*: keys of the document's section `upgrade`. KairosError: the entry is none; with *others* it may be any of the menu's."""
     entry = settings.get("entry") or ("recovery" if settings.get("recovery") is True else "active")
     entry = {"cos": "active"}.get(str(entry), str(entry))
-    if entry not in EVENTS:
+    if entry not in EVENTS and not others:
         raise KairosError(f"not a system that can be upgraded: {entry!r}", "upgrade.entry", "active or recovery")
     system = mapping(settings.get("recovery-system" if entry == "recovery" else "system"))
     size = system.get("size")
@@ -291,13 +291,15 @@ def options_of(settings: Mapping[str, Any]) -> Options:
                    str(settings.get("grub-entry-name") or ""), settings.get("allow-insecure-registries") is True)
 
 
-def _source(options: Options) -> str:
+def source_of(options: Options) -> str:
+    """What the upgrade is made of, as it was asked for. KairosError: nothing says so."""
     if options.source:
         return options.source
-    raise KairosError("nothing says what to upgrade to", _key(options), "name it: kairos-boot upgrade --source oci:REGISTRY/IMAGE:TAG, or in a document")
+    raise KairosError("nothing says what to upgrade to", key_of(options), "name it: kairos-boot upgrade --source oci:REGISTRY/IMAGE:TAG, or in a document")
 
 
-def _key(options: Options) -> str:
+def key_of(options: Options) -> str:
+    """Where in a document the source is named."""
     return "upgrade.recovery-system.source" if options.entry == "recovery" else "upgrade.system.source"
 
 

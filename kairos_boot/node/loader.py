@@ -20,6 +20,12 @@ ENTRIES = f"{EFI}/loader/entries"
 SUFFIX = ".conf"
 WORDS = {"active": "cos", "passive": "fallback", "recovery": "recovery", "statereset": "statereset"}
 """An entry's name, and the id that the same one has in GRUB's menu: operators and scripts use either."""
+ROLE = {"active": ("0001", ""), "passive": ("0002", " (fallback)"), "recovery": ("0003", " recovery"), "statereset": ("0004", " state reset (auto)")}
+"""Of each of them the key that the menu is sorted by, and what its title ends in."""
+OTHERS = "0010"
+UKI_KEY = 259
+"""The version of systemd-boot from which on an entry names its program by `uki`."""
+LARGEST = 64 << 10
 ROLES = {word: role for role, word in WORDS.items()}
 ONE_SHOT = "LoaderEntryOneShot"
 COUNTING = "systemd-boot 256"
@@ -102,3 +108,46 @@ def select(host: Host, entry: Entry) -> None:
     """Let the next boot take *entry*, once. KairosError: the firmware refuses."""
     directory = host.path(efi.DIRECTORY)
     efi.write(ONE_SHOT, ident(entry, directory), directory)
+
+
+def read(host: Host, entry: Entry, directory: str = ENTRIES) -> dict[str, str]:
+    """The lines of an entry, each value by its key; of a key that is there twice the last. KairosError: it cannot be read."""
+    path = host.path(f"{directory}/{entry.file}")
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            lines = file.read(LARGEST).splitlines()
+    except OSError as error:
+        raise KairosError(f"the entry cannot be read: {reason(error)}", path) from error
+    return {words[0]: words[1].strip() for line in lines if len(words := line.split(None, 1)) == 2 and not line.lstrip().startswith("#")}
+
+
+def program(lines: dict[str, str]) -> str:
+    """Where on the ESP the program of an entry lies, as a path from its root; empty where the entry names none."""
+    named = lines.get("uki") or lines.get("efi") or lines.get("linux") or ""
+    return "/" + named.replace("\\", "/").strip("/") if named else ""
+
+
+def used(host: Host) -> set[str]:
+    """The programs that the entries lead to, in small letters: names of FAT have no case. KairosError: one of the entries cannot be read."""
+    return {program(read(host, entry)).lower() for entry in entries(host)}
+
+
+def text(host: Host, name: str, title: str, path: str, kept: dict[str, str]) -> str:
+    """The lines of the entry *name* that starts the program at *path*; other lines of an older one are *kept*."""
+    sort, suffix = ROLE.get(name, (kept.get("sort-key") or OTHERS, ""))
+    told = {"title": base_title(title) + suffix if name in ROLE else title, _key(host): path, "sort-key": sort}
+    others = {key: value for key, value in kept.items() if key not in (*told, "efi", "uki", "linux", "version", "options", "initrd")}
+    return "".join(f"{key} {value}\n" for key, value in {**told, **others}.items())
+
+
+def base_title(title: str) -> str:
+    """A title without what it ends in by its role."""
+    for _, suffix in ROLE.values():
+        title = title.removesuffix(suffix) if suffix else title
+    return title
+
+
+def _key(host: Host) -> str:
+    """How the loader wants such a program to be named: `efi`, and in newer ones `uki`."""
+    version = efi.text("LoaderInfo", host.path(efi.DIRECTORY)).removeprefix("systemd-boot ").partition(".")[0].partition(" ")[0]
+    return "uki" if version.isdecimal() and int(version) >= UKI_KEY else "efi"

@@ -9,6 +9,10 @@ from kairos_boot.errors import KairosError, reason
 DIRECTORY = "/sys/firmware/efi/efivars"
 LOADER, GLOBAL = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f", "8be4df61-93ca-11d2-aa0d-00e098032b8c"
 """Whose a variable is: the boot loader's, the firmware's."""
+SECURITY = "d719b2cb-3d3a-4596-a3bc-dad00e67656f"
+"""Whose the lists of keys are, db and dbx."""
+X509, SHA256, X509_SHA256 = "a5c059a1-94e4-4aa7-87b5-ab155c2bf072", "c1c41626-504c-4092-aca9-41f936934328", "3bd2a492-96c0-4079-b420-fcf98ef103ed"
+"""What may stand in them: a certificate, the hash of a program, that of the signed part of a certificate."""
 KEPT = b"\x07\0\0\0"
 """The attributes of what outlasts a restart and is seen by the boot loader and by us: non-volatile, boot service, runtime."""
 _GET_FLAGS, _SET_FLAGS, _IMMUTABLE = 0x80086601, 0x40086602, 0x10
@@ -44,6 +48,25 @@ def _plain(found: str) -> str:
 def secure_boot(directory: str = DIRECTORY) -> bool:
     """Whether the firmware starts signed programs only."""
     return value("SecureBoot", directory, GLOBAL)[:1] == b"\1"
+
+
+def signatures(name: str, directory: str = DIRECTORY) -> list[tuple[str, bytes]]:
+    """The list `db` or `dbx`: of each entry its kind (a GUID) and its data. What is cut off ends the list."""
+    found: list[tuple[str, bytes]] = []
+    data, at = value(name, directory, SECURITY), 0
+    while at + 28 <= len(data):
+        size, head, each = (int.from_bytes(data[at + offset:at + offset + 4], "little") for offset in (16, 20, 24))
+        if size < 28 + head or each <= 16 or at + size > len(data):
+            break
+        kind = _guid(data[at:at + 16])
+        found += [(kind, data[start + 16:start + each]) for start in range(at + 28 + head, at + size - each + 1, each)]
+        at += size
+    return found
+
+
+def _guid(raw: bytes) -> str:
+    parts = (raw[3::-1], raw[5:3:-1], raw[7:5:-1], raw[8:10], raw[10:16])
+    return "-".join(part.hex() for part in parts)
 
 
 def write(name: str, content: str, directory: str = DIRECTORY) -> None:

@@ -65,20 +65,20 @@ def _put(path: str, content: bytes) -> bool:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-    _settle(directory)
+    settle(directory)
     # While it is open, the room of the old file is not given back: FAT has no journal, and the kernel may write that before the directory says so.
     held = None if old is None else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.rename(path + NEW, path)
-        _settle(directory)
+        settle(directory)
     finally:
         if held is not None:
             os.close(held)
-    _settle(directory)
+    settle(directory)
     return True
 
 
-def _settle(directory: str) -> None:
+def settle(directory: str) -> None:
     """All that was changed is on the disk, and stays there: syncfs(2) alone does not tell the disk to empty its cache where it is FAT."""
     from kairos_boot.system.mounts import sync_filesystem
 

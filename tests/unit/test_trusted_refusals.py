@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kairos_boot.errors import KairosError
-from kairos_boot.lifecycle import installing, resetting, upgrading
+from kairos_boot.lifecycle import installing, resetting
 from kairos_boot.node.config import Config
 from kairos_boot.system.host import Host
 
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
 VERBS: dict[str, Callable[[Any], object]] = {
     "reset": lambda wired: resetting.reset(wired, {}), "reset --plan": lambda wired: resetting.plan_of(wired, {}), "reset (question)": lambda wired: resetting.settled(wired, {}),
-    "reset --state-only": lambda wired: resetting.remove_state(wired, ["state"]), "upgrade": lambda wired: upgrading.upgrade(wired, {}),
-    "upgrade --plan": lambda wired: upgrading.plan_of(wired, {}),
+    "reset --state-only": lambda wired: resetting.remove_state(wired, ["state"]),
 }
 
 
