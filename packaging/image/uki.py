@@ -47,6 +47,8 @@ MENU = "timeout 3\neditor no\nconsole-mode keep\n"
 """Without a default: what is sorted first is started, and an entry without tries is sorted behind all others."""
 BLESS = ("systemd-bless-boot", "system-generators/systemd-bless-boot-generator", "system/systemd-bless-boot.service")
 """What takes the counter away, below the tree's systemd; Debian has it in the package of the boot loader."""
+SYSTEMS = 4
+"""How many systems the EFI system partition has room for: active, passive, recovery, and a new one beside them."""
 OEM, PERSISTENT = 64 * MIB, 512 * MIB
 
 
@@ -182,8 +184,9 @@ def sign(source: Path, target: Path, secret: Path, cert: Path) -> None:
 
 
 def make_disk(esp: Path, raw: Path) -> None:
-    """A raw disk with the content of *esp*; COS_OEM is empty."""
-    size = sum(path.stat().st_size for path in esp.rglob("*") if path.is_file())
+    """A raw disk with the content of *esp*, and room there for what upgrades bring; COS_OEM is empty."""
+    files = [path.stat().st_size for path in esp.rglob("*") if path.is_file()]
+    size = max(sum(files), SYSTEMS * max(files))
     room = -(-(size + size // 64) // MIB) * MIB + 64 * MIB
     with raw.open("wb") as file:
         file.truncate(room + OEM + PERSISTENT + 4 * MIB)
