@@ -29,6 +29,8 @@ from kairos_boot.system.host import Host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from kairos_boot.cli.actions import Wired
     from kairos_boot.cli.arguments import Arguments
     from kairos_boot.lifecycle.reset import Options
@@ -66,14 +68,27 @@ def run(words: list[str]) -> int:
     if state_only:
         return _state_only(given)
     from kairos_boot.cli.actions import Wired, print_plan
-    from kairos_boot.lifecycle.resetting import plan_of, reset
 
     wired = Wired("reset")
+    resetting = _of(wired.host)
     if "plan" in given:
-        return print_plan(plan_of(wired, _options(given)), as_json="json" in given)
+        return print_plan(resetting.plan_of(wired, _options(given)), as_json="json" in given)
     if "unattended" not in given:
         _ask(wired, _options(given))
-    return wired.carry_out(lambda: reset(wired, _options(given)))
+    return wired.carry_out(lambda: resetting.reset(wired, _options(given)))
+
+
+def _of(host: Host) -> ModuleType:
+    """What resets that kind of node."""
+    from kairos_boot.node.state import one_file
+
+    if one_file(host):
+        from kairos_boot.lifecycle import uki_resetting
+
+        return uki_resetting
+    from kairos_boot.lifecycle import resetting
+
+    return resetting
 
 
 def _must_fit(host: Host, new: str) -> None:
@@ -99,9 +114,7 @@ def _ask(wired: Wired, asked: dict[str, bool]) -> None:
         raise UsageError("there is no terminal to ask at: add --unattended")
     import select
 
-    from kairos_boot.lifecycle.resetting import settled
-
-    sys.stderr.write(f"{question(settled(wired, asked))}\nPress Enter within {WAIT} s to stop.\n")
+    sys.stderr.write(f"{question(_of(wired.host).settled(wired, asked))}\nPress Enter within {WAIT} s to stop.\n")
     if select.select([sys.stdin], [], [], WAIT)[0]:
         raise KairosError("stopped by hand; nothing was changed")
 

@@ -47,7 +47,7 @@ def upgrade(wired: Node, asked: Mapping[str, Any]) -> Outcome:
         settings = survey.section(config, ACTION, asked)
         options = _options(settings)
         with contextmanager(_opened)(wired):
-            _end_what_was_begun(wired)
+            end_what_was_begun(wired)
             return _run(wired, config, options, settings)
     finally:
         free()
@@ -119,12 +119,12 @@ def settle(wired: Node) -> str:
     free = wired.lock()
     try:
         with contextmanager(_opened)(wired):
-            return _end_what_was_begun(wired)
+            return end_what_was_begun(wired)
     finally:
         free()
 
 
-def _end_what_was_begun(wired: Node) -> str:
+def end_what_was_begun(wired: Node) -> str:
     """Before the switch: what it left goes. From its beginning on: what is left to do is done. KairosError: the disk fails."""
     host, place = wired.host, wired.host.path(MARKER_PLACE)
     begun = marker.load(place)

@@ -15,10 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-VERBS: dict[str, Callable[[Any], object]] = {
-    "reset": lambda wired: resetting.reset(wired, {}), "reset --plan": lambda wired: resetting.plan_of(wired, {}), "reset (question)": lambda wired: resetting.settled(wired, {}),
-    "reset --state-only": lambda wired: resetting.remove_state(wired, ["state"]),
-}
+VERBS: dict[str, Callable[[Any], object]] = {"reset --state-only": lambda wired: resetting.remove_state(wired, ["state"])}
 
 
 class Untouched:

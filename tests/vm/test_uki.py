@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import mmap
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
+import common
 import machine as qemu
 import pytest
 import uki
@@ -143,3 +146,108 @@ def test_an_altered_file_is_refused_by_the_firmware(tmp_path: Path, machines: li
     machine.start()
     machine.wait_console(r"(?i)(security (policy )?violation|access denied)", BOOT, failed=re.compile("Linux version"))
     machine.kill()
+
+
+STAGES = "stages:\n" + "".join(f"  {name}:\n    - commands: ['echo {name} >> /oem/order']\n" for name in ("kairos-uki-upgrade.pre", "before-upgrade", "after-upgrade", "kairos-uki-upgrade.after"))
+
+
+def made_of(source: Path, target: Path, old: str, new: str) -> Path:
+    """The signed system *source* with another word in its command line, signed again."""
+    secret = uki.plain_key(uki.SNAKEOIL, target.with_suffix(".key"))
+    plain = target.with_suffix(".plain")
+    shutil.copyfile(source, plain)
+    common.run("sbattach", "--remove", plain)
+    content = plain.read_bytes()
+    assert len(old) == len(new)
+    assert content.count(old.encode()) == 1
+    plain.write_bytes(content.replace(old.encode(), new.encode()))
+    uki.sign(plain, target, secret, uki.SNAKEOIL[1])
+    plain.unlink()
+    return target
+
+
+def send(machine: qemu.Machine, path: Path) -> None:
+    """Bring a file to the node's persistent partition."""
+    with path.open("rb") as file:
+        subprocess.run([*machine.ssh_command(), f"cat > /usr/local/{path.name}; sync"], stdin=file, check=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def active(scratch: Path) -> Path:
+    """The signed system of the disk."""
+    raw, target = uki.disk(), scratch / "active.efi"
+    common.run("mcopy", "-n", "-i", f"{raw}@@{common.partition_start(raw, 'efi')}", "::EFI/kairos/active.efi", target)
+    return target
+
+
+def started(scratch: Path, machines: list[qemu.Machine], name: str) -> qemu.Machine:
+    """A node of its own that is up, and notes the stages of an upgrade."""
+    overlay = variant.Overlay(uki.disk(), scratch / f"{name}.qcow2")
+    overlay.fill("oem", "COS_OEM", {**variant.access(), "91_stages.yaml": STAGES})
+    (scratch / name).mkdir()
+    machine = qemu.Machine(overlay.path, scratch / name, secure=True, memory=MEMORY)
+    machines.append(machine)
+    machine.start()
+    machine.wait_up(BOOT)
+    return machine
+
+
+@pytest.fixture(scope="module")
+def upgraded(scratch: Path, machines: list[qemu.Machine], active: Path) -> dict[str, Any]:
+    """An upgrade that is refused, a good one, and its first boot."""
+    good = made_of(active, scratch / "good.efi", "net.ifnames=1", "kairos.test=2")
+    altered = scratch / "altered.efi"
+    altered.write_bytes(good.read_bytes().replace(b"kairos.test=2", b"kairos.test=3"))
+    machine = started(scratch, machines, "upgraded")
+    found: dict[str, Any] = {}
+    send(machine, altered)
+    found["altered"] = machine.ssh("kairos-boot upgrade --source file:/usr/local/altered.efi 2>&1; echo code $?; ls /efi/loader/entries /efi/EFI/kairos; rm /usr/local/altered.efi; rm -f /oem/order", 600)
+    send(machine, good)
+    found["upgrade"] = machine.ssh("kairos-boot upgrade --source file:/usr/local/good.efi 2>&1; echo code $?; findmnt -no OPTIONS /efi; cat /oem/order; rm /usr/local/good.efi", 900)
+    machine.reboot()
+    found["first"] = told(machine)
+    found["programs"] = machine.ssh("grep ^efi /efi/loader/entries/*; ls /efi/EFI/kairos")
+    machine.press_power()
+    return found
+
+
+@pytest.fixture(scope="module")
+def fallen(scratch: Path, machines: list[qemu.Machine], active: Path) -> dict[str, Any]:
+    """An upgrade to a system that cannot find its root, which is started until the passive system comes."""
+    bad = made_of(active, scratch / "bad.efi", "root=LABEL=COS_UKI", "root=LABEL=COS_NOT")
+    machine = started(scratch, machines, "fallen")
+    send(machine, bad)
+    machine.ssh("kairos-boot upgrade --source file:/usr/local/bad.efi && rm /usr/local/bad.efi", 900)
+    machine.ssh("systemctl reboot", check=False)
+    machine.wait_off()
+    machine.start(reboots=True)
+    machine.wait_ssh(4 * BOOT)
+    found = told(machine)
+    machine.kill()
+    return found
+
+
+def test_a_system_that_the_firmware_would_not_start_is_refused_and_the_menu_is_as_it_was(upgraded: dict[str, Any]) -> None:
+    assert "altered after it was signed" in upgraded["altered"]
+    assert upgraded["altered"].split("code 3\n")[1].split() == ["/efi/EFI/kairos:", "active.efi", "/efi/loader/entries:", "active.conf"]
+
+
+def test_the_stages_of_an_upgrade_come_in_their_order_and_the_partition_is_read_only_again(upgraded: dict[str, Any]) -> None:
+    options, *stages = upgraded["upgrade"].split("code 0\n")[1].splitlines()
+    assert options.startswith("ro,")
+    assert stages == ["kairos-uki-upgrade.pre", "before-upgrade", "after-upgrade", "kairos-uki-upgrade.after"]
+
+
+def test_the_next_boot_is_the_new_system_and_is_blessed(upgraded: dict[str, Any]) -> None:
+    assert "kairos.test=2" in upgraded["first"]["cmdline"]
+    assert upgraded["first"]["state"].startswith("active_boot")
+    assert upgraded["first"]["entries"].split() == ["active.conf", "passive+3.conf", "code", "0"]
+    assert "passive+3.conf:efi /EFI/kairos/active.efi" in upgraded["programs"]
+    assert upgraded["first"]["failed"] == "code 0"
+
+
+def test_a_system_that_does_not_come_up_burns_its_tries_and_passive_comes(fallen: dict[str, Any]) -> None:
+    """ASM-2, ASM-3, ASM-4: what was active before."""
+    assert fallen["state"].startswith("passive_boot")
+    assert "root=LABEL=COS_UKI" in fallen["cmdline"]
+    assert fallen["entries"].split() == ["active+0-3.conf", "passive.conf", "code", "0"]
