@@ -103,10 +103,13 @@ def _title(tree: str, name: str) -> str:
 
 def change_of(host: Host, roles: dict[str, Role], entry: str, new: New, *, runs_passive: bool, title: str = "") -> Change:
     """What the upgrade of *entry* changes. KairosError: the menu has no such entry."""
-    if entry not in roles:
+    if entry not in roles and entry != "active":
         raise KairosError(f"the boot menu has no entry {entry!r}, so it cannot be upgraded", host.path(loader.ENTRIES), f"there are: {', '.join(roles) or 'none'}")
-    now = roles[entry]
     program = _place(host, roles, entry, new)
+    if entry not in roles:
+        other = next((role.lines.get("title", "") for role in roles.values()), "")
+        return Change(entry, program, title or new.title or loader.base_title(other) or "Kairos", why="there is no active system in the menu")
+    now = roles[entry]
     title = title or new.title or now.lines.get("title") or "Kairos"
     olds = tuple(path for path in (now.program,) if path)
     if entry != "active":

@@ -59,7 +59,7 @@ def _run(wired: Node, config: Config, options: Options, settings: Mapping[str, A
     known = roles.known(host)
     source = sources.find(host, source_of(options), key_of(options), fetch=True, insecure=options.insecure)
     signature.verify(host, understood(config.settings, ACTION), source)
-    new = find(host, source, options.entry) if source.arrived else New(size=source.size)
+    new = find(host, source, options.entry) if source.arrived else New(f"the system of {source.named}", source.size)
     _change(host, known, options, new)  # an entry that is not there is told before anything is fetched
     engine = Engine(ACTION, host, wired.ledger, wired.log)
     before = engine.run([opening(wired.emit)], Memory())
@@ -67,9 +67,9 @@ def _run(wired: Node, config: Config, options: Options, settings: Mapping[str, A
         source = sources.bring(engine, source, wired.progress, system=False)
         new = find(host, source, options.entry)
     origin = sources.origin(source)
-    if _is_there(host, known[options.entry], new):
+    if _is_there(host, known.get(options.entry), new):
         sources.forget(host, wired.log, ACTION, layers=True)
-        _must_not_have_failed(host, known[options.entry], origin)
+        _must_not_have_failed(host, known.get(options.entry), origin)
         wired.log(5, f"the {options.entry} system is the one of {origin} already: there is nothing to do", kind="action", stage=ACTION)
         return Outcome(tuple(before))
     change = _change(host, known, options, new)
@@ -101,10 +101,10 @@ def plan_of(wired: Node, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
     _must_have_oem(host)
     known = roles.known(host)
     source = sources.find(host, source_of(options), key_of(options), fetch=True, insecure=options.insecure)
-    new = find(host, source, options.entry) if source.arrived else New(size=source.size)
+    new = find(host, source, options.entry) if source.arrived else New(f"the system of {source.named}", source.size)
     change = _change(host, known, options, new)
-    if _is_there(host, known[options.entry], new):
-        _must_not_have_failed(host, known[options.entry], sources.origin(source))
+    if _is_there(host, known.get(options.entry), new):
+        _must_not_have_failed(host, known.get(options.entry), sources.origin(source))
         return plan(ACTION, [Phase("nothing", f"nothing: the {options.entry} system is the one of {sources.origin(source)} already", again="nothing is left to do")])
     todo = _phases(wired, options, known, change, new, sources.origin(source))
     must_be_met(host, todo)
@@ -230,21 +230,21 @@ def _noted(options: Mapping[str, Any]) -> Change:
     return Change(**texts, olds=tuple(map(str, olds)), lines={str(key): str(value) for key, value in lines.items()})
 
 
-def _is_there(host: Host, role: roles.Role, new: New) -> bool:
+def _is_there(host: Host, role: roles.Role | None, new: New) -> bool:
     """Whether *role* is that very program, and whole; a damaged one is written anew."""
-    return bool(new.digest) and role.size == new.size and roles.file_digest(host.path(loader.EFI + role.program)) == new.digest
+    return role is not None and bool(new.digest) and role.size == new.size and roles.file_digest(host.path(loader.EFI + role.program)) == new.digest
 
 
-def _must_not_have_failed(host: Host, role: roles.Role, origin: str) -> None:
+def _must_not_have_failed(host: Host, role: roles.Role | None, origin: str) -> None:
     """KairosError: *role*, which is that of *origin*, has no tries left: written again it would be the same."""
-    if role.entry.left == 0:
+    if role is not None and role.entry.left == 0:
         raise KairosError(f"the {role.entry.name} system is the one of {origin} already, and it was started in vain", host.path(loader.ENTRIES),
                           f"name another source; kairos-boot bootentry --select {role.entry.word} tries it once more")
 
 
 def _must_have_oem(host: Host) -> None:
-    if not host.is_directory(OEM):
-        raise KairosError("COS_OEM is not mounted: the upgrade could not be noted, and not be ended after a cut", OEM, "see why: kairos-boot status")
+    if not os.access(host.path(OEM), os.W_OK):  # the root below is read-only
+        raise KairosError("COS_OEM is not mounted, or not writable: the upgrade could not be noted, and not be ended after a cut", OEM, "see why: kairos-boot status")
 
 
 def _tell_of_what_does_nothing(wired: Node, options: Options) -> None:

@@ -109,3 +109,23 @@ tell(told)
         assert set(whole) == {"active", "passive", "recovery"}
         assert (active, entries, programs) == ("two", 3, 3)
         assert code == 0, said
+
+
+def test_without_a_place_for_the_marker_it_is_refused(unshared: Callable[..., Any]) -> None:
+    """An upgrade that a cut ends could not be ended: /oem is the read-only root's own directory where COS_OEM is missing."""
+    told = unshared(f"""{ESP}
+from kairos_boot.errors import KairosError
+node, device = make(36)
+try:
+    mounts.mount("tmpfs", str(NODE / "oem"), "tmpfs", ("ro",))
+    before = node.entries, node.programs
+    try:
+        uki_upgrading.upgrade(node, {{"source": "file:/new.efi"}})
+    except KairosError as error:
+        tell([error.message, (node.entries, node.programs) == before, node.emitted])
+    checked(device)
+finally:
+    loop.detach(device)
+""")
+    assert "COS_OEM is not mounted" in told[0]
+    assert told[1:] == [True, []]

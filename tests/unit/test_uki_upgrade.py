@@ -109,6 +109,13 @@ def test_a_node_without_a_passive_system_has_one_afterwards(tmp_path: Path) -> N
     assert state(node) == {"active": "two", "passive": "one"}
 
 
+def test_a_menu_that_lost_its_active_system_gets_one_again(tmp_path: Path) -> None:
+    node = Node(tmp_path, "passive", {"passive": "zero", "recovery": "rescue"})
+    upgrade(node)
+    assert state(node) == {"active": "two", "passive": "zero", "recovery": "rescue"}
+    assert node.entry("active")["title"] == "Node passive"
+
+
 def test_the_same_system_once_more_is_nothing_to_do(tmp_path: Path) -> None:
     node = Node(tmp_path)
     node.source.write_bytes(program("one"))
@@ -210,6 +217,16 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.fixture(scope="module")
+def chain(keys: Path) -> Path:
+    """A key whose certificate the key `db` signed."""
+    for words in (("req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=leaf/", "-keyout", "leaf.key", "-out", "leaf.csr"),
+                  ("x509", "-req", "-in", "leaf.csr", "-CA", "db.pem", "-CAkey", "db.key", "-set_serial", "7", "-out", "leaf.pem"),
+                  ("x509", "-in", "leaf.pem", "-outform", "der", "-out", "leaf.der")):
+        subprocess.run(["openssl", *words], cwd=keys, check=True, capture_output=True)
+    return keys
+
+
 def signed(keys: Path, content: bytes, name: str = "db") -> bytes:
     (keys / "in").write_bytes(content)
     subprocess.run(["sbsign", "--key", f"{name}.key", "--cert", f"{name}.pem", "--output", "out", "in"], cwd=keys, check=True, capture_output=True)
@@ -240,6 +257,16 @@ def test_a_program_whose_hash_the_firmware_knows_needs_no_signature(secure: Node
     secure.set("db", signature_list(efi.SHA256, [own]), efi.SECURITY)
     assert upgrade(secure) == ()
     assert state(secure)["passive"] == "zero"  # the firmware does not know the active one any more: it would not start
+
+
+def test_a_key_counts_that_a_key_of_the_firmwares_vouches_for_unless_it_is_forbidden(secure: Node, chain: Path) -> None:
+    secure.source.write_bytes(signed(chain, program("two"), "leaf"))
+    secure.set("dbx", signature_list(efi.X509, [(chain / "leaf.der").read_bytes()]), efi.SECURITY)
+    with pytest.raises(Refused, match="forbids the key"):
+        upgrade(secure)
+    secure.set("dbx", b"", efi.SECURITY)
+    assert upgrade(secure) == ()
+    assert secure.starts("active") == "two"
 
 
 @pytest.mark.parametrize(("how", "said"), [("unsigned", "it is not signed"), ("other", "does not know"), ("altered", "altered"), ("denied key", "forbids the key"), ("denied", "forbids this very program")])

@@ -211,22 +211,6 @@ def upgraded(scratch: Path, machines: list[qemu.Machine], active: Path) -> dict[
     return found
 
 
-@pytest.fixture(scope="module")
-def fallen(scratch: Path, machines: list[qemu.Machine], active: Path) -> dict[str, Any]:
-    """An upgrade to a system that cannot find its root, which is started until the passive system comes."""
-    bad = made_of(active, scratch / "bad.efi", "root=LABEL=COS_UKI", "root=LABEL=COS_NOT")
-    machine = started(scratch, machines, "fallen")
-    send(machine, bad)
-    machine.ssh("kairos-boot upgrade --source file:/usr/local/bad.efi && rm /usr/local/bad.efi", 900)
-    machine.ssh("systemctl reboot", check=False)
-    machine.wait_off()
-    machine.start(reboots=True)
-    machine.wait_ssh(4 * BOOT)
-    found = told(machine)
-    machine.kill()
-    return found
-
-
 def test_a_system_that_the_firmware_would_not_start_is_refused_and_the_menu_is_as_it_was(upgraded: dict[str, Any]) -> None:
     assert "altered after it was signed" in upgraded["altered"]
     assert upgraded["altered"].split("code 3\n")[1].split() == ["/efi/EFI/kairos:", "active.efi", "/efi/loader/entries:", "active.conf"]
@@ -244,10 +228,3 @@ def test_the_next_boot_is_the_new_system_and_is_blessed(upgraded: dict[str, Any]
     assert upgraded["first"]["entries"].split() == ["active.conf", "passive+3.conf", "code", "0"]
     assert "passive+3.conf:efi /EFI/kairos/active.efi" in upgraded["programs"]
     assert upgraded["first"]["failed"] == "code 0"
-
-
-def test_a_system_that_does_not_come_up_burns_its_tries_and_passive_comes(fallen: dict[str, Any]) -> None:
-    """ASM-2, ASM-3, ASM-4: what was active before."""
-    assert fallen["state"].startswith("passive_boot")
-    assert "root=LABEL=COS_UKI" in fallen["cmdline"]
-    assert fallen["entries"].split() == ["active+0-3.conf", "passive.conf", "code", "0"]
