@@ -15,6 +15,7 @@ from kairos_boot.errors import Explained, KairosError, reason
 from kairos_boot.records import replace
 from kairos_boot.system.atomic import replace_file
 from kairos_boot.system.host import Host
+from kairos_boot.system.udev import CRYPT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ LOST = {
     "/usr/local": "what is written there and to the persistent directories is kept in memory, until the node is switched off",
 }
 """What a missing partition means for whoever reads of it."""
+LOCKED = "its key is asked for at the next boot; see journalctl -b -u kairos-boot-crypt, and docs/encryption.md. An initrd without the module kairos-boot-crypt opens nothing"
 CHECK = "is the disk attached, and is this the name that blkid shows?"
 
 
@@ -110,6 +112,9 @@ class Builder:
             part = self.devices.wait(find, seconds, "" if anywhere else self.disk.disk)
         except KairosError as error:
             self.report.missing(what, where, error)
+            return None
+        if part is not None and part.fstype == CRYPT:
+            self.report.missing(what, where, KairosError(f"{part.node} is encrypted and nobody opened it: {where} is not mounted", hint=LOCKED))
             return None
         if part is None:
             others = elsewhere(self.devices.partitions(), self.disk.disk, by_name(what).partition("=")[2] or what)

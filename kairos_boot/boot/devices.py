@@ -8,7 +8,7 @@ from kairos_boot.boot.image import BootDisk
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.system import efi
 from kairos_boot.system.private import private_directory
-from kairos_boot.system.udev import Partition
+from kairos_boot.system.udev import CRYPT, Partition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ class Devices:
         return self._udev
 
     def wait(self, find: Callable[[list[Partition]], Partition | None], limit: float, disk: str = "") -> Partition | None:
-        """See Udev.wait; what the first half saw, and is still there, needs no udev."""
+        """See Udev.wait; what the first half saw, and is still there, needs no udev. A container may have been opened since."""
         found = find(self._seen)
-        return found if found is not None and os.path.exists(found.node) else self.udev.wait(find, limit, disk)
+        return found if found is not None and found.fstype != CRYPT and os.path.exists(found.node) else self.udev.wait(find, limit, disk)
 
     def partitions(self) -> list[Partition]:
         """What udev knows; what the first half saw while nobody needed more."""

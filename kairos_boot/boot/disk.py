@@ -6,6 +6,7 @@ import os
 
 from kairos_boot.errors import KairosError
 from kairos_boot.system.disks import LINKS, link_value
+from kairos_boot.system.udev import contents
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def elsewhere(partitions: Sequence[Partition], disk: str, label: str) -> str:
 
 
 def _only(found: Sequence[Partition], what: str) -> Partition | None:
+    found = contents(found)
     if len(found) > 1:
         nodes = ", ".join(p.node for p in found)
         raise KairosError(f"several partitions are {what}: {nodes}", hint="detach the disk that is not this node's, or change its labels and GUIDs")

@@ -25,10 +25,10 @@ from kairos_boot.lifecycle.phases import Phase
 from kairos_boot.lifecycle.sources import RECOVERY
 from kairos_boot.lifecycle.upgrade import temporaries
 from kairos_boot.node.partitions import LABELS
-from kairos_boot.node.state import CRYPT
 from kairos_boot.records import NOTHING, record
 from kairos_boot.system.ext4 import DIGEST
 from kairos_boot.system.partitions import size_of
+from kairos_boot.system.udev import CRYPT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _disk_checks(disk: NodeDisk, options: Options, new: Mapping[str, Slot]) -> l
             part = getattr(disk, name)
             if part is not None and part.fstype == CRYPT and (wanted or name == "persistent"):
                 raise KairosError(f"the {name} partition is encrypted and locked: its container is kept, and only its content is made anew", part.node,
-                                  "unlock it first: kairos-agent kcrypt unlock-all, or cryptsetup open")
+                                  "restart the node and give the recovery key that the console asks for, or: cryptsetup open NODE NAME")
             if name == "persistent" and part is not None and not part.fstype and not wanted:
                 raise KairosError("the persistent partition is to be kept, and no file system is found on it", part.node,
                                   "mend it (e2fsck -b 32768 takes another superblock), or reset without reset-persistent: false")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 from kairos_boot.errors import KairosError
-from kairos_boot.node.state import CRYPT, STATE_MOUNT, is_mounted_by
+from kairos_boot.node.state import STATE_MOUNT, is_mounted_by
 from kairos_boot.records import record
 from kairos_boot.system.disks import booted_disk
 from kairos_boot.system.mounts import at
-from kairos_boot.system.udev import Partition
+from kairos_boot.system.udev import CRYPT, Partition, contents
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +35,11 @@ class NodeDisk:
     efi: Partition | None = None
     table: Table | None = None
     """The partition table, where it is known."""
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether an initrd has to open partitions of it."""
+        return any(part is not None and (part.within or part.fstype == CRYPT) for part in (self.oem, self.persistent))
 
     def need(self, name: str) -> Partition:
         """The partition *name*. KairosError: there is none."""
@@ -67,7 +72,7 @@ def find(host: Host, disk: str, partitions: Sequence[Partition], table: Table | 
     slots = table.slots if table else ()
     found: dict[str, Partition | None] = {}
     for name, label in LABELS.items():
-        here = [p for p in own if p.label == label]
+        here = contents([p for p in own if p.label == label])
         if len(here) > 1:
             raise KairosError(f"several partitions of the boot disk have the label {label}: {', '.join(p.node for p in here)}", f"/dev/{disk}",
                               "give all but one another label")

@@ -8,6 +8,7 @@ from kairos_boot.system import efi
 from kairos_boot.system.facts import Values, gather, machine_id
 from kairos_boot.system.identity import hostname, os_release, variables
 from kairos_boot.system.mounts import at, device_of
+from kairos_boot.system.udev import CRYPT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ RECOVERY_WORDS = ("recovery_boot", "autoreset_boot")
 PARTITIONS = (("persistent", "COS_PERSISTENT"), ("recovery", "COS_RECOVERY"), ("oem", "COS_OEM"), ("state", "COS_STATE"))
 STATE_MOUNT = "/run/initramfs/cos-state"
 RELEASE = "/etc/kairos-release"
-CRYPT = "crypto_LUKS"
 
 
 def boot_word(host: Host) -> str:

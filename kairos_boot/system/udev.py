@@ -6,15 +6,17 @@ import errno
 import os
 import time
 
-from kairos_boot.records import record
+from kairos_boot.records import record, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any, TypeVar
 
     T = TypeVar("T")
 
+CRYPT = "crypto_LUKS"
+"""The type of a container, opened or not."""
 MOMENT = 2.0
 """Seconds for udev to look again at a partition that was formatted just now."""
 
@@ -29,6 +31,14 @@ class Partition:
     fstype: str = ""
     partuuid: str = ""
     uuid: str = ""
+    within: str = ""
+    """The node of the container that this is the opened content of; it is on that one's disk."""
+
+
+def contents(found: Sequence[Partition]) -> list[Partition]:
+    """*found* without the containers whose content is among them: that is what is meant by their common label."""
+    opened = {part.within for part in found}
+    return [part for part in found if part.node not in opened]
 
 
 class Udev:
@@ -70,11 +80,14 @@ class Udev:
         has = device.properties.get
         disk = device.find_parent("block", "disk") if device.device_type == "partition" else device
         self._known[device.sys_name] = Partition(device.device_node, disk.sys_name if disk else "", has("ID_FS_LABEL", ""),
-                                                 has("ID_FS_TYPE", ""), has("ID_PART_ENTRY_UUID", "").lower(), has("ID_FS_UUID", ""))
+                                                 has("ID_FS_TYPE", ""), has("ID_PART_ENTRY_UUID", "").lower(), has("ID_FS_UUID", ""),
+                                                 _container(device) if has("DM_UUID", "").startswith("CRYPT-") else "")
 
     def partitions(self) -> list[Partition]:
         """What udev knows now, by node."""
-        return sorted(self._known.values(), key=lambda item: item.node)
+        disks = {part.node: part.disk for part in self._known.values()}
+        found = (replace(part, disk=disks.get(part.within, "")) if part.within else part for part in self._known.values())
+        return sorted(found, key=lambda item: item.node)
 
     def complete(self, disk: str, kernel: str = "/sys/class/block") -> bool:
         """Whether udev has looked at every partition that the kernel found on *disk*: what is missing now will not come."""
@@ -100,3 +113,12 @@ class Udev:
             while device is not None:
                 self._take(device)
                 device = self._next(0)
+
+
+def _container(device: Any) -> str:
+    """The node of what the opened container *device* lies on; nothing where that is not one partition."""
+    try:
+        below = os.listdir(f"{device.sys_path}/slaves")
+    except OSError:
+        return ""
+    return f"/dev/{below[0]}" if len(below) == 1 else ""

@@ -191,7 +191,9 @@ def test_status_and_logs_work_in_the_initrd_and_other_verbs_say_that_they_do_not
         assert "not in the initrd" in other.stderr
 
 
-def test_the_dracut_module_is_sound_shell() -> None:
-    subprocess.run(["bash", "-n", MODULE / "module-setup.sh"], check=True)
+@pytest.mark.parametrize("module", ["50kairos-boot", "51kairos-boot-crypt"])
+def test_the_dracut_module_is_sound_shell(module: str) -> None:
+    setup = MODULE.parent / module / "module-setup.sh"
+    subprocess.run(["bash", "-n", setup], check=True)
     if shutil.which("shellcheck"):
-        subprocess.run(["shellcheck", "-s", "bash", "-e", "SC2154", MODULE / "module-setup.sh"], check=True)
+        subprocess.run(["shellcheck", "-s", "bash", "-e", "SC2154", setup], check=True)

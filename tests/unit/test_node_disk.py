@@ -122,3 +122,12 @@ def test_a_missing_partition_takes_the_gap_that_fits_best() -> None:
 ])
 def test_sizes_are_those_of_the_installation(data: dict[str, object], found: tuple[int, int]) -> None:
     assert tuple(sizes(data).values()) == found
+
+
+def test_the_content_of_a_container_stands_for_it_by_what_udev_tells(tmp_path: Path) -> None:
+    opened = Partition("/dev/dm-0", "vda", "COS_PERSISTENT", "ext4", within=LOCKED.node)
+    found = find(Host(str(tmp_path)), "vda", [opened, LOCKED])
+    assert found.persistent == opened
+    assert found.encrypted
+    assert find(Host(str(tmp_path)), "vda", [LOCKED]).encrypted
+    assert not find(Host(str(tmp_path)), "vda", [Partition("/dev/vda5", "vda", "COS_PERSISTENT", "ext4")]).encrypted

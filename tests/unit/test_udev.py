@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kairos_boot.boot.disk import find_label
+from kairos_boot.errors import KairosError
 from kairos_boot.system.udev import Partition, Udev
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class Device:
         self.sys_name, self.device_node, self.action, self.is_initialized = name, f"/dev/{name}", action, known
         self.device_type = "disk" if name == disk else "partition"
         self.properties = {"ID_FS_LABEL": label, "ID_FS_TYPE": "ext4", "ID_PART_ENTRY_UUID": f"GUID-{name}"}
-        self._disk = disk
+        self._disk, self.sys_path = disk, f"/sys/nowhere/{name}"
 
     def find_parent(self, subsystem: str, kind: str) -> Any:
         return Device(self._disk, disk=self._disk)
@@ -117,3 +118,33 @@ def test_a_disk_is_complete_when_udev_knows_every_partition_that_the_kernel_has(
     assert udev([Device("vda1"), Device("vda2")])[0].complete("vda", str(tmp_path))
     assert not udev([Device("vda1")])[0].complete("vda", str(tmp_path))
     assert not udev([Device("vda1")])[0].complete("vdb", str(tmp_path))
+
+
+def opened(tmp_path: Path, disk: str = "vda") -> list[Device]:
+    """A container on *disk* and its content, which is on nothing that udev calls a disk of it."""
+    content = Device("dm-0", "COS_OEM", disk="dm-0")
+    content.properties["DM_UUID"] = "CRYPT-LUKS2-0123-vda2"
+    content.sys_path = str(tmp_path)
+    (tmp_path / f"slaves/{disk}2").mkdir(parents=True)
+    container = Device(f"{disk}2", "COS_OEM", disk=disk)
+    container.properties["ID_FS_TYPE"] = "crypto_LUKS"
+    return [content, Device(disk, disk=disk), container]
+
+
+def test_the_content_of_an_opened_container_is_on_its_disk_and_meant_by_their_common_label(tmp_path: Path) -> None:
+    seen, _ = udev(opened(tmp_path))
+    found = find_label(seen.partitions(), "vda", "COS_OEM")
+    assert found is not None
+    assert (found.node, found.disk, found.within) == ("/dev/dm-0", "vda", "/dev/vda2")
+
+
+def test_a_plain_partition_of_the_same_label_beside_a_container_is_never_a_guess(tmp_path: Path) -> None:
+    """Whoever may add a partition to the disk must not get his configuration taken for the encrypted one."""
+    seen, _ = udev([*opened(tmp_path), Device("vda9", "COS_OEM")])
+    with pytest.raises(KairosError, match="several partitions are LABEL=COS_OEM"):
+        find_label(seen.partitions(), "vda", "COS_OEM")
+
+
+def test_a_container_of_another_disk_is_not_this_nodes(tmp_path: Path) -> None:
+    seen, _ = udev([Device("vda"), *opened(tmp_path, "vdb")])
+    assert find_label(seen.partitions(), "vda", "COS_OEM") is None

@@ -12,6 +12,7 @@ import pytest
 TOP = Path(__file__).resolve().parents[2]
 UNITS = TOP / "units"
 INITRD = TOP / "dracut/50kairos-boot"
+CRYPT = TOP / "dracut/51kairos-boot-crypt"
 STAGES = ("fs", "boot", "network")
 ORDERING = {"After", "Before", "Wants", "Requires", "Requisite", "BindsTo", "PartOf", "Conflicts", "RequiresMountsFor"}
 COMMAND_LIMIT = 600
@@ -53,7 +54,7 @@ def seconds(span: str) -> float:
 
 def unit_files() -> list[Path]:
     kinds = (".service", ".timer", ".target", ".mount", ".conf")
-    return [path for folder in (UNITS, INITRD) for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink() and path.suffix in kinds]
+    return [path for folder in (UNITS, INITRD, CRYPT) for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink() and path.suffix in kinds]
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_systemd_finds_nothing_wrong_with_a_unit(tree: Path, path: Path) -> None:
     """Those of the initrd, too, which have the names of the root's."""
     shutil.copy(path, tree / "usr/lib/systemd/system")
+    (tree / "usr/lib/kairos-boot-crypt").mkdir(exist_ok=True)
+    shutil.copy(CRYPT / "unlock", tree / "usr/lib/kairos-boot-crypt")  # where dracut puts it
     check = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", f"--root={tree}", path.name]
     result = subprocess.run(check, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout + result.stderr) == (0, "")
