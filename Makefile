@@ -29,7 +29,7 @@ CONFORMANCE ?= ../shared/conformance/run
 PACKAGES := gcc libc6-dev libblkid-dev pkg-config python3-dev python3-venv python3-yaml python3-pyudev python3-pystemd \
 	qemu-system-x86 qemu-utils ovmf mmdebstrap debian-archive-keyring grub-common grub-pc-bin grub-efi-amd64-bin mtools dosfstools \
 	e2fsprogs fdisk zstd cpio squashfs-tools openssh-client openssl strace systemd systemd-container dbus iproute2 procps util-linux mount file ca-certificates git \
-	groff-base shellcheck skopeo umoci jq xfsprogs btrfs-progs xorriso systemd-boot-efi sbsigntool binutils
+	groff-base shellcheck skopeo umoci jq xfsprogs btrfs-progs xorriso systemd-boot-efi sbsigntool binutils cryptsetup-bin
 
 export PYTHONDONTWRITEBYTECODE := 1
 

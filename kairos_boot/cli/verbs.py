@@ -12,7 +12,7 @@ INSTEAD = {
     "get": "`kairos-boot config get QUERY` prints a setting",
     "interactive-install": "use install or manual-install",
     "recovery": "choose the recovery entry in the boot menu",
-    "kcrypt": "encrypted partitions are not in this version",
+    "kcrypt": "systemd-cryptenroll keeps the keys of encrypted partitions, not this program",
     "phone-home": "a Kubernetes Plan, or your own agent, calls kairos-boot upgrade and kairos-boot reset",
     "versioneer": "cat /etc/kairos-release",
     "webui": "kairos-boot validate checks a configuration, kairos-boot manual-install installs with it",

@@ -34,10 +34,11 @@ def system_in(host: Host, source: Source, progress: Callable[[str], Progress]) -
 
 
 def checks(source: Source, progress: Callable[[str], Progress], *, runs: bool = False, removed: Sequence[str] = (), made: Sequence[str] = (),
-           keys: tuple[str, str] = ("", "")) -> tuple[Callable[[Host], None], ...]:
+           keys: tuple[str, str] = ("", ""), opens: bool = False) -> tuple[Callable[[Host], None], ...]:
     """What must hold of a source that is on this machine already; what is fetched is checked when it is there.
 
-    An image that this boot *runs* boots, as is seen: only its file is checked. What is *removed* from it and *made* in it, as *keys* ask, leaves it a system.
+    An image that this boot *runs* boots, as is seen: only its file is checked. What is *removed* from it and *made* in it, as *keys* ask, leaves it a system. It *opens*
+    encrypted partitions, where the node has some.
     """
     if not source.path or not source.arrived:
         return ()
@@ -47,12 +48,15 @@ def checks(source: Source, progress: Callable[[str], Progress], *, runs: bool = 
 
         from kairos_boot.actions.image_file import CheckImage
         from kairos_boot.actions.image_layers import must_stay_system
+        from kairos_boot.lifecycle.encrypting import must_open
 
         if runs and not source.is_tree:
             CheckImage(source.path, progress("check the image")).apply(host)
             return
         with contextmanager(system_in)(host, source, progress) as tree:
             must_stay_system(tree, str(source.named), removed, made, keys)
+            if opens:
+                must_open(host, tree, str(source.named))
 
     return (check,)
 

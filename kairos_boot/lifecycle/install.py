@@ -22,14 +22,17 @@ from kairos_boot.lifecycle.hooks import Hook, HookInImage, RunExecutable
 from kairos_boot.lifecycle.layout import programs
 from kairos_boot.lifecycle.phases import Phase
 from kairos_boot.node import grubenv
-from kairos_boot.records import record
+from kairos_boot.records import NOTHING, record, replace
 from kairos_boot.system import filesystems
 from kairos_boot.system.partitions import size_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
 
     from kairos_boot.actions.base import Action
+    from kairos_boot.actions.partitioning import Place
+    from kairos_boot.lifecycle.encrypting import Encryption
     from kairos_boot.lifecycle.layout import Images, Layout
     from kairos_boot.lifecycle.sources import Source
     from kairos_boot.lifecycle.target import Target
@@ -62,6 +65,8 @@ class Options:
 
     files: tuple[tuple[str, bytes, int], ...] = ()
     """What comes onto COS_OEM: name, content, mode."""
+    variables: Mapping[str, str] = NOTHING
+    """Variables of the boot loader for COS_STATE, where it cannot read those of COS_OEM (G7)."""
     strict: bool = False
     entry_name: str = ""
     directories: tuple[str, ...] = ()
@@ -80,6 +85,8 @@ class Options:
     """What brings the bundles of `install.bundles`."""
     bundles_count: bool = False
     """A bundle that cannot be brought ends the installation (`fail_on_bundles_errors`)."""
+    encryption: Encryption | None = None
+    """The partitions that become containers."""
     fat: bool = False
     """The kernel mounts the partition of the firmware, so that steps find it."""
 
@@ -146,19 +153,23 @@ def phases(target: Target, source: Source, images: Images, layout: Layout | None
     """The phases that make *target* a node. Without *layout* its partitions are there already (`no-format`), and are not formatted."""
     active, passive, recovery = f"{STATE}/cOS/active.img", f"{STATE}/cOS/passive.img", f"{RECOVERY}/cOS/recovery.img"
     places = {name: place for name, place in PLACES.items() if name != "efi" or (name in target.nodes and options.fat)}
+    encryption = options.encryption
+    plain, target = target, encryption.opened(target) if encryption else target
     mounted = tuple(Mount(target.nodes[name], place, target.kinds[name]) for name, place in places.items())
     found = []
     if layout is not None:
         made = f"{options.file}, {size_of(target.disk) // MIB} MiB" if options.file else ""
-        found.append(Phase("partition", "make the partitions", (PartitionDisk(target.disk, layout.places, layout.guid, sector, made),), again=AGAIN, notes=layout.notes,
+        found.append(Phase("partition", "make the partitions", (PartitionDisk(target.disk, _formatted(layout, encryption), layout.guid, sector, made),), again=AGAIN, notes=layout.notes,
                            checks=(lambda host: filesystems.need(host, programs(layout.places)),)))
+    found += [encryption.phase(plain, AGAIN)] if encryption else []
     found.append(Phase("mount", "mount the partitions", again=AGAIN, standing=mounted,
                        notes=() if layout is not None else ("partitions that are there are used, and not formatted (no-format)",)))
     if not options.offline:
         found += [Phase("before-install", "stage before-install", (Hook("before-install", around.emit),), again=AGAIN, extra=not options.strict),
                   Phase("permission", "ask whether a step forbids it", (MayGoOn(),), again=AGAIN)]
-    environment = grubenv.changed(b"", {"default_menu_entry": options.entry_name} if options.entry_name else {})
-    named = [("grubenv", environment, 0o644), *((name, text.encode(), 0o644) for name, text in ASSESSMENT.items())]
+    variables = {"default_menu_entry": options.entry_name} if options.entry_name else {}
+    environment = grubenv.changed(b"", variables)
+    named = [("grubenv", grubenv.changed(b"", {**variables, **options.variables}, "install.grub_options"), 0o644), *((name, text.encode(), 0o644) for name, text in ASSESSMENT.items())]
     named += [("grub_oem_env", environment, 0o644)] if options.entry_name else []
     found += [
         Phase("active", "write the active system", (_image(source, active, images.active, options, around),), again=AGAIN),
@@ -174,9 +185,10 @@ def phases(target: Target, source: Source, images: Images, layout: Layout | None
         found.append(Phase("after-install", "stage after-install", (Hook("after-install", around.emit),), again=AGAIN, extra=not options.strict))
     found += [
         Phase("record", "note the installation", around.finish, again=AGAIN, extra=True),
+        *([encryption.showing(plain, AGAIN)] if encryption else []),
         Phase("boot-loader", "make the disk bootable", (MakeDurable(tuple(places.values())), InstallBootCode(active, target.disk, must=True, elsewhere=options.offline, file=options.file,
                                                                                                           firmware=options.firmware)), again=AGAIN),
-        Phase("unmount", "unmount the partitions", tuple(LetGo(place) for place in places.values()), again="nothing is left to do", extra=True),
+        Phase("unmount", "unmount the partitions", (*(LetGo(place) for place in places.values()), *(encryption.closing(plain) if encryption else ())), again="nothing is left to do", extra=True),
     ]
     if not options.offline:
         end = (Hook("kairos-install.after", around.emit), RunExecutable(EXECUTABLES["after"]))
@@ -191,3 +203,9 @@ def _image(source: Source, target: str, size: int, options: Options, around: Sur
     if source.is_tree:
         return BuildImage(source.path, target, "COS_ACTIVE", size, places=options.directories)
     return CopyImage(source.path, target, "COS_ACTIVE", around.progress(f"write {os.path.basename(target)}"))
+
+
+def _formatted(layout: Layout, encryption: Encryption | None) -> tuple[Place, ...]:
+    """The partitions as they are made: one that becomes a container gets its file system in there."""
+    within = encryption.names if encryption else ()
+    return tuple(replace(place, label="", fstype="none") if place.name in within else place for place in layout.places)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 
+from kairos_boot.actions.encryption import TERMINALS, Close
 from kairos_boot.actions.filesystem import LetGo
 from kairos_boot.actions.image_layers import must_stay_system
 from kairos_boot.actions.partitioning import MIB
 from kairos_boot.errors import KairosError
-from kairos_boot.lifecycle import bootcode, bundles, signature, sources, survey, target, trusted
-from kairos_boot.lifecycle.configuration import documents
+from kairos_boot.lifecycle import bootcode, bundles, encrypting, signature, sources, survey, target, trusted
+from kairos_boot.lifecycle.configuration import BLOCK, documents, grub_options
 from kairos_boot.lifecycle.examined import system_in, tell_of_size
 from kairos_boot.lifecycle.finish import RECORD, KeepRecord, NoteEvent
 from kairos_boot.lifecycle.install import ACTION, EXECUTABLES, OEM, PERSISTENT, PLACES, PRE, Options, before, phases
@@ -26,9 +27,10 @@ from kairos_boot.system.host import Host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from kairos_boot.lifecycle.encrypting import Encryption
     from kairos_boot.lifecycle.sources import Source
     from kairos_boot.lifecycle.target import Target
     from kairos_boot.lifecycle.wired import Installer, Outcome
@@ -57,6 +59,8 @@ class Asked:
     """A registry without TLS will do."""
     brought: Source | None = None
     """The source, where it is on this machine already."""
+    terminals: tuple[str, ...] = TERMINALS
+    """Where a recovery key is shown."""
     users: bool = True
     """Whether somebody must be able to log in."""
 
@@ -74,6 +78,7 @@ class Installation:
         self.strict_bundles = data.get("fail_on_bundles_errors") is True
         self.insecure = asked.insecure or self.settings.get("allow-insecure-registries") is True
         self.bundles, self.odd_bundles = bundles.named(self.settings.get("bundles"), "install.bundles", insecure=self.insecure)
+        self.encryption: Encryption | None = None
         self.eject = data.get("eject-cd") is True and "cdroot" in wired.cmdline.split()
         self._device = ""
 
@@ -87,6 +92,8 @@ class Installation:
         for key, why in REFUSED.items():
             if self.settings.get(key):
                 raise KairosError(why, f"install.{key}", "leave it out")
+        self.encryption = encrypting.asked(self.config.settings, self.settings, image=self.asked.image, prepared=self.prepared,
+                                           terminals=self.asked.terminals)
         if self.settings.get("reboot") is True and self.settings.get("poweroff") is True:
             raise KairosError("reboot or poweroff, not both", "install.reboot", "leave one of them out")
         for fault in self.odd_bundles:
@@ -134,10 +141,13 @@ class Installation:
                 raise KairosError(f"not an absolute path: {path!r}", "install.extra-dirs-rootfs")
         kept = bundles.places(PERSISTENT, OEM, [str(path) for path in listing(self.settings.get("bind_mounts"))])
         brought = tuple(bundles.BringToNewNode(each, kept, self.asked.image) for each in self.bundles)
-        return Options(tuple(documents(self.config, self.wired.cmdline, self.wired.read)), self.strict, str(name), extra, offline=self.asked.image,
+        files, variables = documents(self.config, self.wired.cmdline, self.wired.read), {}
+        if self.encryption and "oem" in self.encryption.names:  # GRUB opens no container (G7)
+            files, variables = [each for each in files if each[0] != BLOCK], grub_options(self.settings)
+        return Options(tuple(files), variables, self.strict, str(name), extra, offline=self.asked.image,
                        file=self.asked.name if self.asked.image else "", unasked=not self.asked.users,
                        eject=self.eject, bundles=brought, bundles_count=self.strict_bundles, firmware=self.wishes().firmware if self.prepared else "",
-                       fat=filesystems.mountable(self.host, "vfat"))
+                       encryption=self.encryption, fat=filesystems.mountable(self.host, "vfat"))
 
     def firmware(self) -> str:
         """What starts the new node, where the configuration does not say."""
@@ -232,10 +242,10 @@ def install(wired: Installer, config: Config, asked: Asked) -> Outcome:
         try:
             failures += engine.run(later, mark, before=len(first))
         except Broken as error:
-            _tidy(wired)
+            _tidy(wired, later)
             raise Broken(error.phase, KairosError(error.message, error.where, error.hint or "mend the cause and install again: until then the disk is no node")) from error
         except BaseException:
-            _tidy(wired)
+            _tidy(wired, later)
             raise
     finally:
         free()
@@ -265,15 +275,19 @@ def _is_system(wired: Installer, source: Source, this: Installation, options: Op
     with contextmanager(system_in)(wired.host, source, wired.progress) as tree:
         bootcode.find(wired.host, Host(tree), this.wishes().firmware, elsewhere=this.asked.image)
         must_stay_system(tree, str(source.named), (), options.directories, ("", "install.extra-dirs-rootfs"))
+        if this.encryption:
+            encrypting.must_open(wired.host, tree, str(source.named))
 
 
-def _tidy(wired: Installer) -> None:
-    """Nothing of ours stays mounted."""
-    for place in PLACES.values():
+def _tidy(wired: Installer, phases: Sequence[Phase]) -> None:
+    """Nothing of ours stays mounted or open."""
+    opened = (action for phase in phases for action in phase.actions if isinstance(action, Close))
+    todo: list[LetGo | Close] = [*(LetGo(place) for place in PLACES.values()), *opened]
+    for action in todo:
         try:
-            LetGo(place).apply(wired.host)
+            action.apply(wired.host)
         except (KairosError, OSError) as error:
-            wired.log(4, f"{place} stays mounted: {error}", kind="warning", stage=ACTION)
+            wired.log(4, f"it was not possible to {action.describe()}: {error}", kind="warning", stage=ACTION)
 
 
 def _environment(*settings: Mapping[str, Any]) -> None:

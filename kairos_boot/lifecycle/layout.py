@@ -7,6 +7,7 @@ from kairos_boot.actions.layout import BASIC, BIOS_BOOT, ESP, LINUX, SWAP
 from kairos_boot.actions.partitioning import MIB, Place
 from kairos_boot.errors import KairosError
 from kairos_boot.node.partitions import LABELS
+from kairos_boot.node.sections import ENCRYPTED
 from kairos_boot.node.settings import listing, mapping
 from kairos_boot.records import NOTHING, record
 from kairos_boot.system import filesystems
@@ -20,6 +21,8 @@ FIRMWARES = ("efi", "bios", "both")
 BIOS_MIB, EFI_MIB, OEM_MIB = 1, 64, 64
 STATE_SPARE, RECOVERY_SPARE, SPARE = 1000, 200, 64
 """MiB that the state and the recovery partition have besides their images; less than *SPARE* is never enough."""
+HEADER_MIB = 16
+"""MiB of a container that are not its content's."""
 REST_MIB = 64
 """MiB that the partition which takes the rest must have at least."""
 OWN = (*LABELS.values(), "COS_ACTIVE", "COS_PASSIVE", "COS_SYSTEM")
@@ -68,6 +71,8 @@ class Wishes:
     extra: tuple[Part, ...] = ()
     firmware: str = "efi"
     seed: str = ""
+    encrypted: tuple[str, ...] = ()
+    """Names of the partitions that become containers."""
 
 
 def wishes(settings: Mapping[str, Any], firmware: str, seed: str = "") -> Wishes:
@@ -93,7 +98,8 @@ def wishes(settings: Mapping[str, Any], firmware: str, seed: str = "") -> Wishes
     labels = [part.label for part in extra if part.label]
     if twice := next((label for label in labels if labels.count(label) > 1), ""):
         raise KairosError(f"two partitions have the label {twice!r}: what looks for one finds any", "install.extra-partitions", "give each its own")
-    return Wishes(sizes, extra, wanted, seed)
+    encrypted = tuple(name for word, name in ENCRYPTED.items() if word in listing(settings.get("encrypted_partitions")))
+    return Wishes(sizes, extra, wanted, seed, encrypted)
 
 
 def compute(disk: str, usable: int, images: Images, wanted: Wishes, grain: int = MIB) -> Layout:
@@ -125,6 +131,7 @@ def _wanted(images: Images, wanted: Wishes) -> tuple[list[Part], list[str]]:
     mib = {name: -(-getattr(images, name) // MIB) for name in ("active", "passive", "recovery")}
     state, recovery = 2 * mib["active"] + mib["passive"], 2 * mib["recovery"]
     least = {"state": state * 21 // 20 + SPARE, "recovery": recovery * 21 // 20 + SPARE, "oem": 8, "efi": 8, "bios": BIOS_MIB}
+    least.update({name: HEADER_MIB + least.get(name, REST_MIB) for name in wanted.encrypted})
     usual = {"efi": EFI_MIB, "bios": BIOS_MIB, "oem": OEM_MIB, "recovery": recovery + RECOVERY_SPARE, "state": state + STATE_SPARE, "persistent": 0}
     sizes, notes = {**usual, **wanted.sizes}, []
     for name, needed in least.items():

@@ -79,7 +79,7 @@ def phases(disk: NodeDisk, source: Source, options: Options, around: Surrounding
     copied = _image(source, passive, "COS_PASSIVE", size, around) if third else CopyImage(active, passive, "COS_PASSIVE", around.progress("write passive.img"))
     found: list[Phase] = [
         Phase("before-reset", "stage before-reset", (Hook("before-reset", around.emit, "mend the step; until then, nothing is erased" if options.strict else ""),),
-              checks=(*checks(source, around.progress, runs=source.path in RECOVERY), *_disk_checks(disk, options, new), lambda _: room.must_be_enough(size, STATE)),
+              checks=(*checks(source, around.progress, runs=source.path in RECOVERY, opens=disk.encrypted), *_disk_checks(disk, options, new), lambda _: room.must_be_enough(size, STATE)),
               again="the hook runs again, with KAIROS_RESUMED=1", extra=not options.strict,
               notes=("if it fails, nothing else is done",) if options.strict else ()),
         Phase("room", "make room", tuple(Remove(path) for path in temporaries(STATE)), again="nothing is left to do"),

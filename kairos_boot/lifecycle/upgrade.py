@@ -81,8 +81,8 @@ class End:
     finish: tuple[Action, ...]
 
 
-def phases(place: Place, source: Source, options: Options, around: Surroundings, end: End, disk: str) -> list[Phase]:
-    """The phases of an upgrade of *disk* with a source that is on the node."""
+def phases(place: Place, source: Source, options: Options, around: Surroundings, end: End, disk: str, *, opens: bool = False) -> list[Phase]:
+    """The phases of an upgrade of *disk* with a source that is on the node, and *opens* the encrypted partitions of it."""
     images = f"{place.directory}/cOS"
     new = f"{images}/{TRANSITION}"
     need = (max(options.size, source.size) if source.is_tree else source.size) + place.copied + SPARE
@@ -94,7 +94,7 @@ def phases(place: Place, source: Source, options: Options, around: Surroundings,
     passive = [Phase("passive", "what runs now becomes the passive system", (counts, _passive(place, images)), again="it is the old one or what was active, whole",
                      notes=("it goes first, since a third image does not fit",) if tight else ())] if place.passive != "keep" else []
     found = [
-        Phase("before-upgrade", "stage before-upgrade", (Hook("before-upgrade", around.emit, hint),), checks=(*checks(source, around.progress, removed=options.removed, made=options.directories, keys=KEYS), _fits(place, need, tight=tight)),
+        Phase("before-upgrade", "stage before-upgrade", (Hook("before-upgrade", around.emit, hint),), checks=(*checks(source, around.progress, removed=options.removed, made=options.directories, keys=KEYS, opens=opens), _fits(place, need, tight=tight)),
               again=UNDONE, extra=not options.strict, notes=stops),
         Phase("room", "remove what an earlier upgrade left", tuple(Remove(path) for path in temporaries(place.directory)), again=UNDONE),
         *(passive if tight else ()),

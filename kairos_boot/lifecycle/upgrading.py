@@ -78,7 +78,8 @@ def _run(wired: Node, config: Config, options: Options, settings: Mapping[str, A
         wired.log(5, f"the {options.entry} system is made of {origin} already: there is nothing to do", kind="action", stage=ACTION)
         return Outcome()
     known = standing.place_of(host, options.entry, place.state, place.images)
-    todo = phases(known, source, options, _around(wired), _end(wired, place, options.entry, known.passive, origin, options.entry_name), _to_refresh(wired.disk()))
+    now = wired.disk()
+    todo = phases(known, source, options, _around(wired), _end(wired, place, options.entry, known.passive, origin, options.entry_name), _to_refresh(now), opens=now.encrypted)
     tell_of_size(wired.log, source, options.size, key_of(options).replace("source", "size"))
     engine.check(todo)
     if not survey.admins(config):
@@ -120,7 +121,7 @@ def plan_of(wired: Node, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
         known = standing.place_of(host, options.entry, state, images)
         if begun is not None and not begun.failed:  # what an upgrade left that was cut short goes first
             known = replace(known, room=known.room + sum(survey.blocks(path) for path in temporaries(images)))
-        todo = phases(known, source, options, _around(wired), _end(wired, place, options.entry, known.passive, origin, options.entry_name), _to_refresh(disk))
+        todo = phases(known, source, options, _around(wired), _end(wired, place, options.entry, known.passive, origin, options.entry_name), _to_refresh(disk), opens=disk.encrypted)
         must_be_met(host, todo)
         return plan(ACTION, [*signature.phases(host, understood(config.settings, ACTION), source), *sources.source_phases(source, wired.progress), *todo])
 

@@ -41,8 +41,10 @@ KEYS: dict[str, Any] = {
     "bundles": [BUNDLE], "fail_on_bundles_errors": YES, "config_url": WORD, "grub_options": FREE, "strict": YES, "debug": YES, "eject-cd": YES, "cosign": YES, "verify": YES, "cosign-key": WORD,
 }
 """Settings of ours at the root of a document."""
-REFUSED = {"encrypted_partitions": "encrypted partitions are not in this version", "iso": "an ISO file is no source in this version"}
+REFUSED = {"iso": "an ISO file is no source in this version"}
 """Keys of `install` that Kairos has and an installation here refuses, and why."""
+ENCRYPTED = {"COS_OEM": "oem", "COS_PERSISTENT": "persistent", "oem": "oem", "persistent": "persistent"}
+"""Words of `install.encrypted_partitions`, and the partitions that they mean. The boot loader reads the others."""
 ACTIONS = ("install", "reset", "upgrade")
 MOST = 1 << 32
 """MiB that no disk has."""
@@ -62,6 +64,16 @@ def refused(settings: Setting) -> Iterator[Problem]:
         for key, why in REFUSED.items():
             if key in install.value and install.value[key].data:
                 yield Problem("error", f"{install.value[key].place}: install.{key}", why, "leave it out")
+        yield from unencryptable(install)
+
+
+def unencryptable(install: Setting) -> Iterator[Problem]:
+    """The words of `encrypted_partitions` in the section *install* that name none which can be encrypted."""
+    named = install.value.get("encrypted_partitions") if install.kind is MAPPING else None
+    for item in named.value if named is not None and named.kind is SEQUENCE else ():
+        if item.kind is not SCALAR or item.value not in ENCRYPTED:
+            yield Problem("error", f"{item.place}: install.encrypted_partitions", f"not a partition that can be encrypted: {item.data!r}",
+                          "there are COS_OEM and COS_PERSISTENT; the boot loader reads the others")
 
 
 def understood(settings: Setting, action: str) -> dict[str, Any]:

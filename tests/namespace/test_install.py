@@ -222,7 +222,6 @@ node.close()
     ({"usr/share/kairos-boot/grub/bootx64.efi": None}, "", {"firmware": "efi"}, "no boot loader for UEFI"),
     ({}, "  partitions: {persistent: {size: 30000}}\n", {}, "does not fit in the target disk"),
     ({}, "  extra-partitions: [{name: data, size: 5000}]\n", {}, "does not fit in the target disk"),
-    ({}, "  encrypted_partitions: [COS_OEM]\n", {}, "encrypted partitions are not in this version"),
     ({}, "  reboot: true\n  poweroff: true\n", {}, "not both"),
     ({}, "#cloud-config\ninstall: {device: x}\n", {}, "No users found in any stage that are part of the 'admin' group"),
     ({}, "  cloud-init: [/nowhere.yaml]\n", {}, "no such file"),

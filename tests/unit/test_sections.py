@@ -106,7 +106,7 @@ def test_an_action_refuses_what_is_no_boolean_or_size_with_its_place(text: str) 
     assert refused.value.where.startswith("/d.yaml:2:")
 
 
-@pytest.mark.parametrize(("text", "said"), [("install: {encrypted_partitions: [COS_PERSISTENT]}", "encrypted partitions are not in this version"), ("install: {iso: x}", "an ISO file is no source"),
+@pytest.mark.parametrize(("text", "said"), [("install: {encrypted_partitions: [COS_PERSISTENT, oem]}", ""), ("install: {encrypted_partitions: [COS_STATE]}", "not a partition that can be encrypted: 'COS_STATE'"), ("install: {iso: x}", "an ISO file is no source"),
                                             ("install: {encrypted_partitions: []}", "")])  # fmt: skip
 def test_what_an_installation_refuses_for_its_key_is_an_error(text: str, said: str) -> None:
     assert [said in error and error.startswith("error: /d.yaml:2:") for error in told(f"#cloud-config\n{text}\n")] == ([True] if said else [])

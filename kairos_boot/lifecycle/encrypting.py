@@ -1,0 +1,85 @@
+"""`install.encrypted_partitions`: which partitions are containers, what makes and shows their key, and what a system needs that opens them."""
+
+from __future__ import annotations
+
+import os
+
+from kairos_boot.actions.encryption import TERMINALS, Close, Encrypt, RecoveryKey, ShowKey
+from kairos_boot.errors import KairosError
+from kairos_boot.lifecycle.phases import Phase
+from kairos_boot.node.partitions import LABELS
+from kairos_boot.node.sections import ENCRYPTED, unencryptable
+from kairos_boot.records import record, replace
+from kairos_boot.system import luks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from kairos_boot.lifecycle.target import Target
+    from kairos_boot.node.settings import Setting
+    from kairos_boot.system.host import Host
+
+INITRD, UNIT = "boot/initrd", "usr/lib/systemd/system/kairos-boot-crypt.service"
+
+
+@record
+class Encryption:
+    """The partitions that become containers, and their common key; where it is shown."""
+
+    names: tuple[str, ...]
+    key: RecoveryKey
+    terminals: tuple[str, ...] = TERMINALS
+
+    def phase(self, target: Target, again: str) -> Phase:
+        """The phase that makes and opens the containers on the partitions of *target*."""
+        return Phase("encrypt", "encrypt partitions", tuple(Encrypt(target.nodes[name], LABELS[name], self.key) for name in self.names), again=again)
+
+    def showing(self, target: Target, again: str) -> Phase:
+        """The phase that shows the key."""
+        return Phase("recovery-key", "show the recovery key", (ShowKey(self.key, tuple(LABELS[name] for name in self.names), target.disk, self.terminals),), again=again)
+
+    def closing(self, target: Target) -> tuple[Close, ...]:
+        """What closes the containers again."""
+        return tuple(Close(_mapper(target, name)) for name in self.names)
+
+    def opened(self, target: Target) -> Target:
+        """*target* with the content of each container in the place of its partition."""
+        nodes = {**target.nodes, **{name: luks.mapped(_mapper(target, name)) for name in self.names}}
+        opened: Target = replace(target, nodes=nodes)
+        return opened
+
+
+def asked(settings: Setting, section: Mapping[str, Any], *, image: bool, prepared: bool, terminals: tuple[str, ...]) -> Encryption | None:
+    """What *section*, `install` of *settings*, says. KairosError: it cannot be meant, or not done."""
+    install = settings.value.get("install")
+    for problem in unencryptable(install) if install is not None else ():
+        raise KairosError(problem.message, problem.where, problem.hint)
+    words = section.get("encrypted_partitions") or ()
+    names = tuple(dict.fromkeys(ENCRYPTED[str(word)] for word in words))
+    if not names:
+        return None
+    where = "install.encrypted_partitions"
+    if image:
+        raise KairosError("partitions of a disk image are not encrypted: the TPM of this machine is not the node's", where, "install the node by a live medium")
+    if prepared:
+        raise KairosError("partitions that are there already are not formatted (no-format), and so not encrypted", where, "leave one of the two out")
+    return Encryption(names, RecoveryKey(), terminals)
+
+
+def must_open(host: Host, tree: str, name: str) -> None:
+    """KairosError: the initrd of the system *name*, which is at *tree*, opens no containers: the node would be without its configuration, or its data."""
+    from kairos_boot.system.initramfs import NoProgramError, names
+
+    try:
+        found = names(f"{tree}/{INITRD}", host.processes)
+    except NoProgramError:
+        return  # the program that packed it is not on this node
+    if UNIT not in found:
+        raise KairosError(f"/{INITRD} of what is to become the system opens no encrypted partitions: it lacks {UNIT}", name,
+                          "make it with dracut --add kairos-boot-crypt, in an image with cryptsetup and the TPM's libraries (libtss2)")
+
+
+def _mapper(target: Target, name: str) -> str:
+    return os.path.basename(target.nodes[name])
