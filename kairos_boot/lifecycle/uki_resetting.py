@@ -25,8 +25,9 @@ from kairos_boot.lifecycle.uki_upgrading import end_what_was_begun
 from kairos_boot.lifecycle.wired import Outcome, ended
 from kairos_boot.node import loader
 from kairos_boot.node.partitions import LABELS
-from kairos_boot.node.state import CRYPT, RECOVERY_WORDS, boot_word
+from kairos_boot.node.state import RECOVERY_WORDS, boot_word
 from kairos_boot.system import authenticode
+from kairos_boot.system.udev import CRYPT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
