@@ -131,3 +131,15 @@ def test_the_content_of_a_container_stands_for_it_by_what_udev_tells(tmp_path: P
     assert found.encrypted
     assert find(Host(str(tmp_path)), "vda", [LOCKED]).encrypted
     assert not find(Host(str(tmp_path)), "vda", [Partition("/dev/vda5", "vda", "COS_PERSISTENT", "ext4")]).encrypted
+
+
+def test_a_reset_makes_the_content_of_an_opened_container_anew_and_never_the_container(tmp_path: Path) -> None:
+    """Its keys, the TPM's and the one that people wrote down, stay."""
+    oem = Partition("/dev/vda2", "vda", "COS_OEM", "crypto_LUKS")
+    opened = [Partition(f"/dev/dm-{at}", "vda", part.label, "ext4", within=part.node) for at, part in enumerate((oem, LOCKED))]
+    disk = find(Host(str(tmp_path)), "vda", [STATE, oem, LOCKED, *opened])
+    said = "\n".join(line for phase in reset_of(disk, Options(erase_oem=True)) for line in phase.describe())
+    assert "erase /dev/dm-0: a new ext4, COS_OEM" in said
+    assert "erase /dev/dm-1: a new ext4, COS_PERSISTENT" in said
+    assert oem.node not in said
+    assert LOCKED.node not in said
