@@ -57,6 +57,7 @@ class Encrypt:
         if not filesystems.mountable(host, "dm-crypt"):
             raise KairosError("the kernel of this system opens no containers: it has no dm-crypt", self.node, "install from a system with it, or leave encrypted_partitions out")
         luks.must_have_tpm(host)
+        luks.must_measure(host)
 
     def apply(self, host: Host) -> bool:
         """Make it, seal it, open it, format what is in it. KairosError: a tool or the TPM refuses."""

@@ -18,6 +18,7 @@ SECONDS = 120.0
 PROGRAMS = ("cryptsetup", "systemd-cryptenroll")
 PCRS = "7"
 """Whether Secure Boot is on, and whose keys it trusts: it stays the same over upgrades of a system, and of most firmware."""
+MEASURED = f"/sys/class/tpm/tpm0/pcr-sha256/{PCRS}"
 LETTERS = "cbdefghijklnrtuv"
 """One for four bits each: the letters that lie in the same place on keyboards of all countries."""
 CHEAP = ("--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000")
@@ -64,6 +65,14 @@ def must_have_tpm(host: Host) -> None:
     if result.code or "/dev/tpm" not in result.output:
         raise KairosError("this machine has no TPM 2 that can be used: nobody would open the partitions at a boot", " ".join(words),
                           f"it says: {result.output.strip() or result.explain(SECONDS)}; switch the TPM on in the firmware, or leave encrypted_partitions out")
+
+
+def must_measure(host: Host) -> None:
+    """KairosError: the firmware left the register PCRS as it was at power-on, so that binding a key to it binds it to nothing. An old kernel does not tell."""
+    value = (host.read(MEASURED) or b"").strip().upper()
+    if value and len(set(value)) == 1 and value[:1] in (b"0", b"F"):
+        raise KairosError(f"the firmware of this machine measures nothing into PCR {PCRS}: the TPM would open the partitions for any system that is started here", MEASURED,
+                          "update the firmware or switch its measuring on (UEFI), or leave encrypted_partitions out")
 
 
 def _run(host: Host, words: Sequence[str], node: str, key: str = "") -> None:
