@@ -39,11 +39,17 @@ class Devices:
     def wait(self, find: Callable[[list[Partition]], Partition | None], limit: float, disk: str = "") -> Partition | None:
         """See Udev.wait; what the first half saw, and is still there, needs no udev. A container may have been opened since."""
         found = find(self._seen)
-        return found if found is not None and found.fstype != CRYPT and os.path.exists(found.node) else self.udev.wait(find, limit, disk)
+        if found is None or not os.path.exists(found.node):
+            return self.udev.wait(find, limit, disk)
+        return found if found.fstype != CRYPT else find(self.udev.partitions()) or found
 
     def partitions(self) -> list[Partition]:
-        """What udev knows; what the first half saw while nobody needed more."""
-        return self.udev.partitions() if self._udev else list(self._seen)
+        """What the first half saw; where somebody needed more, what udev knows, and of the rest what is still there."""
+        if not self._udev:
+            return list(self._seen)
+        known = self._udev.partitions()
+        nodes = {part.node for part in known}
+        return [*known, *(part for part in self._seen if part.node not in nodes and os.path.exists(part.node))]
 
     def mount(self, source: str, target: str, fstype: str, options: Sequence[str]) -> None:
         """Mount, once: what is mounted there already stays. KairosError: the kernel refuses."""

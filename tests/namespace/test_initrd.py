@@ -61,7 +61,7 @@ def initrd(node, cmdline, document, disk=True):
         open(root + "/run/kairos-boot/boot-disk", "w").write("" if "live:" in cmdline else f"DISK=vda\\nSTATE=/dev/vda4\\nFSTYPE=ext4\\nIMAGE=/active.img\\nLOOP={{node.root_loop}}\\n")
         with open(root + "/run/kairos-boot/partitions", "w") as file:
             for p in node.partitions_:
-                file.write("\\t".join((p.node, p.disk, p.label, p.fstype, p.partuuid, p.uuid)) + "\\n")
+                file.write("\\t".join(getattr(p, name) for name in p.__match_args__) + "\\n")
     if "run=full" in cmdline:
         for name in ("active_mode",):
             os.makedirs(root + "/run/cos"); open(root + "/run/cos/" + name, "w").write("1")
