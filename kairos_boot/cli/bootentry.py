@@ -16,7 +16,7 @@ from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import parse
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle import entries
-from kairos_boot.node import grubenv, loader
+from kairos_boot.node import loader
 from kairos_boot.node.state import one_file
 
 TYPE_CHECKING = False
@@ -38,7 +38,7 @@ def run(words: list[str]) -> int:
     names = entries.names(host)
     if not names:
         raise KairosError("no boot menu is found, so nothing is known of its entries", hint=f"looked for {', '.join(map(host.path, entries.MENUS))}")
-    variables = grubenv.load(host.path(f"{entries.OEM}/grubenv"))
+    variables = entries.variables(host)
     chosen, default = variables.get("next_entry", ""), variables.get("saved_entry", "") or "cos"
     for name in names:
         says = "  (the next boot, once)" if name == chosen else "  (the default)" if name == default else ""

@@ -84,7 +84,12 @@ def unhealthy(host: Host, directories: Sequence[str] = CHECKS, seconds: float = 
     end = time.monotonic() + seconds
     for directory in directories:
         folder = host.path(directory)
-        for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
+        try:
+            names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+        except OSError as error:
+            yield f"the health checks in {directory} cannot be read: {reason(error)}"
+            continue
+        for name in names:
             path = f"{directory}/{name}"
             try:
                 status = os.stat(host.path(path))

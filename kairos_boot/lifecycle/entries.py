@@ -12,9 +12,10 @@ from kairos_boot.system import mounts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from kairos_boot.system.host import Host
+    from kairos_boot.system.mounts import Mounted
 
 MENUS = ("/etc/cos/grub.cfg", "/run/initramfs/cos-state/grub/grub.cfg", "/run/initramfs/cos-state/grub2/grub.cfg", "/etc/kairos/branding/grubmenu.cfg")
 OEM = "/oem"
@@ -74,27 +75,40 @@ def roll_back(host: Host) -> str:
 
 def save(host: Host, changes: Mapping[str, str | None]) -> str:
     """Set variables where GRUB reads them; the block's path, and a note where GRUB may not see it yet. KairosError: no place that GRUB reads is mounted, or it cannot be written."""
+    from contextlib import contextmanager
+
     trusted.refuse(host, "setting of GRUB")
-    for path in places(host):
+    with contextmanager(_place)(host) as path:
         note = grubenv.save(path, changes)
-        return f"{path}; {note}" if note else path
-    raise KairosError("no place for the boot loader's settings is mounted", host.path(f"{OEM}/grubenv"),
-                      "the OEM partition must be mounted there; in a pod, name the node's root with --host-root /host")
+    return f"{path}; {note}" if note else path
 
 
-def places(host: Host) -> Iterator[str]:
-    """The environment block that GRUB reads first: on OEM; on COS_STATE where OEM is encrypted, which is made writable meanwhile (G7)."""
+def variables(host: Host) -> dict[str, str]:
+    """What stands in the environment blocks as GRUB reads them: that of COS_STATE, and over it that of OEM where GRUB can read it (G7)."""
+    found = grubenv.load(f"{host.path(STATE_MOUNT)}/grubenv")
+    if _reads_oem(host, mounts.mounted()):
+        found.update(grubenv.load(f"{host.path(OEM)}/grubenv"))
+    return found
+
+
+def _place(host: Host) -> Iterator[str]:
+    """The block that GRUB reads last: on OEM; on COS_STATE where OEM is encrypted, which is made writable meanwhile (G7). KairosError: neither is mounted."""
     now = mounts.mounted()
-    oem = mounts.at(host.path(OEM), now)
-    if oem is not None and not os.path.realpath(oem.source).startswith("/dev/dm-"):
+    if mounts.at(host.path(OEM), now) is not None and _reads_oem(host, now):
         yield f"{host.path(OEM)}/grubenv"
         return
-    state = mounts.at(host.path(STATE_MOUNT), now)
-    if state is None:
-        return
+    if mounts.at(host.path(STATE_MOUNT), now) is None:
+        raise KairosError("no place for the boot loader's settings is mounted", host.path(f"{OEM}/grubenv"),
+                          "the OEM partition must be mounted there; in a pod, name the node's root with --host-root /host")
     from contextlib import contextmanager
 
     from kairos_boot.lifecycle.writable import writable_state
 
     with contextmanager(writable_state)(host, "the boot loader's settings", WAIT, lambda text: None):  # noqa: ARG005
         yield f"{host.path(STATE_MOUNT)}/grubenv"
+
+
+def _reads_oem(host: Host, now: Sequence[Mounted]) -> bool:
+    """Whether what is mounted at OEM is no opened container, which the boot loader does not open."""
+    oem = mounts.at(host.path(OEM), now)
+    return oem is None or not os.path.realpath(oem.source).startswith("/dev/dm-")

@@ -164,9 +164,9 @@ def _undone(wired: Node, change: Change, done: Sequence[str], started: str) -> s
         if passive:
             passive_entry(change).apply(wired.host)  # a cut may have left two of them
         roles.RemoveUnused(change.olds).apply(wired.host)
-    except KairosError as fault:
+        marker.clear(wired.host.path(MARKER_PLACE))
+    except KairosError as fault:  # the next boot finds the marker, and undoes the rest
         wired.log(4, str(fault), kind="warning", stage=ACTION)
-    marker.clear(wired.host.path(MARKER_PLACE))
     sources.forget(wired.host, wired.log, ACTION, layers=False)
     return "the active system is as it was, and the passive one is what was active, too: the old passive system is gone" if passive else "the systems are as they were"
 

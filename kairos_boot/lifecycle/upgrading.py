@@ -203,7 +203,10 @@ def _failed(wired: Node, place: Open, entry: str, mark: marker.Marker, error: Ba
             Remove(path).apply(wired.host)
         except KairosError as fault:
             wired.log(4, str(fault), kind="warning", stage=ACTION)
-    marker.clear(place.state)
+    try:
+        marker.clear(place.state)
+    except KairosError as fault:  # that it failed is what is told; the next boot finds the marker, and undoes it
+        wired.log(4, str(fault), kind="warning", stage=ACTION)
     sources.forget(wired.host, wired.log, ACTION, layers=False)
     if isinstance(error, Broken):
         wired.log(3, f"the upgrade failed, and {_stands(mark.done, mark.begun.started)}: {error}", kind="failure", stage=ACTION)

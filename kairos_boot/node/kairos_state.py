@@ -17,7 +17,7 @@ NAMES = ("first-install", "first-install-source", "last-active-upgrade", "last-a
 
 
 def load(directory: str) -> dict[str, str]:
-    """What stands in the file below *directory*; `never` and empty texts where there is none. A damaged one is kept as `.bak`."""
+    """What stands in the file below *directory*; `never` and empty texts where there is none. A damaged one is kept as `.bak`. OSError: the disk fails."""
     from kairos_boot.system.plainyaml import load as parse
 
     path = f"{directory}/{FILE}"
@@ -27,13 +27,10 @@ def load(directory: str) -> dict[str, str]:
             found = parse(file.read(1 << 20))
     except FileNotFoundError:
         return values
-    except (OSError, KairosError):
+    except KairosError:
         found = None
     if not isinstance(found, dict):
-        try:
-            os.replace(path, f"{path}.bak")
-        except OSError:
-            pass
+        os.replace(path, f"{path}.bak")
         return values
     return {**values, **{name: str(found[name]) for name in NAMES if isinstance(found.get(name), str)}}
 
@@ -44,8 +41,8 @@ def note(directory: str, event: str, source: str, now: float) -> None:
     from kairos_boot.node.yamltext import dump
     from kairos_boot.system.atomic import write_file
 
-    values = load(directory)
-    values[event] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
-    values[f"{event.removesuffix('-upgrade')}-source"] = source
     with Explained("cannot be written", f"{directory}/{FILE}"):
+        values = load(directory)
+        values[event] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+        values[f"{event.removesuffix('-upgrade')}-source"] = source
         write_file(f"{directory}/{FILE}", dump(from_data(values)).encode(), 0o644)

@@ -148,6 +148,9 @@ def _keep(path: str, boot_id: str, directory: str, boots: int) -> None:
         target = f"{directory}/{name}"
         if not own or os.stat(target).st_size != size:
             _copy(source.fileno(), size, target)
+        for left in os.listdir(directory):  # of a boot that was cut while it copied
+            if left.endswith(".jsonl.new"):
+                os.unlink(f"{directory}/{left}")
         others = [entry for entry in known if entry[1] != boot_id]
         for _, _, old in others[:max(0, len(others) - (boots - 1))]:
             os.unlink(f"{directory}/{old}")

@@ -100,7 +100,10 @@ class Judge:
     def _told_too_early(self, path: Path, disk: bytes) -> list[str]:
         """What the marker calls done is what the boot loader reads: the phases that follow count on it (G2)."""
         look = self._mounted(path, "state", "cat {place}/cOS/action.json").stdout
-        done = json.loads(look).get("done", []) if look else []
+        try:
+            done = json.loads(look).get("done", []) if look else []
+        except ValueError:
+            return ["the marker of the action is torn"]
         return [f"{name}.img is called done, and GRUB still reads another one" for name in ("active", "passive")
                 if name in done and self._image(disk, "state", name) != self._labelled(name)]
 

@@ -5,9 +5,25 @@ from __future__ import annotations
 import os
 import select
 import tty
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kairos_boot.cli.actions import OnConsoles
+import pytest
+
+from kairos_boot.cli.actions import OnConsoles, Wired
+from kairos_boot.lifecycle.wired import Outcome
+from kairos_boot.system.host import Host
+from kairos_boot.system.process import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Refusing:
+    """A process runner whose every program fails."""
+
+    def run(self, argv: Sequence[str], **_: object) -> Result:
+        """Fail."""
+        return Result(1, f"{argv[0]} is refused")
 
 
 def test_phases_progress_and_failures_are_on_every_console_and_the_rest_is_in_the_journal() -> None:
@@ -34,3 +50,11 @@ def test_phases_progress_and_failures_are_on_every_console_and_the_rest_is_in_th
         assert "\033" not in text
         assert "a step" not in text
         assert [word in text for word in ("reset 3/9", "50 %", "fails")] == [True] * 3
+
+
+def test_a_restart_that_is_refused_does_not_call_back_what_was_done(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 3 would say that nothing was changed, and whoever reads it would do it again."""
+    wired = Wired("upgrade")
+    wired.host = Host("/", Refusing())
+    assert wired.carry_out(lambda: Outcome(()), "reboot") == 1
+    assert "it is done, but systemctl reboot" in capsys.readouterr().err

@@ -9,7 +9,8 @@ import pytest
 
 from kairos_boot.cli.main import run
 from kairos_boot.errors import KairosError
-from kairos_boot.lifecycle.entries import names, places, roll_back, select
+from kairos_boot.lifecycle.entries import names, roll_back, select, variables
+from kairos_boot.node.grubenv import changed
 from kairos_boot.system.host import Host
 
 MENU = Path(__file__).resolve().parents[2] / "packaging/image/grub.cfg"
@@ -37,11 +38,18 @@ def test_an_entry_that_the_menu_does_not_have_is_refused_with_those_it_has(host:
 def test_without_a_mounted_partition_nothing_is_written_and_the_remedy_named(host: Host, tmp_path: Path) -> None:
     """A file in the image's own /oem would be one that no boot loader reads."""
     (tmp_path / "oem").mkdir()
-    assert list(places(host)) == []
     with pytest.raises(KairosError, match="no place for the boot loader's settings is mounted") as caught:
         select(host, "statereset")
     assert "--host-root" in caught.value.hint
     assert list((tmp_path / "oem").iterdir()) == []
+
+
+def test_what_the_boot_loader_reads_is_oems_block_over_the_one_of_the_state_partition(host: Host, tmp_path: Path) -> None:
+    """So a choice that was kept on COS_STATE, as where OEM is encrypted, is listed."""
+    for place, changes in (("run/initramfs/cos-state", {"next_entry": "recovery", "saved_entry": "fallback"}), ("oem", {"saved_entry": "cos"})):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "grubenv").write_bytes(changed(b"", changes))
+    assert variables(host) == {"next_entry": "recovery", "saved_entry": "cos"}
 
 
 @pytest.mark.parametrize("mode", ["recovery_mode", "live_mode", ""])

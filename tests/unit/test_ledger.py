@@ -104,6 +104,8 @@ def test_a_place_that_cannot_be_written_is_no_crash(tmp_path: Path) -> None:
 
 def test_the_last_boots_are_kept_in_their_order(tmp_path: Path) -> None:
     host = Host(str(tmp_path / "root"))
+    (tmp_path / "root/var/log/kairos-boot").mkdir(parents=True)
+    (tmp_path / "root/var/log/kairos-boot/000000-cut.jsonl.new").write_text("of a boot that was cut while it copied")
     for number in range(BOOTS + 3):
         book = ledger(tmp_path, f"boot{number}")
         book.write("boot", number=number)
