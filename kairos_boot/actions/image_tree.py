@@ -110,6 +110,11 @@ def is_mounted(tree: str, name: str) -> bool:
 
 def size_for(source: str, spare: int = 100 << 20) -> int:
     """Bytes that an image of the tree *source* needs: its blocks, a twentieth for the file system's own, and *spare*."""
+    with Explained("the tree cannot be measured", source, "is a path in it longer than the kernel takes?"):
+        return _size_for(source, spare)
+
+
+def _size_for(source: str, spare: int) -> int:
     total, seen = 0, set()
     device = os.lstat(source).st_dev
     for folder, folders, files in os.walk(source):

@@ -24,6 +24,7 @@ from kairos_boot.node import query as queries
 from kairos_boot.node import sections
 from kairos_boot.node.settings import Setting, from_data
 from kairos_boot.node.yamltext import dump
+from kairos_boot.shown import one_line
 from kairos_boot.system.host import Host
 
 TYPE_CHECKING = False
@@ -53,7 +54,7 @@ def run(words: list[str]) -> int:
     elif "json" in given:
         _print([config.settings], as_json=True)
     else:
-        sources = "".join(f"# - {source}\n" for source in config.sources)
+        sources = "".join(f"# - {one_line(source)}\n" for source in config.sources)
         sys.stdout.write(f"#cloud-config\n\n# Sources:\n{sources}\n{dump(config.settings) if config.settings.value else ''}")
     for problem in (*config.problems, *judged):
         sys.stderr.write(f"{problem}\n")
@@ -85,7 +86,7 @@ def _origin(config: Config, key: str) -> str:
         raise KairosError(f"not a path: {key!r}", hint="write it like install.device or users[0].name")
     if not found:
         raise KairosError(f"nothing sets {key!r}", hint="kairos-boot config prints what is set, and the documents that were read")
-    return "\n".join(item.where or "no document" for item in found)
+    return "\n".join(one_line(item.where) or "no document" for item in found)
 
 
 def _print(found: list[Setting], *, as_json: bool) -> None:

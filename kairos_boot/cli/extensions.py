@@ -10,6 +10,7 @@ from kairos_boot.cli.arguments import UsageError, parse
 from kairos_boot.cli.output import complain, say, say_data
 from kairos_boot.lifecycle import extensions, trusted
 from kairos_boot.node.state import boot_word
+from kairos_boot.shown import one_line
 from kairos_boot.system import filesystems
 from kairos_boot.system.host import Host
 
@@ -69,7 +70,7 @@ def _list(kind: Kind, states: Sequence[str], *, as_json: bool) -> int:
     width = max((len(each.name) for each in found), default=0)
     for each in found:
         boots = f"for {', '.join(each.enabled)}" if each.enabled else "not enabled"
-        say(f"{each.name:<{width}}  {boots}  {'merged' if each.merged else 'not merged'}{f': {each.why}' if each.why else ''}\n")
+        say(f"{one_line(each.name):<{width}}  {boots}  {'merged' if each.merged else 'not merged'}{f': {each.why}' if each.why else ''}\n")
     return 0
 
 

@@ -16,6 +16,7 @@ from kairos_boot.cli.arguments import UsageError, parse
 from kairos_boot.lifecycle import trusted
 from kairos_boot.lifecycle.entries import OEM
 from kairos_boot.node import grubenv
+from kairos_boot.shown import one_line
 from kairos_boot.system.host import Host
 
 FLAGS = {"grub-file": True}
@@ -30,7 +31,7 @@ def run(words: list[str]) -> int:
             return 0
         variables = grubenv.load(path)
         width = max(map(len, variables), default=0)
-        sys.stdout.write("".join(f"{name:<{width}} = {value}\n" for name, value in variables.items()))
+        sys.stdout.write("".join(f"{name:<{width}} = {one_line(value)}\n" for name, value in variables.items()))
         return 0
     name, equals, value = given.words[1].partition("=") if len(given.words) == 2 else ("", "", "")
     if given.words[0] != "set" or not equals or not name:

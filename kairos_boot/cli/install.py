@@ -125,7 +125,10 @@ def _build(given: Arguments, wired: installer.Builder, path: str, firmware: str)
     if "plan" not in given:  # how large the file is depends on it
         asked = replace(asked, brought=this.bring(this.source()))
         this = Installation(wired, config, asked)
-    size = diskimage.size_of(given.value("size", "+0"), lambda: diskimage.least(this.images(this.source()), wishes(this.settings, firmware, asked.seed)))
+    source = this.source()
+    if source.arrived:
+        diskimage.must_be_elsewhere(path, source.path)
+    size = diskimage.size_of(given.value("size", "+0"), lambda: diskimage.least(this.images(source), wishes(this.settings, firmware, asked.seed)))
     leave_namespace()
     with contextmanager(diskimage.made)(path, size, keep="plan" not in given) as node:
         return installer.run(given, wired, config, replace(asked, device=node))

@@ -145,8 +145,8 @@ def need_root(root: str, *, looks: bool = False) -> None:
 def node_of(given: Arguments) -> Host:
     """The running node, or the one that --host-root names. KairosError: no node's root is there."""
     root = given.value("host-root", "/")
-    if "host-root" in given and not os.path.isdir(f"{root}/run/cos"):
-        raise KairosError("this is not the root directory of a running node" if os.path.isdir(root) else "no such directory", root,
+    if "host-root" in given and (not root or not os.path.isdir(f"{root}/run/cos")):
+        raise KairosError("this is not the root directory of a running node" if os.path.isdir(root) else f"no such directory{'' if root else ': the name is empty'}", root,
                           "--host-root names the place where the node's root is mounted with its /run; in a pod: /host")
     return Host(root)
 

@@ -25,6 +25,9 @@ RELEASE = 10.0
 """Seconds for whoever looks at one of the partitions in this moment."""
 UNITS = {"": MIB, "M": MIB, "G": MIB << 10, "T": MIB << 20}
 
+MOST = 1 << 50
+"""Bytes that no file has."""
+
 
 def size_of(text: str, least: Callable[[], int]) -> int:
     """Bytes of a size that somebody wrote: `8192` (MiB), `8G`, `8GiB`; `+1G` is on top of the *least*. KairosError: it is none."""
@@ -33,7 +36,17 @@ def size_of(text: str, least: Callable[[], int]) -> int:
     if not digits.isdecimal() or number[len(digits):] not in UNITS:
         raise KairosError(f"not a size: {text!r}", "--size", "write it like 8G, 8192M or +1G")
     size = int(digits) * UNITS[number[len(digits):]]
+    if size > MOST:
+        raise KairosError(f"more than any file holds: {text!r}", "--size", "write it like 8G, 8192M or +1G")
     return size + least() if text.startswith("+") else size
+
+
+def must_be_elsewhere(path: str, source: str) -> None:
+    """KairosError: *path*, which is about to be written, is the *source* of the image, or in it: it would be lost, or be in what it is made of."""
+    real, folder = os.path.realpath(source), os.path.realpath(os.path.dirname(path))
+    inside = os.path.isdir(folder) and os.path.commonpath((real, folder)) == real and os.stat(folder).st_dev == os.stat(real).st_dev  # other file systems are no part of a tree
+    if inside or (os.path.exists(path) and os.path.samefile(path, source)):
+        raise KairosError("the image would be written into what it is made of", path, f"name a file outside of {source}")
 
 
 def least(images: Images, wanted: Wishes) -> int:

@@ -71,6 +71,8 @@ def chosen(host: Host, kind: Kind, wanted: str, state: str = "") -> str:
     """
     from kairos_boot.stages.patterns import search
 
+    if not wanted:
+        raise KairosError(f"the name of the {kind.name} is empty", hint=f"kairos-boot {kind.name} list tells which there are")
     known = names(host, kind, state)
     for name in (wanted, wanted + SUFFIX):
         if name in known:

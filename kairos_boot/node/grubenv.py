@@ -38,8 +38,9 @@ def save(path: str, changes: Mapping[str, str | None]) -> str:
     from kairos_boot.system.checkpoint import replaced
     from kairos_boot.system.descriptors import Held
 
+    path = os.path.abspath(path)  # what follows starts at the root
     with (Explained("the boot loader's environment cannot be written", path),
-          Held(os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as directory, chase("/", path) as place):
+          Held(os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as directory, chase("/", path) as place):
         fcntl.flock(directory, fcntl.LOCK_EX)  # who reads it meanwhile would take our variables back
         block = changed(_read(path), changes, path)
         mode = place.status.st_mode & 0o777 if place.status else 0o644

@@ -164,7 +164,7 @@ def make_directories(path: str, mode: int, user: int | None, group: int | None) 
     """Make *path* of this system and its missing parents, each with exactly *mode* and owner, whatever the umask."""
     from kairos_boot.system.chase import chase
 
-    with chase("/", path) as place:
+    with chase("/", os.path.abspath(path)) as place:
         place.make_directory(mode, user, group)
 
 
@@ -172,7 +172,7 @@ def write_file(path: str, content: bytes, mode: int) -> None:
     """Put a complete file of root's at *path* of this system, with its missing directories. KairosError: an unsafe path. OSError."""
     from kairos_boot.system.chase import chase
 
-    with chase("/", path) as place:
+    with chase("/", os.path.abspath(path)) as place:
         place.make_parents(0o755, None, None)
         replace_file(place, content, mode, os.geteuid(), os.getegid())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
@@ -42,6 +43,8 @@ def probe(path: str, *, entry: bool = False) -> Content:
     blkid = _library()
     prober = blkid.Probe()
     try:
+        if not stat.S_ISREG(mode := os.stat(path).st_mode) and not stat.S_ISBLK(mode):  # a pipe would be waited for
+            raise KairosError("it is neither a file nor a disk", path)
         prober.set_device(path)
         prober.enable_superblocks(True)
         prober.set_superblocks_flags(blkid.SUBLKS_TYPE | blkid.SUBLKS_LABEL | blkid.SUBLKS_UUID | blkid.SUBLKS_USAGE)
@@ -51,6 +54,8 @@ def probe(path: str, *, entry: bool = False) -> Content:
         found = prober.do_safeprobe()
     except OSError as error:
         raise KairosError(f"cannot be probed: {reason(error)}", path) from error
+    except UnicodeEncodeError as error:
+        raise KairosError("cannot be probed: its name is no UTF-8 text", path, "give it another name") from error
     except RuntimeError as error:
         raise KairosError(f"what is on it is ambiguous ({error})", path, "wipe the old signature with wipefs, after looking at it") from error
     if not found:

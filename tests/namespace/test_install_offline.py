@@ -115,8 +115,26 @@ def test_what_fails_leaves_no_file_and_an_older_one_as_it_is(tree: Path, tmp_pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["disk.raw", "tree"]
 
 
+@pytest.mark.parametrize("path", ["disk.raw", "usr/share/disk.raw"])
+def test_an_image_is_not_written_into_what_it_is_made_of(tree: Path, path: str) -> None:
+    """The next one would have the whole of it in its systems, with all that it was configured with."""
+    done = make(tree, tree / path)
+    assert (done.returncode, "written into what it is made of" in done.stderr) == (3, True), done.stderr
+    assert not (tree / path).exists()
+
+
+def test_nor_over_it(tmp_path: Path) -> None:
+    source, link = tmp_path / "system.img", tmp_path / "link.img"
+    source.touch()
+    os.link(source, link)
+    for path in (source, link):
+        with pytest.raises(KairosError, match="written into what it is made of"):
+            diskimage.must_be_elsewhere(str(path), str(source))
+    diskimage.must_be_elsewhere(str(tmp_path / "disk.raw"), str(source))
+
+
 @pytest.mark.parametrize(("more", "code", "said"), [
-    (("--size", "100M"), 3, "does not fit in the target disk"), (("--size", "x"), 2, "not a size"), (("--firmware", "coreboot"), 2, "--firmware is bios, efi or both"),
+    (("--size", "100M"), 3, "does not fit in the target disk"), (("--size", "x"), 2, "not a size"), (("--size", "99999999T"), 2, "more than any file holds"), (("--firmware", "coreboot"), 2, "--firmware is bios, efi or both"),
     (("/dev/null",), 2, "no device"), (("--config", "/nowhere"), 3, "no such file")])
 def test_what_cannot_be_made_is_refused(tree: Path, tmp_path: Path, more: tuple[str, ...], code: int, said: str) -> None:
     done = make(tree, tmp_path / "disk.raw", *more)

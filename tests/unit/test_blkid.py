@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -23,3 +24,17 @@ def test_without_the_library_nobody_is_told_that_there_is_no_such_partition(tmp_
     for root in (tmp_path, tmp_path / "empty"):
         with pytest.raises(KairosError, match="the Python module blkid is missing"):
             blkid.find(Host(str(root)), "LABEL", "COS_STATE")
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(KairosError, match="neither a file nor a disk"):
+        blkid.probe(str(tmp_path / "pipe"))
+
+
+def test_a_name_that_the_library_does_not_take_is_told(tmp_path: Path) -> None:
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/b\xff.raw")
+    with open(path, "wb"):
+        pass
+    with pytest.raises(KairosError, match="no UTF-8 text"):
+        blkid.probe(path)

@@ -68,6 +68,8 @@ def test_a_place_that_is_no_nodes_root_is_refused(verb: list[str], tmp_path: Pat
     """A pod whose node is mounted elsewhere would be told nothing, or a wrong cause."""
     assert run([*verb, "--host-root", f"{tmp_path}/nosuch"]) == 3
     assert f"{tmp_path}/nosuch: no such directory; --host-root names the place" in capsys.readouterr().err
+    assert run([*verb, "--host-root", ""]) == 3, "as from a variable that is not set: this machine is not meant"
+    assert "the name is empty" in capsys.readouterr().err
     assert run([*verb, "--host-root", str(tmp_path)]) == 3
     assert f"{tmp_path}: this is not the root directory of a running node; --host-root names the place" in capsys.readouterr().err
 

@@ -14,7 +14,7 @@ from kairos_boot.cli import extensions as verb
 from kairos_boot.cli.arguments import UsageError
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle.extension_release import misfit, names_of
-from kairos_boot.lifecycle.extensions import must_be_name
+from kairos_boot.lifecycle.extensions import chosen, must_be_name
 from kairos_boot.system.host import Host
 
 if TYPE_CHECKING:
@@ -100,3 +100,12 @@ def test_what_no_extension_can_be_called_is_refused(name: str) -> None:
 def test_a_call_that_does_not_say_enough_or_too_much_is_wrong_usage(words: list[str]) -> None:
     with pytest.raises(UsageError):
         verb.run(SYSEXT, words)
+
+
+def test_an_empty_name_names_nothing(tmp_path: Path) -> None:
+    """As an expression it is found in every name: the only extension would be removed."""
+    store = tmp_path / "var/lib/kairos/extensions"
+    store.mkdir(parents=True)
+    (store / "tools.raw").touch()
+    with pytest.raises(KairosError, match="is empty"):
+        chosen(Host(str(tmp_path)), SYSEXT, "")

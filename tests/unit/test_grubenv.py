@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -146,3 +147,13 @@ def test_what_is_no_file_is_refused_and_stays(tmp_path: Path, kind: str) -> None
         with pytest.raises(KairosError, match="is no file"):
             act()
     assert path.lstat().st_ino == before.st_ino
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: the block is made root's")
+def test_a_relative_path_is_that_of_the_working_directory(tmp_path: Path) -> None:
+    """One that was read and another one that was written would lose the variables of both."""
+    with contextlib.chdir(tmp_path):
+        grubenv.save("block", {"a": "1"})
+        grubenv.save("block", {"b": "2"})
+        assert grubenv.load("block") == {"a": "1", "b": "2"}
+    assert grubenv.load(f"{tmp_path}/block") == {"a": "1", "b": "2"}
