@@ -154,13 +154,19 @@ def skopeo(host: Host, name: str, *words: str, seconds: float) -> str:
         return result.output
     if result.timed_out:
         raise KairosError(f"skopeo {words[0]}: {result.explain(seconds)}", name, "run it again: what was fetched is kept")
-    raise _explained(result.said, name)
+    raise explained(result.said, name)
 
 
-def _explained(said: str, name: str) -> KairosError:
+def _has(said: str, sign: str) -> bool:
+    """Whether *sign* is in what skopeo *said*; a number only as a word of its own, such as an HTTP status, and not in a port or a digest."""
+    return any(word.strip(".,;()\"'") == sign for word in said.split()) if sign.isdecimal() else sign in said
+
+
+def explained(said: str, name: str) -> KairosError:
+    """What skopeo *said* of the image *name*, as an error with its cause and its remedy, where they are known."""
     words = masked(" ".join(said.split()))[-600:]
     for signs, fact, hint in CAUSES:
-        if any(sign in said for sign in signs):
+        if any(_has(said, sign) for sign in signs):
             return KairosError(f"{fact} (skopeo: {words})", name, hint)
     return KairosError(f"skopeo: {words}", name)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kairos_boot.actions.registry import tags
+from kairos_boot.actions.registry import explained, tags
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle.releases import Wanted, found, wanted
 from kairos_boot.system.host import Host
@@ -53,3 +53,14 @@ def test_a_long_list_of_tags_is_read_whole_and_without_warnings(tmp_path: Path) 
     program.chmod(0o755)
     host = Host("/", Processes(environment={"PATH": f"{tmp_path}:{os.environ['PATH']}"}))
     assert tags(host, "r.example/os") == many
+
+
+@pytest.mark.parametrize(("said", "fact"), [
+    ('pinging container registry 127.0.0.1:40319: Get "https://127.0.0.1:40319/v2/": dial tcp 127.0.0.1:40319: connect: connection refused', "cannot be reached"),
+    ("writing blob: igest did not match, expected sha256:403a5002, got sha256:429b", "something else than it promises"),
+    ("received unexpected HTTP status: 503 Service Unavailable", "stopped half-way"),
+    ("StatusCode: 403, <html>", "wants a login"),
+    ("reading manifest: requested access (429): wait", "less often"),
+])
+def test_the_number_of_a_cause_is_a_word_and_no_part_of_a_port_or_a_digest(said: str, fact: str) -> None:
+    assert fact in explained(said, "registry/image:1").message
