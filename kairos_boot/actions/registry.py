@@ -159,7 +159,7 @@ def skopeo(host: Host, name: str, *words: str, seconds: float) -> str:
 
 def _has(said: str, sign: str) -> bool:
     """Whether *sign* is in what skopeo *said*; a number only as a word of its own, such as an HTTP status, and not in a port or a digest."""
-    return any(word.strip(".,;()\"'") == sign for word in said.split()) if sign.isdecimal() else sign in said
+    return any(word.strip(".,:;()\"'") == sign for word in said.split()) if sign.isdecimal() else sign in said
 
 
 def explained(said: str, name: str) -> KairosError:
