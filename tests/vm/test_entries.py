@@ -5,7 +5,10 @@ Each boot is made once and looked at by the tests below it; what one leaves on t
 
 from __future__ import annotations
 
+import json
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ import node as layout
 import pytest
 import variant
 import yaml
+from common import write_tree
 from vm import AT_ONCE, BOOT, Node, oem_files
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
@@ -120,6 +124,26 @@ def test_grub_tells_the_partition_that_the_image_lies_on(cos: Node) -> None:
     [token] = [word for word in cos.facts["cmdline"] if word.startswith("kairos.state=")]
     assert token == f"kairos.state=PARTUUID={cos.facts['labels']['COS_STATE'][1]}"
     assert cos.mount("/run/initramfs/cos-state")[0] == cos.facts["labels"]["COS_STATE"][0]
+
+
+def test_the_plan_of_the_image_is_what_the_first_boot_did(cos: Node, tmp_path: Path) -> None:
+    """`plan --all --root` of the tree that the image was made of, before there was a boot: the same steps in the same order, the same ones left out.
+
+    What it cannot know it says: a condition that it shows with `if` is for the boot to decide.
+    """
+    tree = tmp_path / "tree"
+    layout.build(tree)
+    write_tree(tree, {f"oem/{name}": content for name, content in oem_files("oem").items()})
+    words = [sys.executable, "-m", "kairos_boot", "plan", "--all", "--json", "--root", str(tree), "--cmdline", " ".join(cos.facts["cmdline"])]
+    told = json.loads(subprocess.run(words, cwd=layout.TOP, capture_output=True, text=True, check=False).stdout)["steps"]
+    planned = [step for step in told if step["stage"] in STAGES]
+    did = [step for step in cos.steps() if step["stage"] in STAGES]
+    assert [(step["stage"], step["step"]) for step in did] == [(step["stage"], step["step"]) for step in planned]
+    # The initrd calls itself another system than the image: the condition is the same one, its words are not.
+    left_out = [step.get("reason", "").partition(":")[0] if step["result"] == "skipped" else "" for step in did]
+    assert [(step["step"], reason) for step, reason in zip(planned, left_out, strict=True) if not step["if"] and step["skip"].partition(":")[0] != reason] == []
+    assert {reason for step, reason in zip(planned, left_out, strict=True) if step["if"]} <= {"", "if", "if_files"}
+    assert [step["step"] for step in did if step["result"] == "failed"] == [step["step"] for step in planned if not step["if"] and any(action["sign"] == "!" for action in step["actions"])]
 
 
 @pytest.mark.parametrize("path", ["/etc", "/var", "/srv"])
