@@ -17,7 +17,7 @@ import node as layout
 import pytest
 import variant
 import yaml
-from common import write_tree
+from common import TOP, write_tree
 from vm import AT_ONCE, BOOT, Node, oem_files
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
@@ -135,7 +135,7 @@ def test_the_plan_of_the_image_is_what_the_first_boot_did(cos: Node, tmp_path: P
     layout.build(tree)
     write_tree(tree, {f"oem/{name}": content for name, content in oem_files("oem").items()})
     words = [sys.executable, "-m", "kairos_boot", "plan", "--all", "--json", "--root", str(tree), "--cmdline", " ".join(cos.facts["cmdline"])]
-    told = json.loads(subprocess.run(words, cwd=layout.TOP, capture_output=True, text=True, check=False).stdout)["steps"]
+    told = json.loads(subprocess.run(words, cwd=TOP, capture_output=True, text=True, check=False).stdout)["steps"]
     planned = [step for step in told if step["stage"] in STAGES]
     did = [step for step in cos.steps() if step["stage"] in STAGES]
     assert [(step["stage"], step["step"]) for step in did] == [(step["stage"], step["step"]) for step in planned]
