@@ -75,8 +75,9 @@ def cached(kind: str, key: str, make: Callable[[Path], None], *, keep: int = 3, 
     final = home / key
     with locked(home / ".lock"):
         if not final.exists():
+            for left in home.glob(".*.new"):  # of a builder that was stopped; nobody else has the lock
+                discard(left)
             draft = home / f".{key}.new"
-            discard(draft)
             make(draft)
             draft.rename(final)
         os.utime(final)

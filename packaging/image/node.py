@@ -22,9 +22,10 @@ OEM = HERE / "oem"
 SOURCES = [TOP / "kairos_boot", TOP / "units", TOP / "dracut", *(TOP / "packaging" / name for name in ("install", "entry", "generator", "catalog", "udev", "kubernetes/suc-upgrade"))]
 CONFIGS = [HERE / "grub.cfg", HERE / "grubmenu.cfg", HERE / "bootargs.cfg", *sorted(HERE.glob("*.preset")), *sorted(HERE.glob("*.tmpfiles"))]
 
+DEBIAN = {"bookworm": "12", "trixie": "13"}[rootfs.SUITE]
 RELEASE = {
-    "ID": "kairos", "ID_LIKE": "kairos-core-debian-12", "NAME": "kairos-core-debian-12", "VERSION": f"v{__version__}", "RELEASE": f"v{__version__}", "ARCH": "amd64", "TARGETARCH": "amd64",
-    "FLAVOR": "debian", "FLAVOR_RELEASE": "12", "FAMILY": "debian", "MODEL": "generic", "VARIANT": "core", "FIPS": "false", "TRUSTED_BOOT": "false",
+    "ID": "kairos", "ID_LIKE": f"kairos-core-debian-{DEBIAN}", "NAME": f"kairos-core-debian-{DEBIAN}", "VERSION": f"v{__version__}", "RELEASE": f"v{__version__}", "ARCH": "amd64", "TARGETARCH": "amd64",
+    "FLAVOR": "debian", "FLAVOR_RELEASE": DEBIAN, "FAMILY": "debian", "MODEL": "generic", "VARIANT": "core", "FIPS": "false", "TRUSTED_BOOT": "false",
 }
 """What the image says of itself; GRUB and shells read the file, too."""
 

@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """Debian's part of the test node: a root file system tree without our program, made once and cached.
 
-    packaging/image/rootfs.py       prints the path of the tree
+    packaging/image/rootfs.py       prints the path of the tree; KAIROS_BOOT_SUITE=trixie is that of Debian 13
 
-It is made of Debian packages alone, plus the `blkid` Python module, which is compiled in a throw-away directory of this
-machine so that no compiler gets into the image. The tree is shared by all builds: never write into it.
+It is made of Debian packages alone, plus the `blkid` Python module and grub-editenv. Where the release is this machine's, the
+module is compiled in a throw-away directory here, else in the tree that builds packages for that release: no compiler gets
+into the image. The tree is shared by all builds: never write into it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from common import CACHE, EPOCH, cached, digest, discard, need_root, phase, run, write_tree
+from common import CACHE, EPOCH, TOP, cached, digest, discard, need_root, phase, run, write_tree
 
 SUITE = os.environ.get("KAIROS_BOOT_SUITE", "bookworm")
 PACKAGES = """
@@ -54,17 +55,17 @@ def build(draft: Path) -> None:
         excludes += [f"--dpkgopt=path-exclude=/lib/modules/*/kernel/{path}/*" for path in KERNEL_EXCLUDED]
         run("mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", f"--include={','.join(PACKAGES)}", f"--essential-hook={STUB_HOOK}", *excludes,
             SUITE, draft)  # fmt: skip
-    with phase("the blkid module, compiled outside the image"):
-        add_blkid(draft)
-    add_grub_editenv(draft)
+    if (draft / f"usr/lib/python{sys.version_info.major}.{sys.version_info.minor}").is_dir():
+        with phase("the blkid module, compiled outside the image"):
+            add_blkid(draft)
+        add_grub_editenv(draft, Path("/"))
+    else:
+        add_of_its_release(draft)
     tidy(draft)
 
 
 def add_blkid(root: Path) -> None:
-    """Compile Red Hat's binding of libblkid with this machine's compiler, for the Python that the image has."""
-    ours = f"usr/lib/python{sys.version_info.major}.{sys.version_info.minor}"
-    if not (root / ours).is_dir():
-        raise SystemExit(f"the image's Python is not {sys.version.split()[0]}; set KAIROS_BOOT_SUITE to this machine's Debian release")
+    """Compile Red Hat's binding of libblkid with this machine's compiler; the image has this machine's Python."""
     wheels = CACHE / "wheels"
     discard(wheels)
     venv = CACHE / "venv/bin/pip"
@@ -78,9 +79,29 @@ def add_blkid(root: Path) -> None:
     record.unlink()
 
 
-def add_grub_editenv(root: Path) -> None:
+def add_of_its_release(root: Path) -> None:
+    """The same binding for another Python than this machine's, and that release's grub-editenv."""
+    sys.path.insert(0, str(TOP / "packaging/packages"))
+    import package_source
+    import package_tree
+
+    tools = package_tree.tools(SUITE)
+    chamber = package_tree.Chamber(tools, "blkid")
+    try:
+        with phase(f"the blkid module, compiled for {SUITE}"):
+            [archive] = chamber.put(package_source.blkid(), into="/build")
+            [script] = chamber.put(TOP / "packaging/blkid-extension", into="/build")
+            chamber.run("sh", "-c", f"mkdir /build/source && tar -xf {archive} -C /build/source --strip-components=1 && CFLAGS='-O2 -g0' {script} /build/source /build/made")
+            [module] = (chamber.upper / "build/made").glob("blkid*.so")
+            run("install", "-m", "0644", module, root / "usr/lib/python3/dist-packages" / module.name)
+    finally:
+        chamber.close()
+    add_grub_editenv(root, tools)
+
+
+def add_grub_editenv(root: Path, source: Path) -> None:
     """Only the editor of GRUB's environment block, under both of its names; the boot loader itself is not the image's."""
-    run("install", "-m", "0755", "/usr/bin/grub-editenv", root / "usr/bin/grub-editenv")
+    run("install", "-m", "0755", source / "usr/bin/grub-editenv", root / "usr/bin/grub-editenv")
     link = root / "usr/bin/grub2-editenv"
     link.symlink_to("grub-editenv")
 
@@ -111,7 +132,7 @@ def tidy(root: Path) -> None:
 
 def tree() -> Path:
     """The path of the cached tree, made if needed."""
-    return cached("rootfs", key(), build, keep=2)
+    return cached("rootfs", key(), build, keep=4)
 
 
 if __name__ == "__main__":
