@@ -20,7 +20,7 @@ from common import CACHE, EPOCH, TOP, cached, digest, discard, need_root, phase,
 SUITE = os.environ.get("KAIROS_BOOT_SUITE", "bookworm")
 PACKAGES = """
     systemd systemd-sysv udev dbus libpam-systemd libnss-systemd systemd-timesyncd systemd-resolved kmod iproute2 procps sudo openssh-server ca-certificates
-    linux-image-cloud-amd64 dracut zstd e2fsprogs dosfstools fdisk gdisk
+    linux-image-cloud-amd64 dracut zstd e2fsprogs dosfstools fdisk gdisk libdevmapper1.02.1
     python3 python3-yaml python3-pyudev python3-pystemd
 """.split()
 BLKID = "pylibblkid==0.3"
