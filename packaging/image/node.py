@@ -22,7 +22,7 @@ OEM = HERE / "oem"
 SOURCES = [TOP / "kairos_boot", TOP / "units", TOP / "dracut", *(TOP / "packaging" / name for name in ("install", "entry", "generator", "catalog", "udev", "kubernetes/suc-upgrade"))]
 CONFIGS = [HERE / "grub.cfg", HERE / "grubmenu.cfg", HERE / "bootargs.cfg", *sorted(HERE.glob("*.preset")), *sorted(HERE.glob("*.tmpfiles"))]
 
-DEBIAN = {"bookworm": "12", "trixie": "13"}[rootfs.SUITE]
+DEBIAN = {"bookworm": "12", "trixie": "13"}.get(rootfs.SUITE, rootfs.SUITE)
 RELEASE = {
     "ID": "kairos", "ID_LIKE": f"kairos-core-debian-{DEBIAN}", "NAME": f"kairos-core-debian-{DEBIAN}", "VERSION": f"v{__version__}", "RELEASE": f"v{__version__}", "ARCH": "amd64", "TARGETARCH": "amd64",
     "FLAVOR": "debian", "FLAVOR_RELEASE": DEBIAN, "FAMILY": "debian", "MODEL": "generic", "VARIANT": "core", "FIPS": "false", "TRUSTED_BOOT": "false",
