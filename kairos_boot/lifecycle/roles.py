@@ -20,6 +20,7 @@ from kairos_boot.actions.image_file import no_progress
 from kairos_boot.errors import Explained, KairosError
 from kairos_boot.node import loader
 from kairos_boot.records import record
+from kairos_boot.system.copying import digest
 from kairos_boot.system.fat import settle
 
 TYPE_CHECKING = False
@@ -274,15 +275,10 @@ def remove(path: str) -> None:
 
 def file_digest(path: str, *, fresh: bool = False) -> str:
     """The SHA-256 of a file; with *fresh* of what the disk has. OSError."""
-    import hashlib
-
-    summed = hashlib.sha256()
     with open(path, "rb") as file:
         if fresh:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        while data := file.read(CHUNK):
-            summed.update(data)
-    return summed.hexdigest()
+        return digest(file.fileno())
 
 
 def size_of(host: Host, program: str) -> int:
