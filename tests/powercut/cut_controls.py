@@ -35,8 +35,8 @@ def move(module: Any, name: str, behind: str = "") -> None:
     """Let the phase *name* of the action in *module* come right after the phase *behind*, or first of all."""
     phases = module.phases
 
-    def moved(*values: Any) -> Any:
-        found = phases(*values)
+    def moved(*values: Any, **named: Any) -> Any:
+        found = phases(*values, **named)
         phase = found.pop([phase.name for phase in found].index(name))
         found.insert([phase.name for phase in found].index(behind) + 1 if behind else 0, phase)
         return found
