@@ -12,6 +12,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ahead import Ahead
+
 COMPLETE = "KAIROS_BOOT_COMPLETE" in os.environ
 """Set by `make test`, which installs all that is needed: then a missing program is a failure and no reason to skip."""
 NEEDED = {
@@ -46,3 +48,20 @@ def memory(request: pytest.FixtureRequest) -> Iterator[Path]:
     place.mkdir()
     yield place
     shutil.rmtree(place)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ahead(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ahead | None]:
+    """The boots that are made ahead (tests/vm/ahead.py), for the tests that were chosen; they begin with the first test of all, whatever it is about."""
+    chosen = [boots for item in request.session.items if not item.get_closest_marker("skip")
+              for name, boots in getattr(getattr(item, "module", None), "AHEAD", ()) if name in getattr(item, "fixturenames", ())]
+    if not any("vm" in item.keywords for item in request.session.items):
+        yield None
+        return
+    from ahead import Ahead
+
+    lane = Ahead(tmp_path_factory.mktemp)
+    for boots in chosen:
+        lane.begin(boots)
+    yield lane
+    lane.end()

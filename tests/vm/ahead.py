@@ -1,8 +1,8 @@
 """Boots that are made ahead, beside those that the tests wait for: a guest waits half of its time, and a machine has a second processor.
 
-A test module names in AHEAD, by the fixture that needs it, each function that boots a machine of its own; it gets a directory and the list that its machines
+A test module names in AHEAD, with the fixture that needs it, each function that boots a machine of its own; it gets a directory and the list that its machines
 go into, which are switched off at its end: all that tests look at is in what it returns. Those that a chosen test needs are begun with the first test of the
-session, one after the other.
+session, one after the other, also where that test is none of a machine: those wait for the disk and for each other, and leave a processor free.
 """
 
 from __future__ import annotations
@@ -34,10 +34,15 @@ class Ahead:
             self._begun[boots] = self._lane.submit(self._make, boots, self._place("ahead"))
 
     def result(self, boots: Boots) -> Any:
-        """What came of it; its error, if it failed."""
-        if boots in self._begun:
-            return self._begun[boots].result()
-        return self._make(boots, self._place("ahead"))
+        """What came of it; its error, if it failed. What is asked for before its turn is made at once, beside what is being made."""
+        known = self._begun.get(boots)
+        if known is None or known.cancel():
+            known = self._begun[boots] = Future()
+            try:
+                known.set_result(self._make(boots, self._place("ahead")))
+            except BaseException as error:  # noqa: BLE001 - an interrupt, too, is what came of it
+                known.set_exception(error)
+        return known.result()
 
     def _make(self, boots: Boots, place: Path) -> Any:
         own: list[qemu.Machine] = []

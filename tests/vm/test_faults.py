@@ -8,6 +8,7 @@ import machine as qemu
 import pytest
 import rootfs
 import variant
+from ahead import Ahead
 from vm import AT_ONCE, BOOT, Node, damage_inside, leads_with, oem_files
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
@@ -122,9 +123,8 @@ def verdict(screen: str) -> str:
 class Story:
     """One machine's boots, one after the other."""
 
-    def __init__(self, base: Path, home: Path, machines: list[qemu.Machine]) -> None:
-        home.mkdir()
-        self.overlay = variant.Overlay(base, home / "node.qcow2")
+    def __init__(self, home: Path, machines: list[qemu.Machine]) -> None:
+        self.overlay = variant.Overlay(variant.base(), home / "node.qcow2")
         self.machine = qemu.Machine(self.overlay.path, home)
         machines.append(self.machine)
         self.screens: list[str] = []
@@ -139,17 +139,25 @@ class Story:
         self.machine.press_power(BOOT)
 
 
-@pytest.fixture(scope="module")
-def overwritten(base_disk: Path, scratch: Path, machines: list[qemu.Machine]) -> tuple[Node, str, Node]:
+def damaged(home: Path, machines: list[qemu.Machine]) -> tuple[Node, str, Node]:
     """The active image overwritten at its beginning, then cut in half: the passive system both times, and the banner between."""
-    story = Story(base_disk, scratch / "overwritten", machines)
+    story = Story(home, machines)
     story.overlay.write_oem(oem_files(), AT_ONCE)
     story.overlay.damage("state", "/cOS/active.img", length=1 << 20)
     first = Node(story.machine).boot()
     first.facts["screen"] = story.machine.screen()
     story.goes_down(CUT + AWAY)
     story.dies()
-    return first, story.screens[0], Node(story.machine).boot()
+    last = Node(story.machine).boot()
+    last.facts["kept"] = story.machine.ssh("ls -A /oem/.kairos")
+    return first, story.screens[0], last
+
+
+@pytest.fixture(scope="module")
+def overwritten(ahead: Ahead) -> tuple[Node, str, Node]:
+    """The three boots."""
+    boots: tuple[Node, str, Node] = ahead.result(damaged)
+    return boots
 
 
 def test_an_image_that_grub_cannot_read_is_named_and_the_fallback_comes_up(overwritten: tuple[Node, str, Node]) -> None:
@@ -175,19 +183,28 @@ def test_the_system_that_came_up_leads_with_the_reason_and_the_list_is_empty_aga
     assert "the state image is damaged: it was cut off" in node.facts["status"][1]
     assert "failed_entries=\n" in node.facts["grubenv"]
     assert "next_entry=\n" in node.facts["grubenv"]
-    assert not node.host.file("/oem/.kairos/failed-boots").exists
+    assert "failed-boots" not in node.facts["kept"]
 
 
-@pytest.fixture(scope="module")
-def dead(base_disk: Path, scratch: Path, machines: list[qemu.Machine]) -> tuple[list[str], Node]:
+def both_damaged(home: Path, machines: list[qemu.Machine]) -> tuple[list[str], Node]:
     """An active image that was cut in half and a passive one without an init: both banners, and the system that came up."""
-    story = Story(base_disk, scratch / "dead", machines)
+    story = Story(home, machines)
     story.overlay.write_oem(oem_files(), {**AT_ONCE, "next_entry": "recovery"})
     Node(story.machine).boot()
     story.goes_down(CUT + WITHOUT_INIT + AWAY)
     story.dies()
     story.dies()
     return story.screens, Node(story.machine).boot()
+
+
+@pytest.fixture(scope="module")
+def dead(ahead: Ahead) -> tuple[list[str], Node]:
+    """The two banners and the third system."""
+    boots: tuple[list[str], Node] = ahead.result(both_damaged)
+    return boots
+
+
+AHEAD = [("overwritten", damaged), ("dead", both_damaged)]
 
 
 def test_a_dead_fallback_ends_at_its_own_banner_and_leads_to_recovery(dead: tuple[list[str], Node]) -> None:

@@ -105,7 +105,7 @@ def said(machine: qemu.Machine, words: str) -> str:
     return machine.ssh(f"kairos-agent {words} 2>&1; echo code $?", INSTALL)
 
 
-AHEAD = {"auto": by_itself, "hand": by_hand, "recovery": squashed}
+AHEAD = [("auto", by_itself), ("hand", by_hand), ("recovery", squashed)]
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ def boot(home: Path, machines: list[qemu.Machine]) -> Node:
     return Node(machine).boot()
 
 
-AHEAD = {"node": boot} if DEFAULTS.is_dir() else {}
+AHEAD = [("node", boot)] if DEFAULTS.is_dir() else []
 
 
 @pytest.fixture(scope="module")

@@ -128,7 +128,7 @@ def right(home: Path, machines: list[qemu.Machine]) -> dict[str, Seen]:
     return found
 
 
-AHEAD = {"part": left}
+AHEAD = [("part", left)]
 
 
 @pytest.fixture(scope="module")
