@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         def load(self, path: str) -> dict[str, str]:
             """See node.grubenv.load."""
 
-        def save(self, path: str, changes: Mapping[str, str | None]) -> str:
+        def save(self, path: str, changes: Mapping[str, str | None]) -> None:
             """See node.grubenv.save."""
 
 ENTRIES = {"active": "cos", "passive": "fallback", "recovery": "recovery", "autoreset": "statereset"}

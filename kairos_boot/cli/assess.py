@@ -44,7 +44,7 @@ def run(words: list[str]) -> int:
     verdict = assessment.judge(host, host.read(ledger.path) or b"", trial=bool(trial), known=assessment.known_failures(STATE_MOUNT))
     ledger.write("assessment", result="good" if verdict.good else "not good", trial=trial, reasons=list(verdict.reasons))
     if verdict.good:
-        with contextmanager(writable_state)(host, "the judgement of this boot", ACTION_SECONDS, lambda text: log(6, text, kind="lock")):
+        with contextmanager(writable_state)(host, "the judgement of this boot", ACTION_SECONDS, log):
             assessment.settle(STATE_MOUNT, tries, verdict, boot)
         log(6, f"this boot is good{f': the trial after the {trial} is over' if trial else ''}", kind="assessment")
         return 0

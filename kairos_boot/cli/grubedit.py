@@ -38,7 +38,5 @@ def run(words: list[str]) -> int:
         raise UsageError("write: grubedit set NAME=VALUE")
     if "grub-file" not in given:  # nobody would read it
         trusted.refuse(Host("/"), "setting of GRUB")
-    note = grubenv.save(path, {name: value or None})
-    if note:
-        sys.stderr.write(f"{path}: {note}\n")
+    grubenv.save(path, {name: value or None})
     return 0

@@ -74,13 +74,13 @@ def roll_back(host: Host) -> str:
 
 
 def save(host: Host, changes: Mapping[str, str | None]) -> str:
-    """Set variables where GRUB reads them; the block's path, and a note where GRUB may not see it yet. KairosError: no place that GRUB reads is mounted, or it cannot be written."""
+    """Set variables where GRUB reads them; the block's path. KairosError: no place that GRUB reads is mounted, or it cannot be written."""
     from contextlib import contextmanager
 
     trusted.refuse(host, "setting of GRUB")
     with contextmanager(_place)(host) as path:
-        note = grubenv.save(path, changes)
-    return f"{path}; {note}" if note else path
+        grubenv.save(path, changes)
+    return path
 
 
 def variables(host: Host) -> dict[str, str]:
@@ -104,7 +104,7 @@ def _place(host: Host) -> Iterator[str]:
 
     from kairos_boot.lifecycle.writable import writable_state
 
-    with contextmanager(writable_state)(host, "the boot loader's settings", WAIT, lambda text: None):  # noqa: ARG005
+    with contextmanager(writable_state)(host, "the boot loader's settings", WAIT):
         yield f"{host.path(STATE_MOUNT)}/grubenv"
 
 

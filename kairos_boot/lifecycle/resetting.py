@@ -32,10 +32,12 @@ if TYPE_CHECKING:
     from kairos_boot.lifecycle.wired import Node, Outcome
     from kairos_boot.node.config import Config
     from kairos_boot.node.partitions import NodeDisk
+    from kairos_boot.stages.runner import Log
     from kairos_boot.system.host import Host
 
 CUTS = 5
 """So often a phase may be cut short before nobody tries it any more."""
+MEND_SECONDS = 600.0
 KEPT = "/oem/.kairos/reset"
 """Where the record of a reset that failed is kept."""
 
@@ -197,11 +199,25 @@ def _mount_state(wired: Node, disk: NodeDisk) -> None:
     part = disk.need("state")
     fstype = part.fstype or "ext4"
     if fstype.startswith("ext"):
-        wired.host.processes.run(("e2fsck", "-p", part.node), timeout=600)
+        mend(wired.host, wired.log, part.node)
     try:
         Mount(part.node, STATE, fstype).apply(wired.host)
     except KairosError as error:
         raise KairosError(error.message, error.where, f"mend it: e2fsck -y {part.node}; or make it anew, since a reset fills it: mkfs.ext4 -L COS_STATE {part.node}") from error
+
+
+def mend(host: Host, log: Log, node: str) -> None:
+    """Have e2fsck mend the file system of *node*, and tell what it did or could not do. Whether it can be used the mount says."""
+    try:
+        result = host.processes.run(("e2fsck", "-p", node), timeout=MEND_SECONDS)
+    except KairosError as error:
+        log(4, f"{node} was not checked before it is mounted: {error}", kind="warning", stage=ACTION)
+        return
+    said = result.output.strip()[-600:]
+    if result.code == 1 and not result.timed_out:
+        log(5, f"e2fsck mended {node}: {said}", kind="warning", stage=ACTION)
+    elif result.code or result.timed_out:
+        log(4, f"e2fsck could not mend {node}: {result.explain(MEND_SECONDS)}: {said}", kind="warning", stage=ACTION)
 
 
 def _begun(found: marker.Begun | None, asked: Mapping[str, bool]) -> marker.Begun:

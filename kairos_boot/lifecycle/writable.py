@@ -5,24 +5,28 @@ from __future__ import annotations
 from kairos_boot.actions.filesystem import Remount
 from kairos_boot.errors import KairosError
 from kairos_boot.node.state import STATE_MOUNT
+from kairos_boot.system.journal import Journal
 from kairos_boot.system.lock import ACTIONS, Lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
+    from kairos_boot.stages.runner import Log
     from kairos_boot.system.host import Host
 
 
-def writable_state(host: Host, about: str, limit: float, say: Callable[[str], None], lock: str = ACTIONS) -> Iterator[None]:
+def writable_state(host: Host, about: str, limit: float, log: Log | None = None, lock: str = ACTIONS) -> Iterator[None]:
     """Make COS_STATE writable, and leave it as it was. For `contextlib.contextmanager`. KairosError: an action still runs after *limit* seconds, or the
     kernel refuses.
 
-    An action that began meanwhile would find it writable, and lose that in its midst. *say* is told when it has to be waited for.
+    An action that began meanwhile would find it writable, and lose that in its midst. The *log*, else that of the process, tells when it has to be waited
+    for, and when COS_STATE stays writable: what was done there is done, and is no failure.
     """
+    log = log or Journal()
     held = Lock(lock, about=about)
     try:
-        held.acquire(say, limit)
+        held.acquire(lambda text: log(6, text, kind="lock"), limit)
     except KairosError as error:
         raise KairosError(f"an action is running: {error.message}", error.where, "wait for it; kairos-boot status tells what it does") from error
     try:
@@ -31,6 +35,13 @@ def writable_state(host: Host, about: str, limit: float, say: Callable[[str], No
             yield
         finally:
             if changed:
-                Remount(STATE_MOUNT, writable=False).apply(host)
+                _read_only_again(host, log)
     finally:
         held.release()
+
+
+def _read_only_again(host: Host, log: Log) -> None:
+    try:
+        Remount(STATE_MOUNT, writable=False).apply(host)
+    except KairosError as error:  # somebody writes there, or has a file open that is gone
+        log(4, f"{error.where} stays writable until the next boot: {error.message}", kind="warning")

@@ -25,10 +25,10 @@ def load(path: str) -> dict[str, str]:
     return {name: value for name, value, _ in _lines(_read(path), path) if name}
 
 
-def save(path: str, changes: Mapping[str, str | None]) -> str:
+def save(path: str, changes: Mapping[str, str | None]) -> None:
     """Set the variables of *changes* in the block at *path*, made if it is not there; None takes one away.
 
-    The new block is in place whole or not at all, and what GRUB will read when this returns; a note says where that could not be
+    The new block is in place whole or not at all, and what GRUB will read when this returns; the log says where that could not be
     made sure of. Everything else in the block stays as it is. KairosError: the block is damaged, would be too large, or cannot be written.
     """
     import fcntl
@@ -44,7 +44,7 @@ def save(path: str, changes: Mapping[str, str | None]) -> str:
         fcntl.flock(directory, fcntl.LOCK_EX)  # who reads it meanwhile would take our variables back
         block = changed(_read(path), changes, path)
         mode = place.status.st_mode & 0o777 if place.status else 0o644
-        return replaced(place.path, lambda: replace_file(place, block, mode, 0, 0))
+        replaced(place.path, lambda: replace_file(place, block, mode, 0, 0))
 
 
 def possible(path: str, changes: Mapping[str, str | None]) -> None:

@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _FREEZE, _THAW = 0xC0045877, 0xC0045878
+_told: set[int] = set()
+"""The file systems that this process has spoken of."""
 
 
-def checkpoint(directory: str) -> str:
-    """Write everything of the file system of *directory* to its place on the disk; why only the journal is known to be, or nothing.
+def checkpoint(directory: str) -> None:
+    """Write everything of the file system of *directory* to its place on the disk. OSError: the disk fails.
 
     After fsync the journal of ext4 has the change, and GRUB, which does not replay it, still reads the old one; freezing a file
-    system empties its journal. OSError: the disk fails.
+    system empties its journal. Where it cannot be frozen, the log says so here, once: a word that callers were given got lost.
     """
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     before = pthread_sigmask(SIG_BLOCK, valid_signals())  # nobody would thaw it after us
@@ -28,15 +30,14 @@ def checkpoint(directory: str) -> str:
     except OSError as error:
         if error.errno not in (errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EPERM, errno.EBUSY):
             raise
-        return _sync(directory, error)
+        _sync(directory, error)
     finally:
         pthread_sigmask(SIG_SETMASK, before)
         os.close(fd)
-    return ""
 
 
-def replaced(path: str, change: Callable[[], object]) -> str:
-    """Let *change* put another file at *path*, and have that on the disk itself; what `checkpoint` says. OSError: the disk fails.
+def replaced(path: str, change: Callable[[], object]) -> None:
+    """Let *change* put another file at *path*, and have that on the disk itself, as `checkpoint` does. OSError: the disk fails.
 
     The old file stays open meanwhile: freed, its inode would be empty, or already the next new file's, where a boot loader that does not
     replay the journal still finds the old name.
@@ -47,16 +48,20 @@ def replaced(path: str, change: Callable[[], object]) -> str:
         old = -1
     try:
         change()
-        return checkpoint(os.path.dirname(path))
+        checkpoint(os.path.dirname(path))
     finally:
         if old >= 0:
             os.close(old)
 
 
-def _sync(directory: str, error: OSError) -> str:
+def _sync(directory: str, error: OSError) -> None:
     """The next best. File systems without a journal cannot be frozen, and need not."""
     from kairos_boot.system.mounts import sync_filesystem
 
     sync_filesystem(directory)
-    journal = error.errno in (errno.EPERM, errno.EBUSY)
-    return f"the file system could not be frozen ({error.strerror}): its journal may hold what the boot loader does not see" if journal else ""
+    device = os.stat(directory).st_dev
+    if error.errno in (errno.EPERM, errno.EBUSY) and device not in _told:
+        from kairos_boot.system.journal import Journal
+
+        _told.add(device)
+        Journal()(4, f"{directory}: the file system could not be frozen ({error.strerror}): its journal may hold what the boot loader does not see", kind="warning")

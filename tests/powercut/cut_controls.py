@@ -93,7 +93,7 @@ def no_marker() -> None:
 @control
 def environment_in_place() -> None:
     """The environment block is truncated and written where it is; the journal's commit, which may come at any moment, comes between."""
-    def save(path: str, changes: Any) -> str:
+    def save(path: str, changes: Any) -> None:
         with open(path, "rb") as file:
             old = file.read()
         with open(path, "wb") as file:

@@ -74,7 +74,7 @@ def nothing_durable() -> None:
 
     os.fsync = lambda fd: None
     os.sync = lambda: None
-    checkpoint.checkpoint = lambda directory: ""
+    checkpoint.checkpoint = lambda directory: None
 
 
 @control

@@ -10,7 +10,9 @@ import pytest
 from kairos_boot.boot.resume import MARKER
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle import ending
+from kairos_boot.lifecycle.resetting import mend
 from kairos_boot.system.host import Host
+from kairos_boot.system.process import Result
 
 
 def node(home: Path, marker: str | None) -> Host:
@@ -46,3 +48,23 @@ def test_what_was_noted_is_told_and_a_new_reset_forgets_it(tmp_path: Path) -> No
     assert ending.failure(host, "/state") is None
     ending.forget(host)
     assert "without a word" in str(ending.failure(host, "/state"))
+
+
+@pytest.mark.parametrize(("result", "told"), [
+    (Result(0, "clean"), []), (Result(1, "x: FIXED"), [(5, "e2fsck mended /dev/x: x: FIXED")]),
+    (Result(4, "UNEXPECTED INCONSISTENCY"), [(4, "e2fsck could not mend /dev/x: exit status 4: UNEXPECTED INCONSISTENCY")]),
+    (Result(-9, "half", timed_out=True), [(4, "e2fsck could not mend /dev/x: time limit of 600 s: half")]),
+    (KairosError("no program e2fsck"), [(4, "/dev/x was not checked before it is mounted: no program e2fsck")]),
+])
+def test_what_a_check_before_the_mount_did_or_could_not_do_is_told(result: Result | KairosError, told: list[tuple[int, str]]) -> None:
+    """The mount that follows decides whether the reset goes on; a check that cannot run does not."""
+    class Programs:
+        def run(self, argv: tuple[str, ...], **_: object) -> Result:
+            assert argv == ("e2fsck", "-p", "/dev/x")
+            if isinstance(result, KairosError):
+                raise result
+            return result
+
+    said: list[tuple[int, str]] = []
+    mend(Host("/", Programs()), lambda priority, text, **_: said.append((priority, text)), "/dev/x")  # type: ignore[arg-type]
+    assert said == told

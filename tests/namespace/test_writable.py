@@ -1,0 +1,40 @@
+"""COS_STATE that cannot be made read-only again stays writable, and that is said: what was done there is done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.root
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_state_partition_that_stays_writable_is_told(unshared: Callable[..., Any], *, busy: bool) -> None:
+    """A file that is open for writing keeps the kernel from it."""
+    told = unshared(f"""
+from contextlib import contextmanager
+from kairos_boot.lifecycle.writable import writable_state
+from kairos_boot.node.state import STATE_MOUNT
+from kairos_boot.system import mounts
+from kairos_boot.system.host import Host
+mounts.mount("tmpfs", "/run", "tmpfs")
+os.makedirs(STATE_MOUNT)
+mounts.mount("tmpfs", STATE_MOUNT, "tmpfs")
+mounts.mount("", STATE_MOUNT, options=("remount", "ro"))
+said = []
+with contextmanager(writable_state)(Host("/"), "a test", 1.0, lambda priority, text, **about: said.append([priority, text]), home + "/lock"):
+    file = open(STATE_MOUNT + "/x", "w")
+    if not {busy}:
+        file.close()
+tell([said, "ro" not in mounts.at(STATE_MOUNT, mounts.mounted()).options])
+""")
+    if busy:
+        [[priority, text]], stays = told
+        assert (priority, stays) == (4, True)
+        assert text.startswith("/run/initramfs/cos-state stays writable until the next boot: cannot be remounted")
+    else:
+        assert told == [[], False]
