@@ -25,9 +25,18 @@ def put_files(host: Host, node: str, files: Mapping[str, bytes], may_replace: Ca
     None is written where *may_replace* forbids it for one of them, of its old and its new content; with *must*, as on a disk that is being made, that
     is an error. A new content is complete and durable before it takes the name, which is one sector of the directory; the old one stays beside it.
     KairosError: it cannot be written. Without vfat in the kernel only *must* writes: what boots already is not written in place.
-    """
-    from kairos_boot.system import mounts
 
+    A new content that is found beside its name was left by a cut. If that came inside the rename, both names may have one chain of clusters: to write the
+    one would free and fill those of the other, and a second cut then leaves no boot loader. So such a name is taken away before anything is mounted, and
+    its room is given to nobody.
+    """
+    from kairos_boot.system import fat_names, mounts
+
+    left = fat_names.forget(node, [(name + NEW, name + OLD) for name in files])
+    if left:
+        from kairos_boot.system.journal import Journal
+
+        Journal()(4, f"{node}: a cut left {', '.join(left)}, which may share room with what boots: the names are gone, and their room is lost until fsck.fat -a {node}", kind="warning")
     try:
         os.makedirs(PLACE, mode=0o700, exist_ok=True)
         mounts.mount(node, PLACE, "vfat", ("rw", "noatime"))
@@ -59,13 +68,18 @@ def _put(path: str, content: bytes) -> bool:
         return False
     directory = os.path.dirname(path)
     os.makedirs(directory, exist_ok=True)
-    for name, data in ((path + OLD, old), (path + NEW, content)):
-        if data is not None and _read(name) != data:
-            with open(name, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-    settle(directory)
+    try:
+        for name, data in ((path + NEW, content), (path + OLD, old)):  # the new one first: it tells the next run that a cut came in either of them
+            if data is not None and _read(name) != data:
+                with open(name, "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+            settle(directory)
+    except OSError:
+        if os.path.lexists(path + NEW):  # no cut, no room: it goes with what it takes
+            os.unlink(path + NEW)
+        raise
     # While it is open, the room of the old file is not given back: FAT has no journal, and the kernel may write that before the directory says so.
     held = None if old is None else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:

@@ -435,6 +435,43 @@ loop.detach(device)
         assert (plain, later, after) == (False, True, True)
 
 
+def test_what_a_cut_left_beside_a_program_is_gone_before_anything_is_written(unshared: Callable[..., Any]) -> None:
+    """It may share the room of the program: a write to it that then fails, as here for lack of room, would take the program with it."""
+    failed, names, same = unshared(PRELUDE + """
+from kairos_boot.system import fat, fat_names
+from kairos_boot.system.host import Host
+mounts.mount("tmpfs", "/run", "tmpfs")
+part, name = f"{home}/esp", "EFI/BOOT/BOOTX64.EFI"
+with open(part, "wb") as file:
+    file.truncate(4 << 20)
+subprocess.run(["mkfs.vfat", part], check=True, capture_output=True)
+device = loop.attach(part, read_only=False)
+try:
+    for folder in ("EFI", "EFI/BOOT"):
+        subprocess.run(["mmd", "-i", device, f"::{folder}"], check=True)
+    for end in ("", ".new"):
+        subprocess.run(["mcopy", "-i", device, "-", f"::{name}{end}"], input=b"MZ" * 90_000, check=True)
+    with open(device, "r+b", buffering=0) as file:
+        volume = fat_names.Volume(file.fileno())
+        old, new = (os.pread(file.fileno(), 32, volume.find(name + end).places[0]) for end in ("", ".new"))
+        os.pwrite(file.fileno(), new[:20] + old[20:22] + new[22:26] + old[26:], volume.find(name + ".new").places[0])
+        os.fsync(file.fileno())
+    try:
+        fat.put_files(Host("/"), device, {name: bytes(8 << 20)})
+        failed = ""
+    except KairosError as error:
+        failed = error.message
+    names = subprocess.run(["mdir", "-b", "-i", device, "::/EFI/BOOT"], capture_output=True, text=True, check=True).stdout.split()
+    now = subprocess.run(["mtype", "-i", device, f"::/{name}"], capture_output=True, check=False).stdout
+    tell([failed, names, now == b"MZ" * 90_000])
+finally:
+    loop.detach(device)
+""")
+    assert "cannot be written" in failed or "cannot be mounted" in failed, "with vfat in the kernel, or without"
+    assert names == ["::/EFI/BOOT/BOOTX64.EFI"]
+    assert same
+
+
 def test_a_signature_that_cannot_be_checked_is_a_refusal(unshared: Callable[..., Any]) -> None:
     """Nothing was changed: without the program, and where the source has no signature."""
     told = unshared(PRELUDE + """

@@ -31,8 +31,10 @@ INIT = """\
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev; mount -t tmpfs tmpfs /run
 for name in virtio_pci virtio_blk vfat nls_cp437 nls_ascii nls_iso8859-1; do modprobe $name; done
 until [ -b /dev/vda ]; do sleep 0.2; done
-cp /fat.py /usr/lib/kairos-boot/kairos_boot/system/fat.py
-rm -f /usr/lib/kairos-boot/kairos_boot/system/fat.pyc
+for name in fat fat_names; do
+    cp /$name.py /usr/lib/kairos-boot/kairos_boot/system/$name.py
+    rm -f /usr/lib/kairos-boot/kairos_boot/system/$name.pyc
+done
 python3 -S /guest.py
 echo o >/proc/sysrq-trigger
 sleep 60
@@ -61,7 +63,8 @@ def initrd(base: Path, home: Path) -> Path:
     root = home / "root"
     root.mkdir()
     (root / "guest.py").write_text(GUEST.format(number=2, files=FILES))
-    (root / "fat.py").write_text((TOP / "kairos_boot/system/fat.py").read_text())
+    for name in ("fat.py", "fat_names.py"):
+        (root / name).write_text((TOP / "kairos_boot/system" / name).read_text())
     (root / "replace").write_text(INIT)
     (root / "replace").chmod(0o755)
     names = "\n".join(path.name for path in sorted(root.iterdir())) + "\n"
