@@ -22,7 +22,7 @@ PERSISTENT_MIB = 1024
 TAIL = 2 * MIB
 """Bytes at the end of a disk for the second copy of its table."""
 RELEASE = 10.0
-"""Seconds for whoever looks at one of the partitions in this moment."""
+"""Seconds for whoever looks at one of the partitions in this moment, such as udev."""
 UNITS = {"": MIB, "M": MIB, "G": MIB << 10, "T": MIB << 20}
 
 MOST = 1 << 50
@@ -57,9 +57,9 @@ def least(images: Images, wanted: Wishes) -> int:
     return last.start + (PERSISTENT_MIB * MIB if rest else last.size) + TAIL
 
 
-def made(path: str, size: int, *, keep: bool = True) -> Iterator[str]:
-    """A loop device over a new sparse file of *size* bytes, which has the name *path* when all went well, where it is to be kept. For
-    `contextlib.contextmanager`.
+def made(path: str, size: int, *, keep: bool = True, patience: float = RELEASE) -> Iterator[str]:
+    """A loop device over a new sparse file of *size* bytes, which has the name *path* when all went well, where it is to be kept; *patience* are
+    the seconds for whoever looks at one of its partitions at the end. For `contextlib.contextmanager`.
 
     KairosError: it cannot be made.
     """
@@ -77,7 +77,7 @@ def made(path: str, size: int, *, keep: bool = True) -> Iterator[str]:
                 try:
                     yield node
                 finally:
-                    _clear(node)
+                    _clear(node, patience)
             if not keep:
                 os.unlink(new)
                 return
@@ -122,31 +122,36 @@ def _locked(path: str, flags: int) -> int:
 
 
 def _left(new: str) -> None:
-    """Give back the loop device of a build that was killed."""
+    """Give back the loop device of a build that was killed, and first those of the images that it worked in: nobody else does, and its mounts went with it."""
     from contextlib import contextmanager
 
-    from kairos_boot.system import loop
+    from kairos_boot.system import blockdev, loop, partitions
 
     if loop.attached(new, writable=True):
         with contextmanager(loop.held)(new, read_only=False) as node:
+            for number in blockdev.known(node):
+                part = partitions.node_of(node, number)
+                for inner in loop.within(os.stat(part).st_rdev) if os.path.exists(part) else ():
+                    loop.detach(inner)
             _clear(node)
 
 
-def _clear(node: str) -> None:
-    """Take the partitions of the device away, which would outlive the file in it."""
+def _clear(node: str, patience: float = RELEASE) -> None:
+    """Take the partitions of the device away, which would outlive the file in it. KairosError: one of them stays in use."""
     import time
 
     from kairos_boot.system import blockdev
 
     _durable(node)
-    end = time.monotonic() + RELEASE
+    end = time.monotonic() + patience
     while True:
         try:
             blockdev.tell(node, {})
             break
-        except KairosError:
+        except KairosError as error:
             if time.monotonic() > end:
-                raise
+                raise KairosError(f"the disk image cannot be given back, for a partition of it is in use: {error.message}", node,
+                                  f"end what uses it (lsblk {node}, fuser, findmnt), then: partx -d {node}; losetup -d {node}") from error
             time.sleep(0.1)
 
 

@@ -126,6 +126,24 @@ def _has(device: int, wanted: os.stat_result, *, writable: bool) -> bool:
     return _backing(info) == (_encoded(wanted.st_dev), wanted.st_ino) and not _flags(info) & unfit
 
 
+def within(device: int) -> list[str]:
+    """The nodes of the loop devices whose file lies on the file system of the block device with that number, be it mounted nowhere any more.
+
+    A process that was killed leaves them: they keep the file system, and the device below it, in use.
+    """
+    found = []
+    for name in sorted(os.listdir("/sys/block")):
+        if name.startswith("loop"):
+            try:
+                with Held(os.open(f"/dev/{name}", os.O_RDONLY | os.O_CLOEXEC)) as fd:
+                    info = fcntl.ioctl(fd, _STATUS, bytes(232))
+            except OSError:
+                continue  # a device without a file
+            if _backing(info)[0] == _encoded(device):
+                found.append(f"/dev/{name}")
+    return found
+
+
 def _flags(info: bytes) -> int:
     return int.from_bytes(info[52:56], sys.byteorder)
 

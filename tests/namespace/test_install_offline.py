@@ -14,7 +14,7 @@ import pytest
 
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle import diskimage
-from kairos_boot.system import loop
+from kairos_boot.system import blockdev, loop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -212,6 +212,62 @@ def test_what_a_killed_build_left_goes_with_the_next_one(tmp_path: Path) -> None
     assert [file.name for file in tmp_path.iterdir()] == ["disk.raw"]
 
 
+KILLED = """
+import os, subprocess, sys, time
+sys.path.insert(0, {top!r})
+from contextlib import contextmanager
+from kairos_boot.lifecycle import diskimage
+from kairos_boot.system import blockdev, loop, mounts
+home = {home!r}
+with contextmanager(diskimage.made)(home + "/disk.raw", 32 << 20) as node:
+    blockdev.tell(node, {{1: (1 << 20, 24 << 20)}})
+    subprocess.run(["mkfs.ext4", "-q", node + "p1"], check=True)
+    os.mkdir(home + "/place")
+    mounts.mount(node + "p1", home + "/place", "ext4")
+    with open(home + "/place/image", "wb") as file:
+        file.truncate(4 << 20)
+    with contextmanager(loop.held)(home + "/place/image", read_only=False) as inner:
+        print(node, inner, flush=True)
+        time.sleep(600)
+"""
+
+
+def test_a_build_that_was_killed_in_an_image_leaves_nothing_in_use(tmp_path: Path) -> None:
+    """The loop device of the image that it worked in keeps the partition, which nobody has mounted any more."""
+    script = KILLED.format(top=str(TOP), home=str(tmp_path))
+    with subprocess.Popen(["unshare", "--mount", "--propagation", "private", sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as build:
+        assert build.stdout is not None
+        node, inner = build.stdout.readline().split()
+        build.kill()
+    with contextmanager(diskimage.made)(str(tmp_path / "disk.raw"), 1 << 20):
+        pass
+    assert not os.path.exists(f"{node}p1")
+    assert not loop.attached(str(tmp_path / "place/image")), inner
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["disk.raw", "place"]
+
+
+def test_a_partition_that_somebody_uses_is_named_with_what_to_do(tmp_path: Path) -> None:
+    """Nothing of it waits for the next boot of this machine."""
+    nodes, busy = [], []
+
+    def build() -> None:
+        with contextmanager(diskimage.made)(str(tmp_path / "disk.raw"), 32 << 20, patience=0.0) as node:
+            nodes.append(node)
+            blockdev.tell(node, {1: (1 << 20, 24 << 20)})
+            busy.append(os.open(f"{node}p1", os.O_RDONLY))
+
+    try:
+        with pytest.raises(KairosError, match="a partition of it is in use") as caught:
+            build()
+    finally:
+        for fd in busy:
+            os.close(fd)
+        for node in nodes:
+            blockdev.tell(node, {})
+    assert "losetup -d" in str(caught.value)
+    assert "boot" not in caught.value.hint
+
+
 def _start(disk: Path, name: str) -> int:
     parts = table(disk)["partitions"]
     assert isinstance(parts, list)
@@ -231,3 +287,12 @@ def test_a_configuration_that_cannot_be_had_is_told_of(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "kairos_boot", "manual-install", str(tmp_path / "none.yaml")]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300, cwd="/", env={**os.environ, "PYTHONPATH": str(TOP)})
     assert (done.returncode, "no such file" in done.stderr) == (3, True)
+
+
+def test_what_is_wrong_with_a_setting_of_the_call_is_placed_there(tmp_path: Path) -> None:
+    """It is no word of the kernel command line of the machine that builds."""
+    words = [sys.executable, "-m", "kairos_boot", "install", "--disk-image", str(tmp_path / "x"), "--source", "dir:/", "--set", "install.partitions.state.size=much"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300, cwd="/", env={**os.environ, "PYTHONPATH": str(TOP)})
+    assert done.returncode == 3
+    assert "--set install.partitions.state.size: " in done.stderr
+    assert "/proc/cmdline" not in done.stderr
