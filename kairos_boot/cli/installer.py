@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 WORK = "/run/kairos-boot/install"
 """Where documents from elsewhere lie while their steps may run."""
+NOT_FOUND = 404
+"""What a server answers that knows no such address."""
 FLAGS = {"source": True, "plan": False, "json": False, "reboot": False, "poweroff": False, "allow-insecure-registries": False}
 
 
@@ -97,6 +99,10 @@ class Builder(Installer):
         """Two images may be built at once."""
         return lambda: None
 
+    def collector(self) -> Collector:
+        """What reads the configuration; its last words are those of `--set`."""
+        return wiring.collector_of(self.host, "--set")
+
     def close(self) -> None:
         """Remove the record: nothing of a build stays on its machine."""
         self._scratch.cleanup()
@@ -145,7 +151,7 @@ def on_this_machine(document: str, directories: tuple[str, ...], *, looks: bool)
     try:
         return wired, wired.collector().given(document if "://" in document else os.path.abspath(document), wired.cmdline, directories)
     except KairosError as error:
-        missing = "configuration file not found in remote address: " if "://" in document and "404" in error.message else ""
+        missing = "configuration file not found in remote address: " if getattr(error, "status", 0) == NOT_FOUND else ""
         raise KairosError(missing + error.message, error.where or shown(document), error.hint) from error
 
 

@@ -69,7 +69,7 @@ def run(words: list[str]) -> int:
     from kairos_boot.system.lock import Lock
 
     log = wiring.logger()
-    lock = Lock(about=f"stage {stage}")
+    lock = Lock(about=wiring.about(stage, host.root))
     end_in_order()
     try:
         if AROUND not in os.environ:  # a step's own run has its turn
@@ -123,10 +123,18 @@ def nest(stage: str, sources: Sequence[str], *, inside: bool) -> None:
 
     own = f"{crc32(repr((stage, *sources)).encode()):x}"
     around = os.environ.get(AROUND, "").split() if inside else []
-    if own in around or len(around) >= DEEPEST:
-        raise KairosError(f"the stage {stage} is running, and one of its steps starts it again" if own in around else
+    again = own in around or (inside and not around and _called_alike())
+    if again or len(around) >= DEEPEST:
+        raise KairosError(f"the stage {stage} is running, and one of its steps starts it again" if again else
                           f"{DEEPEST} runs stand in each other, each started by a step of the one before", hint="let the step start another stage, or give it other sources")
     os.environ[AROUND] = " ".join((*around, own))
+
+
+def _called_alike() -> bool:
+    """Whether this call stands in one of the same words: a step may have emptied the environment."""
+    from kairos_boot.system.ancestors import called_alike
+
+    return called_alike()
 
 
 def _emit(stage: str, options: Options, host: Host, sources: Sources, *, as_json: bool) -> int:

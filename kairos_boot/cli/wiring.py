@@ -62,13 +62,13 @@ def sources_of(host: Host, given: Sequence[str] = (), flags: Arguments | None = 
                    record=RECORD if keep and host.root == "/" and os.geteuid() == 0 else None)
 
 
-def collector_of(host: Host) -> Collector:
-    """What reads the configuration of *host*."""
+def collector_of(host: Host, option: str = "") -> Collector:
+    """What reads the configuration of *host*; with *option* that gives what the kernel command line does else."""
     from kairos_boot.node.config import Collector
     from kairos_boot.system.facts import gather
     from kairos_boot.system.reader import HostReader
 
-    return Collector(HostReader(host), lambda: gather(host))
+    return Collector(HostReader(host), lambda: gather(host), option)
 
 
 def cmdline_of(host: Host) -> str:
@@ -107,10 +107,19 @@ def origin(host: Host, sources: Sources) -> dict[str, object]:
     return {**found, "sources": [shown(source) if "://" in source else source for source in sources.names]}
 
 
-def running(host: Host) -> bool:
-    from kairos_boot.system.lock import holder
+def about(stage: str, root: str) -> str:
+    """What a run of *stage* says of itself to those who wait for it."""
+    return f"stage {stage}" if root == "/" else f"stage {stage} of {os.path.realpath(root)}"
 
-    return host.online and holder() is not None
+
+def running(host: Host) -> bool:
+    """Whether a run goes on now: of this system, else of the tree *host*, by a process here or by one of the system whose tree it is."""
+    from kairos_boot.system.lock import LOCK, holder
+
+    found = holder()
+    if host.online:
+        return found is not None
+    return (found is not None and found.about.endswith(f" of {os.path.realpath(host.root)}")) or holder(host.path(LOCK)) is not None
 
 
 def nothing_in(source: str) -> Problem:

@@ -56,11 +56,14 @@ class Config:
 
 
 class Collector:
-    """Reads the documents of one node. *reader* reads files and addresses, *values* gives the template data of addresses."""
+    """Reads the documents of one node. *reader* reads files and addresses, *values* gives the template data of addresses; *option* is what gives the words that
+    are the kernel command line's else.
+    """
 
-    def __init__(self, reader: DocumentReader, values: Callable[[], Mapping[str, object]]) -> None:
+    def __init__(self, reader: DocumentReader, values: Callable[[], Mapping[str, object]], option: str = "") -> None:
         self.reader = reader
         self.values = values
+        self.option = option
         self.config = Config()
 
     def collect(self, cmdline: str, directories: Sequence[str] = DIRECTORIES) -> Config:
@@ -75,7 +78,7 @@ class Collector:
                     self._file(path, deprecated=directory == DEPRECATED)
                 else:
                     self.config.problems += path.problems
-        self._lay(from_cmdline(cmdline), CMDLINE)
+        self._lay(from_cmdline(cmdline, self.option), self.option or CMDLINE)
         return self.config
 
     def given(self, name: str, cmdline: str, directories: Sequence[str] = ()) -> Config:
@@ -99,7 +102,7 @@ class Collector:
             raise KairosError(first.message, first.where, first.hint)
         self._note(source, data)
         self._lay(settings, source)
-        self._lay(from_cmdline(cmdline), CMDLINE)
+        self._lay(from_cmdline(cmdline, self.option), self.option or CMDLINE)
         return self.config
 
     def _note(self, source: str, data: bytes) -> None:
@@ -220,14 +223,14 @@ def has_header(data: bytes) -> bool:
     return any(line.rstrip() in HEADERS for line in data.removeprefix(b"\xef\xbb\xbf").split(b"\n", HEADER_LINES)[:HEADER_LINES])
 
 
-def from_cmdline(text: str) -> Setting:
-    """The settings that the kernel command line gives: `a.b=c` below the keys of Kairos' own configuration, then `kairos.config=a.b=c`."""
+def from_cmdline(text: str, option: str = "") -> Setting:
+    """The settings that the kernel command line, or *option*, gives: `a.b=c` below the keys of Kairos' own configuration, then `kairos.config=a.b=c`."""
     from kairos_boot.cloudconfig.dotnotation import MalformedError, path_of, words
 
     plain, owned = empty(), empty()
     for text_word, start in words(text):
         key, equals, value = text_word.partition("=")
-        where = f"{CMDLINE}:1:{start + 1}"
+        where = f"{option} {key}" if option else f"{CMDLINE}:1:{start + 1}"
         target = plain
         if key == "kairos.config":
             key, equals, value = value.partition("=")

@@ -172,3 +172,9 @@ def test_words_of_the_kernel_command_line(text: str, settings: object) -> None:
 def test_aliases_cannot_make_more_values_than_memory_holds() -> None:
     bomb = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(f"{b}: &{b} [{','.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
     assert "aliases" in collect({"/oem/1.yaml": bomb}).problems[0].message
+
+
+def test_words_of_an_option_are_placed_in_that_option() -> None:
+    """`install --disk-image --set KEY=VALUE` reads no kernel command line."""
+    found = from_cmdline("install.device=/dev/x kairos.config=install.auto=true", "--set").value["install"].value
+    assert [found[name].where for name in ("device", "auto")] == ["--set install.device", "--set kairos.config"]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 HOLD = """
 import os, sys, time
 from kairos_boot.system.lock import Lock
+while os.getppid() == int(sys.argv[3]):
+    time.sleep(0.01)
 lock = Lock(sys.argv[1], "stage quince")
 lock.acquire(lambda text: print("waits:", text, flush=True), float(sys.argv[2]))
 print("shares" if lock.shared else "holds", flush=True)
@@ -41,12 +43,13 @@ def path(tmp_path: Path) -> Iterator[str]:
     os.environ.pop(VARIABLE, None)
 
 
-def start(path: str, body: str = "", limit: float = 30.0, inherit: str | None = None) -> subprocess.Popen[str]:
-    """Another process that takes the lock and then does *body*; *inherit* is the token it is given."""
+def start(path: str, body: str = "", limit: float = 30.0, inherit: str | None = None, *, stranger: bool = False) -> subprocess.Popen[str]:
+    """Another process that takes the lock and then does *body*; *inherit* is the token it is given. A *stranger* does not descend from this process."""
     environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
     if inherit is not None:
         environment[VARIABLE] = inherit
-    return subprocess.Popen([sys.executable, "-c", HOLD.format(body=body), path, str(limit)], stdout=subprocess.PIPE, text=True, close_fds=False,
+    words = [sys.executable, "-c", HOLD.format(body=body), path, str(limit)]
+    return subprocess.Popen(["sh", "-c", '"$0" "$@" $$ &', *words] if stranger else [*words, "0"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, close_fds=False,
                             env=environment)
 
 
@@ -57,11 +60,11 @@ def line(process: subprocess.Popen[str]) -> str:
 
 
 def test_a_second_run_waits_says_who_holds_it_and_gets_the_lock_when_the_first_ends(path: str) -> None:
-    lock = Lock(path, "stage plum")
-    lock.acquire(refuse)
+    first = start(path, "sys.stdin.readline()")
+    assert line(first) == "holds"
     second = start(path)
-    assert f"process {os.getpid()} (stage plum); waiting" in line(second)
-    lock.release()
+    assert f"process {first.pid} (stage quince); waiting" in line(second)
+    first.communicate("\n", timeout=30)
     assert line(second) == "holds"
     assert second.wait(30) == 0
 
@@ -83,6 +86,18 @@ def test_a_child_of_the_holder_does_not_wait(path: str) -> None:
     assert start(path, inherit=os.environ[VARIABLE]).communicate(timeout=30)[0] == "shares\n"
     lock.release()
     assert VARIABLE not in os.environ
+
+
+def test_a_child_whose_environment_was_emptied_does_not_wait_for_its_parent(path: str) -> None:
+    """`env -i` in a step: the run that it starts would wait for the one that waits for it."""
+    lock = Lock(path)
+    lock.acquire(refuse)
+    code = HOLD.format(body="")
+    for between in ([], ["sh", "-c", '"$@"; true', "-"]):
+        done = subprocess.run([*between, "env", "-i", f"PYTHONPATH={os.path.abspath(f'{__file__}/../../..')}", sys.executable, "-c", code, path, "5", "0"],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=60, check=False)
+        assert done.stdout == "shares\n"
+    lock.release()
 
 
 def test_what_outlived_its_run_does_not_share_the_next_ones_lock(path: str) -> None:
@@ -145,7 +160,7 @@ def test_a_pid_that_cannot_be_written_changes_nothing(path: str, monkeypatch: py
 
     monkeypatch.setattr(os, "pwrite", full)
     Lock(path).acquire(refuse)
-    second = start(path, limit=0.2)
+    second = start(path, limit=0.2, stranger=True)
     assert f"process {os.getpid()};" in line(second)
     assert start(path, inherit=os.environ[VARIABLE]).communicate(timeout=30)[0] == "shares\n"
 
@@ -156,7 +171,7 @@ def test_what_is_no_lock_gives_way(path: str, kind: str) -> None:
     os.mkdir(os.path.dirname(path))
     os.mkfifo(path) if kind == "fifo" else os.symlink("elsewhere", path)
     Lock(path).acquire(refuse)
-    assert start(path, limit=0.2).communicate(timeout=30)[0].startswith("waits")
+    assert start(path, limit=0.2, stranger=True).communicate(timeout=30)[0].startswith("waits")
 
 
 @pytest.mark.parametrize("broken", ["directory", "file"])

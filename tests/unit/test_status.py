@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kairos_boot.cli import status as verb
+from kairos_boot.cli import wiring
 from kairos_boot.errors import KairosError
 from kairos_boot.reports.history import Boot, load
 from kairos_boot.reports.status import as_data, as_text
 from kairos_boot.reports.text import seconds
 from kairos_boot.stages.ledger import DIRECTORY, Ledger
 from kairos_boot.system.host import Host
+from kairos_boot.system.lock import LOCK
 
-if TYPE_CHECKING:
-    from pathlib import Path
+TOP = Path(__file__).resolve().parents[2]
 
 
 class Story:
@@ -233,6 +237,35 @@ def test_a_run_that_goes_on_is_told_from_one_that_never_ended(tmp_path: Path) ->
     Ledger(host.path(DIRECTORY), "b1").write("stage", event="start", stage="boot")
     assert load(host).result == "degraded"
     assert load(host, running=True).result == "running"
+
+
+@pytest.mark.parametrize("by", ["a run here, of the tree", "a run of the system whose tree it is", "a run of another tree", "nobody"])
+def test_a_run_that_goes_on_in_a_tree_is_no_wreck(tmp_path: Path, by: str) -> None:
+    """In a pod the node's root is a tree, too. A run of something else makes nothing of the tree's own go on."""
+    host = node(tmp_path, "b1")
+    paths = {"a run here, of the tree": ("", tmp_path), "a run of another tree": ("", tmp_path / "other"), "a run of the system whose tree it is": (str(tmp_path), "/")}
+    if by == "nobody":
+        assert not wiring.running(host)
+        return
+    home, root = paths[by]
+    if not home and os.geteuid():
+        pytest.skip("only root has a lock here")
+    script = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from kairos_boot.cli import wiring
+from kairos_boot.system.lock import Lock
+Lock(sys.argv[2], wiring.about("boot", sys.argv[3])).acquire(print, 60)
+print("holds", flush=True)
+sys.stdin.readline()
+"""
+    with subprocess.Popen([sys.executable, "-c", script, str(TOP), home + LOCK, str(root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "holds\n"
+        found = wiring.running(host)
+        run.communicate("\n", timeout=60)
+    assert found == (by != "a run of another tree")
+    assert not wiring.running(host)
 
 
 def test_the_verb_prints_text_or_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
