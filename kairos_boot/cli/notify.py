@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from kairos_boot.stages.runner import Log
+
 
 def run(words: list[str]) -> int:
     given = parse(words, {})
@@ -46,7 +48,7 @@ def publish(host: Host, event: str, data: dict[str, Any], directories: Sequence[
         say(f"no provider is installed: nothing to do for {event}\n")
         return 0
     failed = False
-    for answer in bus.publish(host, found, event, {**data, "config": merged(host, directories)}, seconds=seconds):
+    for answer in bus.publish(host, found, event, {**data, "config": merged(host, log, directories)}, seconds=seconds):
         for line in answer.log.splitlines():
             log(6, f"{answer.name}: {one_line(line)}", kind="provider")
         if answer.error:
@@ -57,10 +59,12 @@ def publish(host: Host, event: str, data: dict[str, Any], directories: Sequence[
     return 1 if failed else 0
 
 
-def merged(host: Host, directories: Sequence[str] = ()) -> str:
-    """The node's configuration as providers get it: YAML with the header of a document."""
+def merged(host: Host, log: Log, directories: Sequence[str] = ()) -> str:
+    """The node's configuration as providers get it: YAML with the header of a document. What of the documents is not in it, the *log* is told."""
     from kairos_boot.node.config import DIRECTORIES
     from kairos_boot.node.yamltext import dump
 
     config = wiring.collector_of(host).collect(wiring.cmdline_of(host), directories or DIRECTORIES)
+    for problem in config.problems:
+        log(3 if problem.severity == "error" else 4, str(problem), kind="problem")
     return f"#cloud-config\n\n{dump(config.settings) if config.settings.value else ''}"

@@ -84,3 +84,16 @@ def test_an_event_that_there_is_not_is_wrong_usage() -> None:
     run = subprocess.run([sys.executable, "-m", "kairos_boot", "notify", "agent.bot"], cwd=TOP, capture_output=True, text=True, check=False)
     assert run.returncode == 2
     assert "event 'agent.bot' not defined; did you mean 'agent.boot'?" in run.stderr
+
+
+def test_what_of_the_configuration_is_not_handed_on_is_said(tmp_path: Path) -> None:
+    """A provider that gets half a configuration does half its work, and nobody would know why."""
+    provider(tmp_path, "b", GOOD)
+    (tmp_path / "a.yaml").write_text("#cloud-config\nk3s: {enabled: true}\n")
+    (tmp_path / "b.yaml").write_text("#cloud-config\nk3s: [\n")
+    (tmp_path / "c.yaml").write_text("#cloud-config\nk3s: text\n")
+    run = subprocess.run([sys.executable, "-m", "kairos_boot", "notify", "agent.boot", str(tmp_path)], cwd=TOP, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=False)
+    assert run.returncode == 0
+    assert f"{tmp_path}/b.yaml:" in run.stderr
+    assert "cannot merge" in run.stderr
+    assert "enabled" in Path(f"{tmp_path}/agent-provider-b.heard").read_text()
