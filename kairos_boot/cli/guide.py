@@ -49,6 +49,11 @@ def skip_place(word: str) -> Place:
     return Place(word, stage, step) if colon and step and stage in names() else Place(word, "", word)
 
 
+def is_repeated(place: Place) -> bool:
+    """Whether a timer runs that stage for as long as the node is up: a breakpoint is for the boot."""
+    return place.stage.partition(".")[0] == "reconcile"
+
+
 def guide_of(host: Host, line: Cmdline, log: Log, ledger: Records) -> Guide | None:
     """The words of *line*, if it has any, and they count."""
     breaks, skips = [break_place(word) for word in line.values(BREAK)], [skip_place(word) for word in line.values(SKIP)]
@@ -67,6 +72,9 @@ def guide_of(host: Host, line: Cmdline, log: Log, ledger: Records) -> Guide | No
     for place in breaks:
         if first and (meant := suggest(place.stage)):
             tell(f"{BREAK}={place.word}", f"there is no stage {place.stage!r}", f"did you mean {meant!r}?")
+        if first and is_repeated(place):
+            tell(f"{BREAK}={place.word}", f"stage {place.stage} runs again and again, long after the boot: nothing stops there", f"write {BREAK}=network.after, and run it in that shell")
+    breaks = [place for place in breaks if not is_repeated(place)]
 
     def at_console(text: str, stage: str) -> None:
         early = stage.partition(".")[0] in EARLY

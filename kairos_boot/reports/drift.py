@@ -31,10 +31,12 @@ def as_text(boot: Boot, now: float) -> list[str]:
                   f"      in stage {_text(item, 'stage')}, step {_text(item, 'step')}, {_text(item, 'module')}", f"      {_text(item, 'where')}"]
     if found > len(boot.differences):
         lines.append(f"  … {found - len(boot.differences)} more")
-    again, changed = _names(last, "again"), _names(last, "changed")
+    again, left, changed = _names(last, "again"), _names(last, "left"), _names(last, "changed")
     if again:
         lines.append(f"  run again, since their documents say `reconcile: true`: {', '.join(again)}")
-    elif found:
+    if left:
+        lines.append(f"  not run again, since their `frequency` leaves them out: {', '.join(left)}")
+    if found and not again and not left:
         lines.append("  nothing was repaired: the next boot makes it so again, or `reconcile: true` at the root of the document")
     if changed:
         lines.append(f"  not compared, since changed in this boot: {', '.join(changed)}")
@@ -54,7 +56,7 @@ def as_data(boot: Boot) -> dict[str, Any]:
         "boot": {"id": boot.boot_id, "ago": boot.ago},
         "compared": None if last is None else {
             "time": number(last, "time"), "uptime": number(last, "uptime"), "duration": number(last, "duration"), "steps": _whole(last, "steps"),
-            "things": _whole(last, "things"), "differences": _whole(last, "differences"), "again": _names(last, "again"), "changed": _names(last, "changed")},
+            "things": _whole(last, "things"), "differences": _whole(last, "differences"), "again": _names(last, "again"), "left": _names(last, "left"), "changed": _names(last, "changed")},
         "differences": [{**{k: v for k, v in item.items() if k not in ("kind", "time", "uptime")}, **place(str(item.get("where", "")))} for item in boot.differences],
     }
 

@@ -119,7 +119,17 @@ class Drift:
 
     def again(self) -> list[Vertex]:
         """The steps that run again, in their order."""
+        return [vertex for vertex in self._wanted() if not self._left_out(vertex)]
+
+    def _wanted(self) -> list[Vertex]:
+        """The drifted steps of whose documents the root says that they run again."""
         return list({id(d.vertex): d.vertex for d, _ in self.found if d.vertex.document.reconcile}.values())
+
+    def _left_out(self, vertex: Vertex) -> str:
+        """Why the step's frequency lets it run no more, or nothing."""
+        from kairos_boot.stages.frequency import names_of, ran_before
+
+        return ran_before(self.runner.host, names_of(AGAIN, vertex), vertex.step) if vertex.step.frequency != "always" else ""
 
     def _standing(self) -> list[Declared]:
         """The actions that no later one about the same thing replaces, in their order."""
@@ -212,9 +222,11 @@ class Drift:
         for source, number in told.items():
             if number > SHOWN:
                 log(WARNING, f"{source}: {number - SHOWN} more differences", kind="warning", stage="reconcile", file=source)
-        again = self.again()
+        again, left = self.again(), [(vertex, why) for vertex in self._wanted() if (why := self._left_out(vertex))]
+        for vertex, why in left:
+            log(WARNING, f"Not run again, though the node has drifted away from it: {vertex.name}: {why}", kind="warning", stage=AGAIN, step=vertex.name)
         ledger.write("drift", steps=self.steps, things=self.things, differences=len(self.found), again=[vertex.name for vertex in again],
-                     changed=list(self.changed), duration=seconds)
+                     left=[vertex.name for vertex, _ in left], changed=list(self.changed), duration=seconds)
         log(INFO, f"Compared {self.things} things that this boot declared with the node: {len(self.found) or 'none'} drifted"
             + (f"; not those of {', '.join(self.changed)}, which changed since" if self.changed else ""), kind="drift-compared", stage="reconcile")
 

@@ -19,7 +19,7 @@ writing; one with a `duration` was `duration` seconds long and ended then. The k
 - `failed-boot`: `entry`, `where`, `message`, `hint`, `log`, `boot` (its id, where its own ledger was left), `happened`: an entry of the boot menu that was tried before this boot, and why it failed.
 - `difference`: `stage`, `step`, `file`, `module`, `path`, `wanted`, `found`, `where`: something that a step of this boot declared is otherwise now.
 - `drift`: a comparison has ended, its `difference` records stand before it: `steps`, `things` that were compared, `differences`,
-  `again` (the steps that run again), `changed` (the documents that were changed since, and so not compared), `duration`.
+  `again` (the steps that run again), `left` (those that their `frequency` leaves out), `changed` (the documents that were changed since, and so not compared), `duration`.
 - `kept`: `result` failed, `error`: the copy on the persistent partition could not be made.
 """
 

@@ -209,3 +209,16 @@ def test_a_stage_that_is_none_is_said_once_in_a_boot(tmp_path: Path) -> None:
         (tmp_path / "etc").mkdir(exist_ok=True)
         (tmp_path / "etc/initrd-release").touch()
     assert said == ["rd.kairos.break=initramsf.before: there is no stage 'initramsf.before'; did you mean 'initramfs.before'?"]
+
+
+@pytest.mark.parametrize(("word", "stops"), [("reconcile", False), ("reconcile.before", False), ("reconcile:Step", False), ("network.after", True)])
+def test_a_breakpoint_is_for_the_boot_and_not_for_what_a_timer_runs(tmp_path: Path, word: str, stops: bool) -> None:
+    """Nobody sits at the console of a node that is up; the record says so once, in the initrd."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/initrd-release").touch()
+    records = Records()
+    guide = guide_of(Host(str(tmp_path)), Cmdline(f"rd.kairos.break={word}"), lambda *_, **__: None, records)
+    assert guide is not None
+    stage = word.partition(":")[0]
+    assert (guide.stops_in(stage) or any(place.stage == stage for place in guide._breaks)) == stops
+    assert [place for place, _, _ in problems(records)] == ([] if stops else [f"rd.kairos.break={word}"])

@@ -206,3 +206,22 @@ def test_a_document_of_either_kind_says_it_at_its_root(text: str) -> None:
 def test_what_is_kept_of_a_document_has_it() -> None:
     for wanted in (True, False):
         assert _thaw(_freeze(Document("/d.yaml", "D", reconcile=wanted))).reconcile is wanted
+
+
+def test_a_step_that_its_frequency_leaves_out_is_not_said_to_run_again(tmp_path: Path) -> None:
+    """It ran in this boot, for the last time; its neighbour runs again."""
+    node = Node(tmp_path, "hand")
+    wanted = document(step("a", files=(file("/f"),), frequency="once"), step("b", files=(file("/g"),)), reconcile=True)
+    node.boot(wanted)
+    for name in ("f", "g"):
+        (tmp_path / name).write_text("by a person\n")
+    with open(node.ledger.path, "rb") as ledger:
+        drift = Drift(node.runner, [wanted], ledger.read())
+    drift.compare()
+    drift.repair(Outcome())
+    assert [(tmp_path / name).read_text() for name in ("f", "g")] == ["by a person\n", "x\n"]
+    text = "\n".join(report.as_text(node.record(), node._time()))
+    assert "run again, since their documents say `reconcile: true`: D.b\n" in text
+    assert text.endswith("not run again, since their `frequency` leaves them out: D.a")
+    assert "nothing was repaired" not in text
+    assert report.as_data(node.record())["compared"]["left"] == ["D.a"]
