@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from kairos_boot.system.host import Host
 
     class Action(Protocol):
-        """One change of a node."""
+        """One change of a node.
+
+        One that says how something is to be from now on has a `subject`, too: what it has the last word on (a path, `user x`, `unit x`). What that is
+        later is compared with it (drift); of two actions about one thing the later counts.
+        """
 
         def describe(self) -> str:
             """One line for people: a verb and its object, without secrets (C5)."""
@@ -22,14 +26,6 @@ if TYPE_CHECKING:
 
         def apply(self, host: Host) -> Effect:
             """Make the node so; True if something changed. KairosError: it could not be done, the node is as it was."""
-
-
-    class Declaration(Action, Protocol):
-        """An action that says how something is to be from now on, so that what it is later is compared with it (drift)."""
-
-        @property
-        def subject(self) -> str:
-            """What it has the last word on, in words: a path, `user x`, `unit x`. Of two actions about one thing the later counts."""
 
 
 def untold(_action: object, _host: Host) -> bool | None:

@@ -42,18 +42,14 @@ def run(words: list[str]) -> int:
 
 def put(directory: str, told: str) -> None:
     """Replace the file in *directory*; a collector never sees half of it. KairosError: it cannot be written."""
-    path = f"{directory}/{FILE}"
-    new = f"{path}.{os.getpid()}.new"  # no .prom, so that no collector reads it
-    with Explained("cannot be written", path):
-        try:
-            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644), "w", encoding="utf-8") as file:
-                os.fchmod(file.fileno(), 0o644)
-                file.write(told)
-            os.rename(new, path)
-        except OSError:
-            if os.path.lexists(new):
-                os.unlink(new)
-            raise
+    import fcntl
+
+    from kairos_boot.system.atomic import put_file
+    from kairos_boot.system.descriptors import Held
+
+    with Explained("cannot be written", f"{directory}/{FILE}"), Held(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as place:
+        fcntl.flock(place, fcntl.LOCK_EX)  # the temporary file has one name, so that the next run finds what a cut one left
+        put_file(place, FILE, told.encode(), 0o644, os.geteuid(), os.getegid(), lambda fd: None)  # noqa: ARG005
 
 
 def of_unit(host: Host, directories: tuple[str, ...]) -> str:

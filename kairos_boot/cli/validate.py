@@ -34,7 +34,7 @@ from kairos_boot.template import TemplateError, check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from kairos_boot.cloudconfig.model import Document, Step
 
@@ -59,11 +59,25 @@ def run(words: list[str]) -> int:
     if "dotnotation" not in given:
         for name, text in reader.texts.items():
             found += settings(text, name)
+    found = in_order(found)
     if "json" in given:
         say_data({"problems": [as_data(p) for p in found]})
     else:
         say("".join(as_line(p) for p in found))
     return 1 if any(p.severity == "error" for p in found) else 0
+
+
+def in_order(found: Iterable[Problem]) -> list[Problem]:
+    """The findings of one file together, by line and column; files, and what has no place in one, in the order in which they came."""
+    from kairos_boot.reports.text import place
+
+    files: dict[object, int] = {}
+
+    def key(problem: Problem) -> tuple[int, object, object]:
+        at = place(problem.where)
+        return files.setdefault(at.get("file", problem.where), len(files)), at.get("line", 0), at.get("column", 0)
+
+    return sorted(found, key=key)
 
 
 def settings(text: bytes, source: str) -> list[Problem]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kairos_boot.errors import Explained, KairosError
+from kairos_boot.errors import Explained, KairosError, reason
 from kairos_boot.system.atomic import replace_file
 from kairos_boot.system.chase import chase
 from kairos_boot.system.descriptors import Owners
@@ -17,11 +17,9 @@ if TYPE_CHECKING:
 
     from kairos_boot.golden.form import Answer, Case, Put
 
-NEW_NAMESPACES = 0x00020000 | 0x04000000 | 0x08000000 | 0x40000000
-"""Mounts, host name, IPC and network: whatever a step tries, it does not reach this machine."""
+NEW_NAMESPACES = 0x04000000 | 0x08000000 | 0x40000000
+"""Host name, IPC and network, besides the mounts: whatever a step tries, it does not reach this machine."""
 NEW_USER = 0x10000000
-OURS_ALONE = 0x4000 | 0x40000
-"""MS_REC and MS_PRIVATE: what is mounted in there is not seen out here."""
 BASE = {
     "/etc/passwd": "root:x:0:0:root:/root:/bin/bash\n",
     "/etc/group": "root:x:0:\n",
@@ -67,15 +65,15 @@ def enter() -> None:
     Where it does not (in many containers), an unprivileged user cannot harm the machine, and owners are kept in a table all the same.
     KairosError: root stays where it is, which is refused.
     """
-    import ctypes
+    from kairos_boot.system.mounts import leave_namespace
 
     Owners.table = {}
     user, group = os.geteuid(), os.getegid()
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.mount.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
-    if libc.unshare(NEW_NAMESPACES | (NEW_USER if user else 0)) or (user == 0 and libc.mount(b"none", b"/", None, OURS_ALONE, None)):
+    try:
+        leave_namespace(NEW_NAMESPACES | (NEW_USER if user else 0))
+    except OSError as error:
         if user == 0:
-            raise KairosError(f"no namespaces of its own: {os.strerror(ctypes.get_errno())}", hint="run it as another user than root")
+            raise KairosError(f"no namespaces of its own: {reason(error)}", hint="run it as another user than root") from error
         return
     if user:
         for name, text in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")):

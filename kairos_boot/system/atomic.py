@@ -1,4 +1,4 @@
-"""Names that appear complete or not at all: the primitive under every file this program writes (C1)."""
+"""Names that appear complete or not at all (C1): the primitive under the files of steps, records and settings. Images and programs, too large to be held, have ways of their own."""
 
 from __future__ import annotations
 

@@ -77,9 +77,9 @@ def mount(source: str, target: str, fstype: str = "", options: Iterable[str] = (
     _check(libc.mount(*arguments, c_ulong(flags | more), os.fsencode(data) if data else None), target)
 
 
-def leave_namespace() -> None:
-    """Give this process mounts of its own, which nobody else sees and which go with it. OSError: not permitted."""
-    _check(_libc().unshare(NEW_NAMESPACE), "/")
+def leave_namespace(more: int = 0) -> None:
+    """Give this process mounts of its own, which nobody else sees and which go with it; *more* are flags of other namespaces. OSError: not permitted."""
+    _check(_libc().unshare(NEW_NAMESPACE | more), "/")
     mount("", "/", flags=PRIVATE | REC)
 
 
