@@ -2,8 +2,8 @@
 
     sudo /usr/bin/python3 benchmarks/bench_boot.py [ROUNDS] [--against CHECKOUT] [--only PATTERN] [--chain]
 
-The same tree is booted in several ways, in turn, so that a busy machine slows them alike: without us (a plain, writable root, the same kernel and initrd,
-nothing of ours), as a node with our defaults, as a node with the published ones, and, with `--against`, as a node of another version of this program with
+The same tree is booted in several ways, in turn, so that a busy machine slows them alike: without us (a plain, writable root on the same disk, the same kernel
+and initrd, nothing of ours), the same with its end behind `network-online.target`, as that of a node is for stage network, as a node with our defaults, as a node with the published ones, and, with `--against`, as a node of another version of this program with
 the published ones. A first boot of each node comes before the rounds and does not count: keys are made in it, disks grow. Nobody logs in before the console says
 that the boot is over. Times are the guest's own clock's, CPU is what its control groups counted; only ratios mean anything, since an emulated processor is
 ten times slower than a real one. `--chain` also shows what the last boot of each kind waited for.
@@ -33,7 +33,7 @@ from benchmarks.lib.timing import show  # noqa: E402
 
 PUBLISHED = TOP.parent / "shared/corpus/defaults"
 STAGES = ("fs", "boot", "network")
-BARE, OURS, THEIRS, OTHER = "without us", "our defaults", "published defaults", "published, other version"
+BARE, ONLINE, OURS, THEIRS, OTHER = "without us", "without us, network awaited", "our defaults", "published defaults", "published, other version"
 WHOLE = ("end", "cpu")
 LIMIT = 900.0
 """Seconds for a boot, against hanging only."""
@@ -50,7 +50,7 @@ systemctl show -p Id -p ActiveEnterTimestampMonotonic -p ExecMainStartTimestampM
 echo
 echo "waits=$(journalctl -b -t kairos-boot -o cat KAIROS_EVENT=lock | wc -l)"
 """
-TOP_CPU = "systemctl show -p Id -p CPUUsageNSec '*.service' | awk -F= '/^Id/ {id=$2} /^CPU/ && $2+0 > 0 && $2 !~ /set/ {printf \"%.3f s of CPU  %s\\n\", $2/1e9, id}' | sort -rn | head -n 25"
+TOP_CPU = "systemctl show -p Id -p CPUUsageNSec '*.service' | awk -F= '/^Id/ {id=$2} /^CPU/ {cpu=$2} /^$/ && cpu > 0 && length(cpu) < 16 {printf \"%.3f s of CPU  %s\\n\", cpu/1e9, id; cpu=0}' | sort -rn | head -n 25"
 CHAIN = f"systemd-analyze; systemd-analyze critical-chain; systemd-analyze blame | grep -v '[.]device' | head -n 25; {TOP_CPU}; journalctl -b -o short-monotonic -t kairos-boot | tail -n 60"
 
 
@@ -98,12 +98,16 @@ class Kind:
 
 
 class Plain(Kind):
-    """Without us."""
+    """Without us, *words* on the kernel's command line."""
+
+    def __init__(self, name: str, scratch: Path, words: str = "") -> None:
+        super().__init__(name, scratch)
+        self.words = words
 
     def machine(self) -> qemu.Machine:
         """The tree as an ordinary system."""
         disk = self.scratch / "plain.qcow2"
-        self.how = plain.make(variant.base(variant.OEM, ("active",)), self.scratch, disk)
+        self.how = plain.make(variant.base(variant.OEM, ("active",)), self.scratch, disk, self.words)
         return qemu.Machine(disk, self.scratch)
 
 
@@ -198,7 +202,7 @@ def report(kinds: list[Kind]) -> None:
         show(rows)
     rows = [["ratio of boots of the same round", "switch to end", "CPU", "stage network", "its CPU"]]
     found = {kind.name: kind for kind in kinds}
-    for one, other, names in ((OURS, BARE, WHOLE), (THEIRS, BARE, WHOLE), (THEIRS, OTHER, (*WHOLE, "network", "network CPU"))):
+    for one, other, names in ((OURS, BARE, WHOLE), (OURS, ONLINE, WHOLE), (THEIRS, ONLINE, WHOLE), (THEIRS, OTHER, (*WHOLE, "network", "network CPU"))):
         if one in found and other in found:
             cells = [ratio(found[one], found[other], name) for name in names]
             rows.append([f"{one} : {other}", *cells, *[""] * (4 - len(cells))])
@@ -229,7 +233,7 @@ def main() -> None:
     need_root(sys.argv)
     with tempfile.TemporaryDirectory(prefix="bench-boot-") as place:
         scratch = Path(place)
-        kinds: list[Kind] = [Plain(BARE, scratch / "plain"), Node(OURS, scratch / "ours", variant.OEM)]
+        kinds: list[Kind] = [Plain(BARE, scratch / "plain"), Plain(ONLINE, scratch / "online", "systemd.wants=network-online.target"), Node(OURS, scratch / "ours", variant.OEM)]
         if PUBLISHED.is_dir():
             kinds.append(Node(THEIRS, scratch / "published", PUBLISHED))
             kinds += [Node(OTHER, scratch / "other", PUBLISHED, given.against.resolve())] if given.against else []

@@ -1,8 +1,7 @@
-"""The tree of a node as an ordinary system: a plain, writable root on a disk of its own, the same kernel and initrd, and nothing of ours that runs."""
+"""The tree of a node as an ordinary system: a plain, writable root in place of COS_STATE, the same disk, kernel and initrd, and nothing of ours that runs."""
 
 from __future__ import annotations
 
-import json
 import subprocess
 from pathlib import Path
 
@@ -15,13 +14,13 @@ NETWORK = "[Match]\nName=en* eth*\n\n[Network]\nDHCP=yes\n\n[DHCPv4]\nClientIden
 KINDS = ("ecdsa", "ed25519")
 
 
-def make(raw: Path, scratch: Path, disk: Path) -> dict[str, object]:
-    """Write the qcow2 *disk* with the active image of the node's disk *raw* as its root; returns how a machine with it is started.
+def make(raw: Path, scratch: Path, disk: Path, words: str = "") -> dict[str, object]:
+    """Make *disk*, an overlay of the node's disk *raw*, with the active image as its root; returns how a machine with it is started, *words* on its command line.
 
-    It has what an ordinary system gets from its installer, so that no boot is a first one: a name and an id, host keys, a network file, our key for root.
+    The other partitions stay: udev looks at as many as on a node. The root has what an ordinary system gets from its installer, so that no boot is a first one: a name and an id, host keys, a network file, our key for root.
     """
-    parts = json.loads(run("sfdisk", "--json", raw))["partitiontable"]["partitions"]
-    [start] = [part["start"] * variant.SECTOR for part in parts if part["name"] == "state"]
+    overlay = variant.Overlay(raw, disk)
+    start = overlay.parts["state"]["start"] * variant.SECTOR
     root = scratch / "plain.raw"
     run("debugfs", "-R", f"dump /cOS/active.img {root}", f"{raw}?offset={start}")
     run("truncate", "-s", "+512M", root)
@@ -48,10 +47,10 @@ def make(raw: Path, scratch: Path, disk: Path) -> dict[str, object]:
         exists = "Inode:" in run("debugfs", "-R", f"stat {target}", root)
         lines += [*([f"rm {target}"] if exists else []), f"write {source} {target}", f"set_inode_field {target} mode 0{0o100000 | mode:o}"]
     debugfs(root, *lines)
-    run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", root, disk)
+    overlay.write(root, start)
     root.unlink()
     masks = " ".join(f"{prefix}systemd.mask={unit}" for unit in UNITS for prefix in ("", "rd."))
-    append = f"console=tty1 console=ttyS0,115200 net.ifnames=1 root=LABEL=PLAIN rootfstype=ext4 rw rd.immucore.disable selinux=0 {masks}"
+    append = f"console=tty1 console=ttyS0,115200 net.ifnames=1 root=LABEL=PLAIN rootfstype=ext4 rw rd.immucore.disable selinux=0 {masks} {words}"
     return {"kernel": raw.parent / "vmlinuz", "initrd": initrd(raw.parent / "initrd", scratch), "append": append}
 
 
