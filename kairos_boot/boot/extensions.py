@@ -30,6 +30,8 @@ class Kind:
     """Where systemd finds those of this boot."""
     releases: str
     """The directory in an image that says which systems it is for."""
+    note: str
+    """What systemd calls the list of what it merged, in each directory that it merged something into."""
 
     @property
     def program(self) -> str:
@@ -37,8 +39,8 @@ class Kind:
         return f"systemd-{self.name}"
 
 
-SYSEXT = Kind("sysext", "/var/lib/kairos/extensions", "/run/extensions", "usr/lib/extension-release.d")
-CONFEXT = Kind("confext", "/var/lib/kairos/confexts", "/run/confexts", "etc/extension-release.d")
+SYSEXT = Kind("sysext", "/var/lib/kairos/extensions", "/run/extensions", "usr/lib/extension-release.d", "extensions")
+CONFEXT = Kind("confext", "/var/lib/kairos/confexts", "/run/confexts", "etc/extension-release.d", "confexts")
 
 
 def link(root: Host, mode: str, warn: Callable[[str], None], run: str = "") -> list[str]:

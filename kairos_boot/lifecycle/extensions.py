@@ -120,7 +120,7 @@ def merged(kind: Kind, mounts: Sequence[Mounted]) -> set[str]:
     for mount in mounts:
         if mount.source == kind.name and mount.fstype == "overlay":
             try:
-                with open(f"{mount.target}/.{kind.program}/extensions", encoding="utf-8", errors="surrogateescape") as file:
+                with open(f"{mount.target}/.{kind.program}/{kind.note}", encoding="utf-8", errors="surrogateescape") as file:
                     found.update(file.read().split("\n"))
             except OSError:
                 continue

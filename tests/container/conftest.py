@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,14 @@ NSPAWN = ("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--privat
 class Container:
     """A booted container."""
 
-    def __init__(self, root: Path, upper: Path, log: Path) -> None:
+    def __init__(self, root: Path, upper: Path, log: Path, options: Sequence[str] = ()) -> None:
+        """Boot *upper* above *root*; *options* are more of systemd-nspawn's."""
         layers = f"lowerdir={root},upperdir={upper},workdir={upper.parent / 'work'}"
         merged = upper.parent / "merged"
         for folder in (merged, upper.parent / "work"):
             folder.mkdir()
         script = 'mount -t overlay overlay -o "$1" "$2" && shift 2 && exec "$@"'
-        words = ["unshare", "--mount", "sh", "-c", script, "sh", layers, str(merged), *NSPAWN, "-D", str(merged)]
+        words = ["unshare", "--mount", "sh", "-c", script, "sh", layers, str(merged), *NSPAWN, *options, "-D", str(merged)]
         with log.open("wb") as output:
             self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         self.log = log

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +12,10 @@ import package_build
 import package_tree
 import pytest
 
+from tests.container.conftest import Container, Layer
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
 ASKED = "KAIROS_PACKAGES" in os.environ
 """Set by `make packages-test`: it makes the trees that packages are built in, which takes minutes, and is long without that."""
@@ -49,3 +53,22 @@ def chamber(suite: str) -> Iterator[package_tree.Chamber]:
     made = package_tree.Chamber(package_tree.tools(suite), "test")
     yield made
     made.close()
+
+
+@contextmanager
+def booted(suite: str, log: Path, new: Sequence[Path], files: Mapping[str, str], options: Sequence[str] = ()) -> Iterator[Container]:
+    """Debian, booted, with copies of *new* in /new and *files*; *options* are systemd-nspawn's."""
+    home = package_tree.scratch("boot")
+    layer = Layer(home / "upper")
+    (layer.path / "new").mkdir(parents=True)
+    layer.write(files)
+    for path in new:
+        shutil.copy(path, layer.path / "new")
+    container = Container(package_tree.tools(suite), layer.path, log, options)
+    try:
+        container.wait()
+        yield container
+    finally:
+        container.process.terminate()
+        container.process.wait(timeout=60)
+        shutil.rmtree(home)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import package_tree
 import pytest
 
 from tests.container.conftest import Container
+from tests.packages.conftest import booted
 from tests.packages.test_debs import newer
 
 pytestmark = [pytest.mark.root, pytest.mark.container]
@@ -21,19 +20,8 @@ CONFIGURATION = "stages: {boot: [{name: Once, commands: ['echo run >> /var/tmp/r
 @pytest.fixture
 def system(suite: str, debs: list[Path], tmp_path: Path) -> Iterator[Container]:
     """Debian, booted; the packages lie in /new."""
-    home = package_tree.scratch("boot")
-    upper = home / "upper"
-    (upper / "new").mkdir(parents=True)
-    (upper / "oem").mkdir()
-    (upper / "oem/90_custom.yaml").write_text(CONFIGURATION)
-    for deb in (*debs, *newer(debs, tmp_path)):
-        shutil.copy(deb, upper / "new")
-    container = Container(package_tree.tools(suite), upper, tmp_path / "log")
-    container.wait()
-    yield container
-    container.process.terminate()
-    container.process.wait(timeout=60)
-    shutil.rmtree(home)
+    with booted(suite, tmp_path / "log", [*debs, *newer(debs, tmp_path)], {"/oem/90_custom.yaml": CONFIGURATION}) as container:
+        yield container
 
 
 def units(system: Container) -> dict[str, dict[str, str]]:

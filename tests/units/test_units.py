@@ -181,10 +181,11 @@ def test_the_image_itself_makes_the_stages_part_of_a_boot(tree: Path) -> None:
     assert [line for path in unit_files() for line in lines(path) if line.section == "Install"] == []
 
 
-def test_extensions_are_laid_over_the_same_directories_by_the_service_and_by_hand() -> None:
+def test_extensions_are_merged_in_the_same_way_by_the_services_and_by_hand() -> None:
     """Over all of /usr an older systemd's merge hides /usr/local, where the node keeps its data."""
     [line] = [line.value for line in lines(UNITS / "systemd-sysext.service.d/10-hierarchies.conf") if line.key == "Environment"]
     assert f"export {line}\n" in (UNITS.parent / "packaging/image/oem/40_extensions.yaml").read_text()
+    assert [f"export {line.value}\n" in (UNITS.parent / "packaging/image/oem/40_extensions.yaml").read_text() for line in lines(UNITS / "systemd-confext.service.d/10-writable.conf") if line.key == "Environment"] == [True]
     directories = line.partition("=")[2].split(":")
     assert not {"/usr", "/usr/local", "/opt"} & set(directories)
     assert "/usr/bin" in directories
