@@ -100,10 +100,10 @@ class Report:
         self.ledger.write("mount", what=what, where=where, type="", options="", result="missing", error=error.message, hint=error.hint)
         self.say(str(error), failed=True)
 
-    def warn(self, message: str) -> None:
-        """Something worth a look that costs nothing."""
-        self.ledger.write("problem", severity="warning", where="", message=message)
-        self.log(WARNING, message, kind="warning")
+    def warn(self, message: str, hint: str = "") -> None:
+        """Something worth a look that costs nothing, and what may be done about it."""
+        self.ledger.write("problem", severity="warning", where="", message=message, **({"hint": hint} if hint else {}))
+        self.log(WARNING, f"{message}; {hint}" if hint else message, kind="warning")
 
     def did_not_boot(self, failure: Mapping[str, Any], record: bytes = b"") -> None:
         """Record that another entry of the boot menu was tried before this boot, and why it failed; *record* is the ledger of that boot."""

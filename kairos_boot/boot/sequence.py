@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 SYSROOT, READY = "/sysroot", "/run/kairos-boot/ready"
 """Where the root is mounted, and the file without which the initrd is not left."""
+ENTERED = "/run/kairos-boot/recovery-keys"
+"""Label and node of each container that the TPM did not open, and somebody's key did: a line each, by kairos-boot-crypt."""
+SEAL = "systemd-cryptenroll --wipe-slot=tpm2 --tpm2-device=auto --tpm2-pcrs=7"
+"""What lets the TPM open one again, as the machine is now."""
 
 
 class Boot:
@@ -208,6 +212,13 @@ def hand_on_to_a_reset(boot: Boot) -> None:
         boot.report.missing("the reset", "", error)
 
 
+def tell_of_recovery_keys(boot: Boot) -> None:
+    """A node that needs somebody at each boot is worth a look, long before the next one."""
+    for line in (boot.host.read(ENTERED) or b"").decode("utf-8", "replace").splitlines():
+        label, _, node = line.partition(" ")
+        boot.report.warn(f"the TPM did not open {label} ({node}): its recovery key was entered, and each boot asks for it until the TPM is told", f"{SEAL} {node}")
+
+
 def link_the_sources(_boot: Boot) -> None:
     """Stage rootfs runs in the initrd, and finds the node's configuration at the paths it has in the node."""
     from kairos_boot.boot.build import link_sources
@@ -326,6 +337,7 @@ ROOT = (
     (with_a_system, check_the_root),
     (of_one_file_on_a_disk, mount_efi),
     (but_live, mount_oem),
+    (but_live, tell_of_recovery_keys),
     (of_a_state_partition, hand_on_to_a_reset),
     (every_boot, link_the_sources),
     (every_boot, run_rootfs),

@@ -7,6 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from kairos_boot.boot.cmdline import Cmdline
+from kairos_boot.boot.report import Report
+from kairos_boot.boot.sequence import ENTERED, ROOT, SEAL, Boot, tell_of_recovery_keys
+from kairos_boot.boot.state import detect
+from kairos_boot.reports import history, status
+from kairos_boot.stages.ledger import encode
+from kairos_boot.system import luks
+from kairos_boot.system.host import Host
+from tests.unit.test_boot_image import Notes
+
 UNLOCK = Path(__file__).resolve().parents[2] / "dracut/51kairos-boot-crypt/unlock"
 CRYPTSETUP = """#!/bin/sh
 echo "$*" >>HOME/calls
@@ -45,7 +55,7 @@ class Initrd:
     def unlock(self) -> tuple[int, list[str], str]:
         """Its exit status, what systemd-cryptsetup was asked, and what the console shows."""
         text = UNLOCK.read_text()
-        for path, ours in (("/run/kairos-boot/boot-disk", "boot-disk"), ("/sys/class/block", "class"), ("/dev/mapper", "mapper"),
+        for path, ours in (("/run/kairos-boot/boot-disk", "boot-disk"), (ENTERED, "entered"), ("/sys/class/block", "class"), ("/dev/mapper", "mapper"),
                            ("/usr/lib/systemd/systemd-cryptsetup", "bin/systemd-cryptsetup")):
             assert f"={path}\n" in text
             text = text.replace(f"={path}\n", f"={self.home}/{ours}\n")
@@ -100,3 +110,43 @@ def test_a_boot_whose_disk_is_not_known_opens_nothing(initrd: Initrd) -> None:
     initrd.part("vda2", "crypto_LUKS", "COS_OEM")
     (initrd.home / "boot-disk").write_text("DISK=\n")
     assert initrd.unlock() == (0, [], "")
+
+
+def test_one_recovery_key_is_asked_for_once_and_noted_for_the_record_of_the_boot(initrd: Initrd) -> None:
+    """Which partitions it opened, not the key; the kernel keeps it for the second one, where the unit shares the keyring of root."""
+    (initrd.home / "person").touch()
+    initrd.part("vda2", "crypto_LUKS", "COS_OEM")
+    initrd.part("vda5", "crypto_LUKS", "COS_PERSISTENT")
+    code, calls, said = initrd.unlock()
+    assert code == 0
+    assert [call.split()[-1] for call in calls if "tries" in call] == ["tries=3", "tries=4"], "the first try of the second one asks nobody"
+    assert said.count("Enter the recovery key") == 1
+    assert "The recovery key that was entered is tried for COS_PERSISTENT, too" in said
+    assert (initrd.home / "entered").read_text() == "COS_OEM /dev/vda2\nCOS_PERSISTENT /dev/vda5\n"
+    assert "\nKeyringMode=shared\n" in (UNLOCK.parent / "kairos-boot-crypt.service").read_text()
+
+
+def test_what_the_tpm_opens_or_nobody_does_is_no_recovery_key(initrd: Initrd) -> None:
+    initrd.part("vda2", "crypto_LUKS", "COS_OEM")
+    initrd.unlock()
+    (initrd.home / "tpm").touch()
+    initrd.unlock()
+    assert not (initrd.home / "entered").exists()
+
+
+def test_status_warns_of_a_node_that_was_opened_by_a_recovery_key_and_says_what_ends_it(tmp_path: Path) -> None:
+    """The boot is not degraded: all is mounted."""
+    noted = tmp_path / ENTERED.lstrip("/")
+    noted.parent.mkdir(parents=True)
+    noted.write_text("COS_OEM /dev/vda2\n")
+    notes, line = Notes(), Cmdline("root=LABEL=COS_ACTIVE cos-img/filename=/cOS/active.img")
+    report = Report(notes, notes.log, str(tmp_path / "console"))  # type: ignore[arg-type]
+    tell_of_recovery_keys(Boot(Host(str(tmp_path)), line, detect(line), report, None, None, None, None))  # type: ignore[arg-type]
+    told = history.Boot("b1", "".join(f"{encode(record)}\n" for record in notes.records).encode())
+    text = "\n".join(status.as_text(told, 0))
+    assert told.result == "ok"
+    assert "the TPM did not open COS_OEM (/dev/vda2)" in text
+    assert f"      systemd-cryptenroll --wipe-slot=tpm2 --tpm2-device=auto --tpm2-pcrs={luks.PCRS} /dev/vda2\n" in f"{text}\n"
+    assert SEAL in "".join(notes.lines)
+    assert report.failed == 0
+    assert any(step is tell_of_recovery_keys for _, step in ROOT)
