@@ -173,6 +173,6 @@ stages:
     machine.run("rm", "/srv/once", "/srv/always")
     _, said = reconcile(machine)
     assert "internal error" not in said
-    assert "Skipped Mine.once: frequency: once, and it ran on" in said
+    assert "Not run again, though the node has drifted away from it: Mine.once: frequency: once, and it ran on" in said
     assert machine.read("/srv/always") == "always\n"
     assert not machine.read("/srv/once")

@@ -201,7 +201,7 @@ node = UpgradeNode(home)
 def readonly():
     return "ro" in mounts.at(COS, mounts.mounted()).super_options
 def work(limit):
-    with contextmanager(writable_state)(node.host, "test", limit, node.lines.append, home + "/action"):
+    with contextmanager(writable_state)(node.host, "test", limit, lambda _, text, **about: node.lines.append(text), home + "/action"):
         return readonly()
 ready, go = os.pipe()
 child = os.fork()
