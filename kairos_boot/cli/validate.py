@@ -34,7 +34,7 @@ from kairos_boot.template import TemplateError, check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from kairos_boot.cloudconfig.model import Document, Step
 
@@ -59,7 +59,7 @@ def run(words: list[str]) -> int:
     if "dotnotation" not in given:
         for name, text in reader.texts.items():
             found += settings(text, name)
-    found = in_order(found)
+    found = in_order(found, list(reader.texts))
     if "json" in given:
         say_data({"problems": [as_data(p) for p in found]})
     else:
@@ -67,15 +67,15 @@ def run(words: list[str]) -> int:
     return 1 if any(p.severity == "error" for p in found) else 0
 
 
-def in_order(found: Iterable[Problem]) -> list[Problem]:
-    """The findings of one file together, by line and column; files, and what has no place in one, in the order in which they came."""
+def in_order(found: Iterable[Problem], files: Sequence[str]) -> list[Problem]:
+    """The findings of one file together, by line and column, in the order of *files*; before them what has no place in one."""
     from kairos_boot.reports.text import place
 
-    files: dict[object, int] = {}
+    numbers = {name: number for number, name in enumerate(files)}
 
     def key(problem: Problem) -> tuple[int, object, object]:
         at = place(problem.where)
-        return files.setdefault(at.get("file", problem.where), len(files)), at.get("line", 0), at.get("column", 0)
+        return numbers.get(str(at.get("file")), -1), at.get("line", 0), at.get("column", 0)
 
     return sorted(found, key=key)
 

@@ -7,11 +7,14 @@ import os
 import subprocess
 import sys
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
 
+from kairos_boot.cli import installer
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle import diskimage
 from kairos_boot.system import blockdev, loop
@@ -296,3 +299,20 @@ def test_what_is_wrong_with_a_setting_of_the_call_is_placed_there(tmp_path: Path
     assert done.returncode == 3
     assert "--set install.partitions.state.size: " in done.stderr
     assert "/proc/cmdline" not in done.stderr
+
+
+def test_an_address_is_called_unknown_where_the_server_says_so_and_not_for_its_digits() -> None:
+    """Kairos' words are for the answer 404, and not for an address that has it in its name, whose server is not there."""
+    with pytest.raises(KairosError) as caught:
+        installer.on_this_machine("http://127.0.0.1:9/404.yaml", (), looks=True)
+    assert "not found in remote" not in caught.value.message
+    assert "127.0.0.1:9/404.yaml" in str(caught.value)
+    nothing = type("Nothing", (BaseHTTPRequestHandler,), {"do_GET": lambda self: self.send_error(404), "log_message": lambda *_: None})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), nothing)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with pytest.raises(KairosError, match="configuration file not found in remote address"):
+            installer.on_this_machine(f"http://127.0.0.1:{server.server_port}/x.yaml", (), looks=True)
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -89,14 +89,14 @@ def test_findings_of_a_file_come_by_line_whoever_found_them(tmp_path: Path, caps
     """Keys, values, templates, settings and orders are looked at by different eyes; files stay in the order of the call."""
     from kairos_boot.cli import validate
 
-    texts = {"b.yaml": "stages:\n  boot:\n    - foo: 1\n      if: '{{ nope }}'\n      after: [{name: none}]\n    - {bar: 1, sysctl: {a b: 1}}\n",
+    texts = {"c.yaml": "stages: {boot: [{name: a, after: [{name: none}]}]}\n", "b.yaml": "stages:\n  boot:\n    - foo: 1\n      if: '{{ nope }}'\n      after: [{name: none}]\n    - {bar: 1, sysctl: {a b: 1}}\n",
              "a.yaml": "#cloud-config\ninstall: {nothing: 1}\nstages:\n  boot:\n    - foo: 1\nreset: {nothing: 1}\nqux: 1\n"}
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
     assert validate.run([str(tmp_path / name) for name in texts]) == 1
     places = [line.removeprefix(f"{tmp_path}/").split(":")[:3] for line in capsys.readouterr().out.splitlines()]
     assert list(dict.fromkeys(name for name, *_ in places)) == list(texts)
-    for name in texts:
+    for name in ("b.yaml", "a.yaml"):
         found = [(int(at), int(column)) for file, at, column in places if file == name]
         assert found == sorted(found)
         assert len(found) > 2

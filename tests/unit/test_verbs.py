@@ -85,3 +85,14 @@ def test_a_stage_that_nobody_knows_is_said_with_the_near_one(verb: list[str], st
             signal.signal(number, handler)
     lines = [line for line in capsys.readouterr().err.splitlines() if "no document has it" in line]
     assert [line.removeprefix("warning: ") for line in lines] == ([said] if said else [])
+
+
+@pytest.mark.parametrize(("words", "code"), [
+    (["validate", "{home}/none"], 1), (["config", "--root", "{home}", "get", "install.nothing"], 0), (["config", "--root", "{home}", "origin", "install.nothing"], 3),
+    (["state", "--root", "{home}", "get", "nothing"], 0), (["grubedit", "--grub-file", "{home}/none"], 0), (["config", "--root", "{home}/none"], 3), (["state", "--root", "{home}/none"], 3),
+    (["status", "--root", "{home}"], 3),
+])
+def test_what_is_not_there_has_the_exit_code_of_the_table(words: list[str], code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """docs/operating.md: who asks what is set nowhere has an answer; what was to be judged and cannot be is an error."""
+    assert run([word.format(home=tmp_path) for word in words]) == code
+    assert "Traceback" not in "".join(capsys.readouterr())
