@@ -48,13 +48,18 @@ def key() -> str:
     return digest(Path(__file__), SUITE, sysconfig.get_config_var("SOABI"))
 
 
-def build(draft: Path) -> None:
-    """Unpack Debian, add what it does not package, take away what makes one machine differ from another."""
+def unpack(draft: Path, *more: str) -> None:
+    """Debian's packages, and *more* of them."""
     with phase(f"Debian {SUITE} from packages (minutes the first time)"):
         excludes = [f"--dpkgopt=path-exclude={path}" for path in EXCLUDED]
         excludes += [f"--dpkgopt=path-exclude=/lib/modules/*/kernel/{path}/*" for path in KERNEL_EXCLUDED]
-        run("mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", f"--include={','.join(PACKAGES)}", f"--essential-hook={STUB_HOOK}", *excludes,
+        run("mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", f"--include={','.join([*PACKAGES, *more])}", f"--essential-hook={STUB_HOOK}", *excludes,
             SUITE, draft)  # fmt: skip
+
+
+def build(draft: Path) -> None:
+    """Unpack Debian, add what it does not package, take away what makes one machine differ from another."""
+    unpack(draft)
     if (draft / f"usr/lib/python{sys.version_info.major}.{sys.version_info.minor}").is_dir():
         with phase("the blkid module, compiled outside the image"):
             add_blkid(draft)
@@ -126,7 +131,8 @@ def tidy(root: Path) -> None:
     run("systemctl", "--root", root, "mask", *MASKED)
     libraries = [f"/{path.relative_to(root)}" for path in root.glob("usr/lib/python3*")]
     run("chroot", root, "find", *libraries, "-name", "__pycache__", "-prune", "-exec", "rm", "-r", "{}", "+")
-    run("chroot", root, "python3", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", *libraries)
+    # -B: what it needs itself it would compile for this time stamp, not find changed, and leave; each start on a node would do that again.
+    run("chroot", root, "python3", "-B", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", *libraries)
     run("find", root, "-xdev", "-newermt", f"@{EPOCH}", "-exec", "touch", "--no-dereference", "--date", f"@{EPOCH}", "{}", "+")
 
 
