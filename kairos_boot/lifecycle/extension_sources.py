@@ -12,10 +12,11 @@ from kairos_boot.shown import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from kairos_boot.boot.extensions import Kind
     from kairos_boot.lifecycle.wired import Machine
+    from kairos_boot.system.host import Host
 
 HINT = f"write file:/PATH/NAME{SUFFIX}, https://PLACE/NAME{SUFFIX}, oci:REGISTRY/IMAGE:TAG or ocifile:/PATH"
 WEB = ("https://", "http://")
@@ -31,28 +32,27 @@ def install(machine: Machine, kind: Kind, text: str, *, checksum: str = "", inse
     text = f"oci:{text.removeprefix('container:')}" if text.startswith("container:") else text
     if checksum and not text.startswith(WEB):
         raise KairosError("only what comes from an address is held against a checksum; an image of a registry is pinned by its digest", "--checksum", "oci:IMAGE@sha256:…")
-    begun: list[str] = []
-    try:
-        for path in _fetched(machine, kind, text, checksum, begun, insecure=insecure):
-            name = os.path.basename(path)
-            yield (name, *extensions.put(host, kind, path, name))
-    finally:
-        if begun:  # else what is there is an upgrade's, which goes on with it
-            sources.forget(host, machine.log, kind.name, layers=True)
-
-
-def _fetched(machine: Machine, kind: Kind, text: str, checksum: str, begun: list[str], *, insecure: bool) -> list[str]:
-    """The files on this machine; what is *begun* to be fetched is noted."""
-    host = machine.host
-    if text.startswith(WEB):
-        begun.append(text)
-        return [_downloaded(machine, kind, text, checksum)]
     if text.startswith("file:"):
-        return [host.path(sources.find(host, text).path)]
-    if not text.startswith(IMAGES):
+        yield from _put(host, kind, [host.path(sources.find(host, text).path)])
+        return
+    if not text.startswith((*WEB, *IMAGES)):
         raise KairosError(f"not a source of an extension: {shown(text)!r}", hint=HINT)
-    source = sources.find(host, text, fetch=True, insecure=insecure)
-    begun.append(text)
+    source = None if text.startswith(WEB) else sources.find(host, text, fetch=True, insecure=insecure)
+    try:  # not before: until now what is there is an upgrade's, which goes on with it
+        yield from _put(host, kind, _unpacked(machine, kind, source) if source else [_downloaded(machine, kind, text, checksum)])
+    finally:
+        sources.forget(host, machine.log, kind.name, layers=True)
+
+
+def _put(host: Host, kind: Kind, paths: Sequence[str]) -> Iterator[tuple[str, bool, str]]:
+    for path in paths:
+        name = os.path.basename(path)
+        yield (name, *extensions.put(host, kind, path, name))
+
+
+def _unpacked(machine: Machine, kind: Kind, source: sources.Source) -> list[str]:
+    """The extensions of an image, on this machine."""
+    host = machine.host
     tree = host.path(sources.bring(Engine(kind.name, host, machine.ledger, machine.log), source, machine.progress, system=False).path)
     found = sorted(entry.name for entry in os.scandir(tree) if entry.name.endswith(SUFFIX) and entry.is_file(follow_symlinks=False))
     if not found:

@@ -89,6 +89,13 @@ class Marker:
         """A phase failed, and the next boot tries it once more."""
         self._write(replace(self.begun, started="", failures=self.begun.failures + 1))
 
+    def give_up(self, cuts: int) -> str:
+        """Take the phase that was cut short *cuts* times for done, and for failed, since a hook may end each boot; its name, or nothing."""
+        phase = self.begun.started if self.begun.cuts >= cuts else ""
+        if phase:
+            self.begun = replace(self.begun, done=(*self.begun.done, phase), told=(*self.begun.told, f"{phase}: given up: {cuts} boots began it, and none came to its end"))
+        return phase
+
     def fail(self, why: str) -> None:
         """It ended for good: GRUB goes back to its own choice, and the file says why."""
         try:

@@ -156,6 +156,10 @@ class Engine:
             self._note(phase, head, lambda name, failed=failed: marker.end(name, failed))  # type: ignore[misc]
         return failures
 
+    def give_up(self, phase: str, why: str, hint: str) -> None:
+        """Record that nobody tries the phase of that name any more."""
+        self.ledger.write("phase", action=self.action, phase=phase, title=phase, event="end", result="failed", error=why.removeprefix(f"{phase}: "), where="", hint=hint, duration=0.0)
+
     def _apply(self, actions: Sequence[Action]) -> bool:
         changed = False
         for action in actions:

@@ -136,12 +136,12 @@ def end_what_was_begun(wired: Node) -> str:
         tell(wired, said, "upgrade again")
         return said
     mark = marker.Marker(place, "", replace(begun, cuts=begun.cuts + bool(begun.started)))
-    given_up = begun.started if mark.begun.cuts >= CUTS else ""
-    if given_up:  # a hook that ends each boot
-        said = f"given up: {CUTS} boots began it, and none came to its end"
-        mark.begun = replace(mark.begun, done=(*begun.done, given_up), told=(*begun.told, f"{given_up}: {said}"))
+    engine = Engine(ACTION, host, wired.ledger, wired.log)
+    given_up = mark.give_up(CUTS)
+    if given_up:
+        engine.give_up(given_up, mark.failed_before[-1], "do by hand what it was to do: docs/trusted-boot.md")
     todo = closing(change, wired.emit, _note(host, change.entry, str(begun.options.get("origin") or "")), rotated=True, resumed=True)
-    failures = Engine(ACTION, host, wired.ledger, wired.log).run(todo, mark)
+    failures = engine.run(todo, mark)
     said = f"an upgrade was cut short behind its switch: the {change.entry} system is the new one, and the rest was done now" + (f", but for the phase {given_up}" if given_up else "")
     tell(wired, said + "".join(f"; {failure}" for failure in failures), "")
     return said

@@ -164,14 +164,13 @@ def _end_what_was_begun(wired: Node, place: Open) -> str:
         tell(wired, said, "upgrade again")
         return said
     mark = marker.Marker(place.state, "", replace(begun, cuts=begun.cuts + bool(begun.started)))
-    given_up = begun.started if mark.begun.cuts >= CUTS else ""
-    if given_up:  # a hook that ends each boot
-        said = f"given up: {CUTS} boots began it, and none came to its end"
-        mark.begun = replace(mark.begun, done=(*begun.done, given_up), told=(*begun.told, f"{given_up}: {said}"))
-        wired.ledger.write("phase", action=ACTION, phase=given_up, title=given_up, event="end", result="failed", error=said, where="", hint="do by hand what it was to do: docs/upgrade.md", duration=0.0)
+    engine = Engine(ACTION, host, wired.ledger, wired.log)
+    given_up = mark.give_up(CUTS)
+    if given_up:
+        engine.give_up(given_up, mark.failed_before[-1], "do by hand what it was to do: docs/upgrade.md")
     known = Place(place.images, 0, str(begun.options.get("passive") or "keep"), str(begun.options.get("why") or ""))
     end = _end(wired, place, entry, known.passive, str(begun.options.get("origin") or ""), str(begun.options.get("entry_name") or ""), resumed=begun.options.get("boot") != boot_of(host))
-    failures = Engine(ACTION, host, wired.ledger, wired.log).run(closing(known, entry, wired.emit, end), mark)
+    failures = engine.run(closing(known, entry, wired.emit, end), mark)
     said = f"an upgrade was cut short behind its switch: the {entry} system is the new one, and the rest was done now" + (f", but for the phase {given_up}" if given_up else "")
     tell(wired, said + "".join(f"; {failure}" for failure in failures), "")
     return said

@@ -13,6 +13,7 @@ import pytest
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle import uki_upgrading
 from kairos_boot.lifecycle.phases import Broken, Refused
+from kairos_boot.lifecycle.resetting import CUTS
 from kairos_boot.node import loader
 from kairos_boot.system import efi
 from tests.unit.esp_node import Node, program, signature_list, word_of
@@ -382,6 +383,29 @@ def test_behind_the_switch_the_next_boot_runs_the_stages_that_are_left(tmp_path:
     assert "behind its switch" in uki_upgrading.settle(node)  # type: ignore[arg-type]
     assert node.emitted == ["after-upgrade", "kairos-uki-upgrade.after"]
     assert uki_upgrading.settle(node) == ""  # type: ignore[arg-type]
+
+
+def test_a_stage_that_ends_every_boot_is_given_up_and_that_is_in_the_record(tmp_path: Path) -> None:
+    """Who looks at the node later finds what was never done, and what to do."""
+    node = Node(tmp_path)
+    emit = node.emit
+
+    def cut(stage: str, root: str) -> str:
+        if stage == "after-upgrade":
+            raise KeyboardInterrupt
+        return emit(stage, root)
+
+    node.emit = cut  # type: ignore[method-assign,assignment]
+    with pytest.raises(KeyboardInterrupt):
+        upgrade(node)
+    for _ in range(CUTS - 1):
+        with pytest.raises(KeyboardInterrupt):
+            uki_upgrading.settle(node)  # type: ignore[arg-type]
+    node.ledger.entries.clear()
+    assert "but for the phase after-upgrade" in uki_upgrading.settle(node)  # type: ignore[arg-type]
+    failed = [entry for entry in node.ledger.entries if entry.get("result") == "failed"]
+    assert [(entry["phase"], entry["error"]) for entry in failed] == [("after-upgrade", f"given up: {CUTS} boots began it, and none came to its end")]
+    assert failed[0]["hint"]
 
 
 def test_the_plan_is_what_runs_and_changes_nothing(tmp_path: Path) -> None:
