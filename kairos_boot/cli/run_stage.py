@@ -66,13 +66,13 @@ def run(words: list[str]) -> int:
     if "analyze" in given:
         return _analyze(stage, options, wiring.sources_of(host, sources, given))
     wiring.need_root(host.root)
-    from kairos_boot.system.lock import Lock
+    from kairos_boot.system.lock import Lock, inherited
 
     log = wiring.logger()
     lock = Lock(about=wiring.about(stage, host.root))
     end_in_order()
     try:
-        if AROUND not in os.environ:  # a step's own run has its turn
+        if AROUND not in os.environ and not inherited():  # a step's own run has its turn
             await_turn(host, stage, lambda text: log(5, text, kind="lock", stage=stage))
         lock.acquire(lambda text: log(5, text, kind="lock", stage=stage))
         stdin = [str(os.fstat(0)[1:3])] if "-" in sources else []

@@ -141,6 +141,19 @@ def holder(path: str = LOCK) -> Holder | None:
         os.close(fd)
 
 
+def inherited(path: str = LOCK) -> bool:
+    """Whether an ancestor holds the lock at *path*, so that this process would share it. Not for one that may hold it itself, see `holder`."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        found = _holder(fd)
+        return found is not None and _is_ours(fd, found.pid)
+    finally:
+        os.close(fd)
+
+
 def token() -> str:
     """What tells this process from every other one of the boot: `PID:START`."""
     return _token(os.getpid())

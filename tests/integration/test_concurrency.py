@@ -21,7 +21,7 @@ pytestmark = pytest.mark.root
 SLOW = "stages: {s: [{commands: ['echo in >>/run/trace; sleep 1; echo out >>/run/trace']}]}\n"
 SIZE = 200_000
 NESTED = """stages:
-  outer: [{commands: ['echo outer >>/run/trace; cd /run/code && /usr/bin/python3 -m kairos_boot run-stage inner && echo back >>/run/trace']}]
+  outer: [{commands: ['echo outer >>/run/trace; cd /run/code && ENVIRONMENT /usr/bin/python3 -m kairos_boot run-stage inner && echo back >>/run/trace']}]
   inner: [{commands: ['echo inner >>/run/trace']}]
 """
 
@@ -35,12 +35,23 @@ def test_two_runs_at_once_serialise_on_the_lock(machine: Isolated) -> None:
     assert any("another run holds the lock: process" in text for text in said)
 
 
-def test_a_run_that_a_step_starts_does_not_wait_for_its_own_parent(machine: Isolated) -> None:
-    """Published configurations do that."""
-    machine.put("/oem/a.yaml", NESTED)
+@pytest.mark.parametrize("environment", ["", "env -i PYTHONPATH=/run/code"])
+def test_a_run_that_a_step_starts_does_not_wait_for_its_own_parent(machine: Isolated, environment: str) -> None:
+    """Published configurations do that. Whose environment was emptied is known by its ancestors."""
+    machine.put("/oem/a.yaml", NESTED.replace("ENVIRONMENT", environment))
     code, said = machine.kairos("run-stage", "outer")
     assert code == 0, said
     assert machine.read("/run/trace").split() == ["outer", "inner", "back"]
+
+
+@pytest.mark.parametrize("again", ["inner", "outer"])
+def test_a_stage_that_starts_itself_ends_where_its_environment_was_emptied_too(machine: Isolated, again: str) -> None:
+    """Be it by a stage between: nothing in the environment tells the second what the first one is."""
+    call = "cd /run/code && env -i PYTHONPATH=/run/code timeout 100 /usr/bin/python3 -m kairos_boot run-stage"
+    machine.put("/oem/a.yaml", f"stages:\n  outer: [{{commands: ['echo o >>/run/trace; {call} inner']}}]\n  inner: [{{commands: ['echo i >>/run/trace; {call} {again}']}}]\n")
+    code, said = machine.kairos("run-stage", "outer")
+    assert (code, machine.read("/run/trace").split()) == (1, ["o", "i"])
+    assert f"the stage {again} is running, and one of its steps starts it again" in said
 
 
 def document(word: str) -> str:

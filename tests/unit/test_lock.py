@@ -12,7 +12,7 @@ import pytest
 
 from kairos_boot.errors import KairosError
 from kairos_boot.system import lock as module
-from kairos_boot.system.lock import VARIABLE, Lock, holder, token
+from kairos_boot.system.lock import VARIABLE, Lock, holder, inherited, token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,7 +97,11 @@ def test_a_child_whose_environment_was_emptied_does_not_wait_for_its_parent(path
         done = subprocess.run([*between, "env", "-i", f"PYTHONPATH={os.path.abspath(f'{__file__}/../../..')}", sys.executable, "-c", code, path, "5", "0"],
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=60, check=False)
         assert done.stdout == "shares\n"
+    ask = f"import sys; sys.path.insert(0, {os.path.abspath(f'{__file__}/../../..')!r}); from kairos_boot.system.lock import inherited; print(inherited({path!r}))"
+    for words in (["env", "-i", sys.executable, "-c", ask], [sys.executable, "-c", ask]):
+        assert subprocess.run(words, capture_output=True, text=True, timeout=60, check=False).stdout == "True\n"
     lock.release()
+    assert not inherited(path)
 
 
 def test_what_outlived_its_run_does_not_share_the_next_ones_lock(path: str) -> None:
