@@ -51,14 +51,16 @@ def select(host: Host, entry: str) -> str:
 
 
 def _select_file(host: Host, entry: str) -> str:
-    """The same where systemd-boot has the menu. KairosError: no such entry, the firmware refuses, or it is the one of a reset."""
+    """The same where systemd-boot has the menu; the entry of a reset is made where it is not there. KairosError: no such entry, or the firmware refuses."""
+    from kairos_boot.lifecycle import uki_autoreset
     from kairos_boot.node import loader
 
+    reset = uki_autoreset.is_meant(entry)
+    if reset:
+        uki_autoreset.make(host, WAIT)
     found = loader.find(host, entry)
-    if found.word == "statereset":
-        trusted.refuse(host, "reset")
     loader.select(host, found)
-    tries = "; none of its tries is left, so it is started this once only" if found.left == 0 else ""
+    tries = "; none of its tries is left, so it is started this once only" if found.left == 0 and not reset else ""
     return f"the next boot takes the entry {found.word}, once ({found.file}{tries}); reboot to go there"
 
 

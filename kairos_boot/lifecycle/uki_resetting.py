@@ -13,13 +13,14 @@ from kairos_boot.actions.mounts import Mount
 from kairos_boot.actions.remove import Remove
 from kairos_boot.boot.resume import RESET as ACTION
 from kairos_boot.errors import KairosError
-from kairos_boot.lifecycle import roles, survey
+from kairos_boot.lifecycle import ending, roles, survey
 from kairos_boot.lifecycle.finish import RECORD, KeepRecord, NoteEvent
 from kairos_boot.lifecycle.hooks import Hook, RunExecutable
 from kairos_boot.lifecycle.phases import Engine, Memory, Phase, must_be_met, plan
 from kairos_boot.lifecycle.reset import Options
 from kairos_boot.lifecycle.resetting import KEPT
 from kairos_boot.lifecycle.roles import DropDefault, PointEntry, RemoveUnused, SelectEntry, WriteProgram
+from kairos_boot.lifecycle.uki_autoreset import NAME, DropEntry
 from kairos_boot.lifecycle.uki_upgrade import SPARE, accepted
 from kairos_boot.lifecycle.uki_upgrading import end_what_was_begun
 from kairos_boot.lifecycle.wired import Outcome, ended
@@ -43,14 +44,17 @@ OEM, PERSISTENT = "/oem", "/usr/local"
 PRE, AFTER = "kairos-uki-reset.pre", "kairos-uki-reset.after"
 EXECUTABLES = {when: f"/usr/bin/kairos-agent.uki.reset.{when}.hook" for when in ("pre", "after")}
 AGAIN = "the reset is called again, from recovery: it begins anew"
+BY_ITSELF = "the next boot begins the reset anew"
+AUTORESET = "autoreset_boot"
 
 
 def reset(wired: Node, asked: Mapping[str, bool]) -> Outcome:
     """Reset the node. Refused: nothing was changed. Broken: it failed half-way, and is to be called again; the next boot is recovery."""
     host = wired.host
     if boot_word(host) not in RECOVERY_WORDS:
-        raise KairosError("a reset runs in the recovery system", hint="kairos-boot bootentry --select recovery, reboot, and call it there")
+        raise KairosError("a reset runs in the recovery system", hint="kairos-boot reset --next-boot, and reboot")
     free = wired.lock()
+    ending.forget(host)
     try:
         settings, options = _options(wired, asked)
         with contextmanager(_writable)(wired):
@@ -63,9 +67,11 @@ def reset(wired: Node, asked: Mapping[str, bool]) -> Outcome:
     except KairosError as error:
         wired.log(3, f"the reset failed: {error}", kind="failure", stage=ACTION)
         KeepRecord(wired.ledger, KEPT).apply(host)
+        ending.note_failure(host, error, again=False)
         raise
     finally:
         free()
+    ending.note_done(host)
     wired.log(5, "the reset is done: the next boot is the active system, and a first one", kind="action", stage=ACTION)
     return ended(failures, settings)
 
@@ -93,6 +99,8 @@ def _options(wired: Node, asked: Mapping[str, bool]) -> tuple[dict[str, Any], Op
 
 def _phases(wired: Node, options: Options) -> list[Phase]:
     host, disk = wired.host, wired.disk()
+    by_itself = boot_word(host) == AUTORESET
+    again = BY_ITSELF if by_itself else AGAIN
     known = roles.known(host)
     if "recovery" not in known:
         raise KairosError("the boot menu has no entry 'recovery', whose system a reset brings back", host.path(loader.ENTRIES), "upgrade the active system instead, or install the node anew")
@@ -104,33 +112,33 @@ def _phases(wired: Node, options: Options) -> list[Phase]:
     title = options.entry_name or lines.get("title") or "Kairos"
     olds = (active.program,) if active and active.program else ()
     return [
-        Phase("pre", f"stage {PRE}", (Hook(PRE, wired.emit), RunExecutable(EXECUTABLES["pre"])), again=AGAIN, extra=True),
-        Phase("recovery", "let a boot after a cut be recovery again", (SelectEntry("recovery"),), checks=(lambda host: _must_be_possible(host, disk, options, recovery, program),), again=AGAIN, extra=True),
-        Phase("room", "remove what an upgrade left", (RemoveUnused(),), again=AGAIN),
-        Phase("system", "write the active system: recovery's", (WriteProgram(source, program, digest, wired.progress("write the active system")),), again=AGAIN),
-        Phase("active", "put it in place", (PointEntry("active", program, loader.base_title(title), lines),), again=AGAIN, notes=("the passive system stays as it is",)),
-        Phase("clean", "remove what no entry starts any more", (RemoveUnused(olds),), again=AGAIN, extra=True),
-        *_partitions(disk, options),
-        Phase("menu", "let the next boot be the active system", (DropDefault(), SelectEntry("active")), again=AGAIN, extra=True),
-        Phase("note", "note the reset", (NoteEvent(PERSISTENT, "last-reset", f"file://{recovery.program}"), KeepRecord(wired.ledger, f"{PERSISTENT}/{RECORD}")), again=AGAIN, extra=True),
-        Phase("after-reset", "stage after-reset", (Hook("after-reset", wired.emit),), again=AGAIN, extra=True, notes=("nothing else needs the partitions from here on",)),
-        Phase("after", f"stage {AFTER}", (Hook(AFTER, wired.emit), RunExecutable(EXECUTABLES["after"])), again=AGAIN, extra=True),
+        Phase("pre", f"stage {PRE}", (Hook(PRE, wired.emit), RunExecutable(EXECUTABLES["pre"])), again=again, extra=True),
+        Phase("recovery", "let a boot after a cut be this one again", (SelectEntry(NAME if by_itself else "recovery"),), checks=(lambda host: _must_be_possible(host, disk, options, recovery, program),), again=again, extra=True),
+        Phase("room", "remove what an upgrade left", (RemoveUnused(),), again=again),
+        Phase("system", "write the active system: recovery's", (WriteProgram(source, program, digest, wired.progress("write the active system")),), again=again),
+        Phase("active", "put it in place", (PointEntry("active", program, loader.base_title(title), lines),), again=again, notes=("the passive system stays as it is",)),
+        Phase("clean", "remove what no entry starts any more", (RemoveUnused(olds),), again=again, extra=True),
+        *_partitions(disk, options, again),
+        Phase("menu", "let the next boot be the active system", (DropDefault(), SelectEntry("active"), DropEntry()), again=again, extra=True),
+        Phase("note", "note the reset", (NoteEvent(PERSISTENT, "last-reset", f"file://{recovery.program}"), KeepRecord(wired.ledger, f"{PERSISTENT}/{RECORD}")), again=again, extra=True),
+        Phase("after-reset", "stage after-reset", (Hook("after-reset", wired.emit),), again=again, extra=True, notes=("nothing else needs the partitions from here on",)),
+        Phase("after", f"stage {AFTER}", (Hook(AFTER, wired.emit), RunExecutable(EXECUTABLES["after"])), again=again, extra=True),
     ]
 
 
-def _partitions(disk: NodeDisk, options: Options) -> list[Phase]:
+def _partitions(disk: NodeDisk, options: Options, again: str) -> list[Phase]:
     """The partitions that are made anew. An opened container stays, and its content is."""
     found = []
     if options.erase_oem:
         node, kind = disk.need("oem").node, _kind(disk, "oem")
-        found.append(Phase("oem", "make the OEM partition anew", (Unmount(OEM), MakeFileSystem(node, kind, LABELS["oem"])), again=AGAIN, standing=(Mount(node, OEM, kind),),
+        found.append(Phase("oem", "make the OEM partition anew", (Unmount(OEM), MakeFileSystem(node, kind, LABELS["oem"])), again=again, standing=(Mount(node, OEM, kind),),
                            notes=("its configuration is gone then",)))
     node, kind = disk.need("persistent").node, _kind(disk, "persistent")
     if options.erase_persistent:
         found.append(Phase("persistent", "erase the persistent partition", (Unmount(PERSISTENT), MakeFileSystem(node, kind, LABELS["persistent"]), Remove(f"{OEM}/.kairos/steps")),
-                           again=AGAIN, standing=(Mount(node, PERSISTENT, kind),)))
+                           again=again, standing=(Mount(node, PERSISTENT, kind),)))
     else:
-        found.append(Phase("persistent", "keep the persistent partition", again=AGAIN, standing=(Mount(node, PERSISTENT, kind),)))
+        found.append(Phase("persistent", "keep the persistent partition", again=again, standing=(Mount(node, PERSISTENT, kind),)))
     return found
 
 

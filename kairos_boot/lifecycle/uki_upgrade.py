@@ -10,6 +10,7 @@ from kairos_boot.lifecycle.finish import ClearMarker
 from kairos_boot.lifecycle.hooks import Hook, RunExecutable
 from kairos_boot.lifecycle.phases import Phase
 from kairos_boot.lifecycle.roles import DIGITS, DropDefault, PointEntry, RemoveUnused, SelectEntry, WriteProgram, file_digest, name_of
+from kairos_boot.lifecycle.uki_autoreset import DropEntry
 from kairos_boot.node import loader
 from kairos_boot.node.state import secure_boot
 from kairos_boot.records import record
@@ -165,7 +166,7 @@ def phases(host: Host, change: Change, new: New, around: Surroundings, room: int
     return [
         Phase("before-upgrade", "stage before-upgrade", (Hook("before-upgrade", around.emit, hint),), checks=(_fits(new, need, room + (freed if tight else 0)), _starts(new)),
               again=UNDONE, extra=not strict, notes=(STOPS,) if strict else ()),
-        Phase("room", "remove what an earlier upgrade left", (RemoveUnused(),), again=UNDONE),
+        Phase("room", "remove what an earlier upgrade left, and the entry of a reset that is not to be", (DropEntry(), RemoveUnused()), again=UNDONE),
         *early,
         Phase("system", f"write the new {change.entry} system", (WriteProgram(new.path, change.program, new.digest, around.progress(f"write the new {change.entry} system")),),
               again=UNDONE, notes=trusted),

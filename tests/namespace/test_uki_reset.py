@@ -135,3 +135,69 @@ finally:
     said, *rest = told
     assert {"boot": "recovery system", "recovery": "no EFI program", "entry": "no entry 'recovery'"}[how] in said
     assert rest == [True, [], True, True]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_boot_that_resets_by_itself_comes_again_after_a_cut_and_its_entry_goes_at_the_end(unshared: Callable[..., Any], *, fails: bool) -> None:
+    """What it ended like is noted for the unit that follows it: a login where it failed, nothing where it is done."""
+    told = unshared(f"""{NODE}
+from kairos_boot.lifecycle import ending, entries
+try:
+    node = make()
+    entries.select(node.host, "statereset")
+    (NODE / "run/cos/autoreset_mode").write_text("1")
+    made = node.entries
+    from kairos_boot.node import loader
+    chosen = []
+    emit = node.emit
+    def stage(name, root):
+        chosen.append(loader.next_once(node.host))
+        return emit(name, root)
+    node.emit = stage
+    def progress(_):
+        chosen.append(loader.next_once(node.host))
+        def tell(done, total):
+            chosen.append(loader.next_once(node.host))
+            if {fails}:
+                raise KairosError("the disk fails")
+        return tell
+    node.progress = progress
+    try:
+        uki_resetting.reset(node, {{}})
+    except KairosError:
+        pass
+    found = ending.failure(node.host, "/nowhere")
+    tell([made, chosen[-1], "statereset" in chosen, loader.next_once(node.host), node.entries, found and [found[0].message, found[1]]])
+finally:
+    close()
+""")
+    made, last, seen, after, entries, found = told
+    assert made == ["active.conf", "passive.conf", "recovery.conf", "statereset+0.conf"]
+    assert seen is True
+    if fails:
+        assert (after, entries, found[1]) == ("statereset", made, False)
+        assert "the disk fails" in found[0]
+    else:
+        assert (last, after, entries, found) == ("active", "active", ["active+3.conf", "passive.conf", "recovery.conf"], None)
+
+
+def test_the_state_directories_alone_are_removed_in_recovery_only(unshared: Callable[..., Any]) -> None:
+    told = unshared(f"""{NODE}
+from kairos_boot.lifecycle import resetting
+try:
+    node = make()
+    mounts.mount(devices["persistent"], str(NODE / "usr/local"), "ext4")
+    (NODE / "usr/local/.state").mkdir()
+    removed = resetting.remove_state(node, ["kairos", "state"])
+    left = [(NODE / "usr/local/.state").exists(), (NODE / "usr/local/old").exists()]
+    (NODE / "run/cos/recovery_mode").unlink()
+    (NODE / "run/cos/active_mode").write_text("1")
+    try:
+        resetting.remove_state(node, ["state"])
+    except KairosError as error:
+        left.append(error.message)
+    tell([len(removed), left])
+finally:
+    close()
+""")
+    assert told == [1, [False, True, "the state directories are in use in this system"]]

@@ -111,11 +111,12 @@ def test_without_the_partition_the_menu_is_not_an_empty_one(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["statereset", "statereset.conf"])
-def test_the_entry_of_a_reset_is_refused_as_the_reset_itself(tmp_path: Path, name: str) -> None:
+def test_the_entry_of_a_reset_that_a_menu_has_is_chosen_as_any_other(tmp_path: Path, name: str) -> None:
     node = Node(tmp_path)
-    with pytest.raises(KairosError, match="no reset yet; nothing was changed"):
-        entries.select(node.host, name)
-    assert not node.chosen
+    before = sorted(path.name for path in node.menu.iterdir())
+    entries.select(node.host, name)
+    assert node.chosen == "statereset.conf"
+    assert sorted(path.name for path in node.menu.iterdir()) == before
 
 
 @pytest.mark.parametrize("kind", ["boot", "install"])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kairos_boot.errors import KairosError
-from kairos_boot.lifecycle import installing, resetting
+from kairos_boot.lifecycle import entries, installing
 from kairos_boot.node.config import Config
 from kairos_boot.system.host import Host
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-VERBS: dict[str, Callable[[Any], object]] = {"reset --state-only": lambda wired: resetting.remove_state(wired, ["state"])}
+VERBS: dict[str, Callable[[Any], object]] = {"rollback": lambda wired: entries.roll_back(wired.host)}
 
 
 class Untouched:

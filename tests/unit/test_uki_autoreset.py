@@ -1,0 +1,70 @@
+"""A reset that the next boot begins by itself, on a node of one signed file: the entry that leads there, who makes it, and when it goes (4.1)."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kairos_boot.errors import KairosError
+from kairos_boot.lifecycle import entries, uki_upgrading
+from kairos_boot.lifecycle.uki_autoreset import FILE, DropEntry
+from kairos_boot.node import loader
+from kairos_boot.system import efi
+from tests.unit.esp_node import Node, program
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def chosen(node: Node) -> str:
+    return efi.text(loader.ONE_SHOT, str(node.variables))
+
+
+@pytest.mark.parametrize("asked", ["statereset", "statereset.conf"])
+def test_the_entry_is_made_of_recovery_and_no_boot_takes_it_by_itself(tmp_path: Path, asked: str) -> None:
+    node = Node(tmp_path)
+    said = entries.select(node.host, asked)
+    assert node.entry("statereset") == {"title": "Node state reset (auto)", "efi": "/EFI/kairos/recovery.efi", "sort-key": "0004"}
+    assert (node.starts("statereset"), loader.find(node.host, "statereset").left, chosen(node)) == ("rescue", 0, "statereset.conf")
+    assert "none of its tries" not in said
+
+
+def test_of_a_recovery_system_that_is_another_one_now_it_is_made_anew(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    entries.select(node.host, "statereset")
+    recovery = node.menu / "recovery+3.conf"
+    (node.esp / "EFI/kairos/newer.efi").write_bytes(program("newer"))
+    recovery.write_text(recovery.read_text().replace("recovery.efi", "newer.efi"))
+    entries.select(node.host, "statereset")
+    assert node.starts("statereset") == "newer"
+
+
+def test_it_is_written_once(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    entries.select(node.host, "statereset")
+    before = os.stat(node.menu / FILE).st_ino
+    entries.select(node.host, "statereset")
+    assert os.stat(node.menu / FILE).st_ino == before
+
+
+@pytest.mark.parametrize("lack", ["entry", "program"])
+def test_without_a_recovery_system_it_is_refused_and_nothing_is_chosen(tmp_path: Path, lack: str) -> None:
+    node = Node(tmp_path)
+    (node.menu / "recovery+3.conf" if lack == "entry" else node.esp / "EFI/kairos/recovery.efi").unlink()
+    before = node.entries
+    with pytest.raises(KairosError, match="no entry 'recovery'"):
+        entries.select(node.host, "statereset")
+    assert (node.entries, chosen(node)) == (before, "")
+
+
+def test_it_goes_with_an_upgrade_where_another_entry_was_chosen_since(tmp_path: Path) -> None:
+    """Else an older recovery system had no room for a new one."""
+    node = Node(tmp_path)
+    entries.select(node.host, "statereset")
+    assert DropEntry().apply(node.host) is False
+    entries.select(node.host, "cos")
+    uki_upgrading.upgrade(node, {"source": "file:/new.efi", "recovery": True})  # type: ignore[arg-type]
+    assert node.entries == ["active.conf", "passive.conf", "recovery+3-0.conf"]
+    assert sorted(node.programs) == ["one", "two", "zero"]
