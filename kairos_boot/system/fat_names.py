@@ -7,6 +7,7 @@ entries in the directory; the room is then nobody's, until fsck.fat finds it.
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 
@@ -38,7 +39,7 @@ class Named:
 def forget(node: str, groups: Sequence[Sequence[str]]) -> list[str]:
     """Take the names of each group away whose first one is on the FAT file system of *node*; the paths that were there.
 
-    What is no FAT file system has none. KairosError: it is mounted, or the disk fails.
+    What is no FAT file system, or not there, has none. KairosError: it is mounted, or the disk fails.
     """
     try:
         with Held(os.open(node, os.O_RDONLY | os.O_CLOEXEC)) as fd:
@@ -52,8 +53,11 @@ def forget(node: str, groups: Sequence[Sequence[str]]) -> list[str]:
                         os.pwrite(fd, bytes((DELETED,)), place)
                 os.fsync(fd)
             return list(found)
+    except FileNotFoundError:
+        return []
     except OSError as error:
-        raise KairosError(f"what a cut left of the boot loader's files cannot be taken away: {reason(error)}", node, "unmount it, wherever it is mounted: findmnt") from error
+        hint = f"unmount it: findmnt {node}" if error.errno == errno.EBUSY else "see dmesg"
+        raise KairosError(f"what a cut left of the boot loader's files cannot be taken away: {reason(error)}", node, hint) from error
 
 
 def _found(fd: int, groups: Sequence[Sequence[str]]) -> dict[str, tuple[int, ...]]:

@@ -97,6 +97,7 @@ def test_where_no_cut_left_a_new_file_nothing_is_written(tmp_path: Path) -> None
 def test_what_is_no_such_file_system_has_no_names(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "esp").write_bytes(content)
     assert fat_names.forget(str(tmp_path / "esp"), GROUPS) == []
+    assert fat_names.forget(str(tmp_path / "none"), GROUPS) == []
 
 
 def test_a_chain_that_goes_round_comes_to_an_end(tmp_path: Path) -> None:
