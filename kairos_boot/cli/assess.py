@@ -97,6 +97,4 @@ def _restart(host: Host, trial: str, reasons: tuple[str, ...], mode: str = "acti
     consoles = Cmdline(wiring.cmdline_of(host)).consoles
     tell(consoles, f"\n  {message}\n  In {WAIT:g} s this node restarts.\n")
     time.sleep(WAIT)
-    result = host.processes.run(("systemctl", "--no-block", "reboot"), timeout=60)
-    if result.code:
-        power.restart(host)
+    power.reboot(host)

@@ -133,6 +133,7 @@ def _after_failure() -> int:
     from kairos_boot.lifecycle.ending import failure
     from kairos_boot.lifecycle.reset import STATE
     from kairos_boot.lifecycle.resetting import KEPT
+    from kairos_boot.system import power
 
     host = Host("/")
     found = failure(host, STATE)
@@ -143,7 +144,7 @@ def _after_failure() -> int:
     consoles = Cmdline(wiring.cmdline_of(host)).consoles
     tell(consoles, banner(error, [("Next", follows), ("Log", f"journalctl, and {KEPT}")], "THE RESET FAILED"))
     if again:
-        host.processes.run(("systemctl", "--no-block", "reboot"), timeout=60)
+        power.reboot(host)
     return 1 if again else 0
 
 

@@ -6,6 +6,8 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kairos_boot.system.host import Host
 
 _STATUS_ON, _STATUS_OFF = 34 + 20, 34 + 21
@@ -34,6 +36,18 @@ def _set(host: Host, level: str, signal: int) -> None:
             os.kill(1, signal)
     except OSError:
         return
+
+
+def reboot(host: Host, force: Callable[[Host], None] | None = None) -> None:
+    """Restart the machine in order: each unit ends. Where systemd does not take that, by *force* (`restart`): nobody is there who would try it again."""
+    from kairos_boot.errors import KairosError
+
+    try:
+        done = host.processes.run(("systemctl", "--no-block", "reboot"), timeout=60).code == 0
+    except KairosError:
+        done = False
+    if not done:
+        (force or restart)(host)
 
 
 def restart(host: Host) -> None:

@@ -11,6 +11,7 @@ from kairos_boot.boot.resume import MARKER
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle import ending
 from kairos_boot.lifecycle.resetting import mend
+from kairos_boot.system import power
 from kairos_boot.system.host import Host
 from kairos_boot.system.process import Result
 
@@ -68,3 +69,18 @@ def test_what_a_check_before_the_mount_did_or_could_not_do_is_told(result: Resul
     said: list[tuple[int, str]] = []
     mend(Host("/", Programs()), lambda priority, text, **_: said.append((priority, text)), "/dev/x")  # type: ignore[arg-type]
     assert said == told
+
+
+@pytest.mark.parametrize(("result", "by_force"), [(Result(0), False), (Result(1, "Transport endpoint is not connected"), True), (Result(-9, timed_out=True), True), (KairosError("no program"), True)])
+def test_a_node_that_is_to_restart_does_whatever_systemd_says(result: Result | KairosError, by_force: bool) -> None:
+    """After a boot that is not good, or a reset that is to go on, nobody is there to try it again."""
+    class Programs:
+        def run(self, argv: tuple[str, ...], **_: object) -> Result:
+            assert argv == ("systemctl", "--no-block", "reboot")
+            if isinstance(result, KairosError):
+                raise result
+            return result
+
+    forced: list[Host] = []
+    power.reboot(Host("/", Programs()), forced.append)  # type: ignore[arg-type]
+    assert bool(forced) == by_force
