@@ -19,7 +19,7 @@ from kairos_boot.system.udev import CRYPT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from kairos_boot.node.partitions import NodeDisk
     from kairos_boot.system.host import Host
@@ -62,12 +62,17 @@ def opened(host: Host, disk: NodeDisk, entry: str, tell: Callable[[str], None]) 
             persistent(host, disk, undo, tell)
         yield Open(state, images)
     finally:
-        for action in reversed(undo):
-            try:
-                action.apply(host)
-            except KairosError as error:
-                # The kernel refuses as long as a file without a name is in use: the image that runs and was replaced.
-                tell(f"{error.where} stays {'mounted' if isinstance(action, Uncover) else 'writable'} until the next boot: {error.message}")
+        take_back(host, undo, tell)
+
+
+def take_back(host: Host, undo: Sequence[Remount | Unmount | Uncover], tell: Callable[[str], None]) -> None:
+    """Leave as it was what was mounted, or made writable, the last first. What stays is no failure of what was done there: it is told."""
+    for action in reversed(undo):
+        try:
+            action.apply(host)
+        except KairosError as error:
+            # The kernel refuses as long as a file without a name is in use: the image that runs and was replaced.
+            tell(f"{error.where} stays {'writable' if isinstance(action, Remount) else 'mounted'} until the next boot: {error.message}")
 
 
 def persistent(host: Host, disk: NodeDisk, undo: list[Remount | Unmount | Uncover], tell: Callable[[str], None]) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kairos_boot.actions.base import Action
+    from kairos_boot.actions.filesystem import Unmount
     from kairos_boot.lifecycle.standing import Uncover
     from kairos_boot.lifecycle.upgrade import Options
     from kairos_boot.lifecycle.wired import Node
@@ -174,7 +175,7 @@ def _undone(wired: Node, change: Change, done: Sequence[str], started: str) -> s
 def _opened(wired: Node) -> Iterator[None]:
     """The ESP writable, and in recovery the persistent partition mounted, while it lasts. For `contextlib.contextmanager`. KairosError: it cannot be mounted."""
     host = wired.host
-    undo: list[Action | Uncover] = []
+    undo: list[Remount | Unmount | Uncover] = []
 
     def say(text: str) -> None:
         wired.log(5, text, kind="action", stage=ACTION)
@@ -183,14 +184,10 @@ def _opened(wired: Node) -> Iterator[None]:
         if Remount(loader.EFI).apply(host):
             undo.append(Remount(loader.EFI, writable=False))
         if boot_word(host) in RECOVERY_WORDS:
-            standing.persistent(host, wired.disk(), undo, say)  # type: ignore[arg-type]
+            standing.persistent(host, wired.disk(), undo, say)
         yield
     finally:
-        for action in reversed(undo):
-            try:
-                action.apply(host)
-            except KairosError as error:
-                say(f"{error.where} stays as it is until the next boot: {error.message}")
+        standing.take_back(host, undo, say)
 
 
 def _options(settings: Mapping[str, Any]) -> Options:
