@@ -127,7 +127,7 @@ def _with_shim(tree: Host, signed: Mapping[str, bytes], short: str, started: str
     """A signed GRUB reads a file of a name that its distribution built in; each of them leads to the menu."""
     from kairos_boot.system.identity import os_release
 
-    config = grub.EARLY.encode()
+    config = (grub.UNMEASURED + grub.EARLY).encode()
     families = dict.fromkeys(("BOOT", os_release(tree).get("ID", "") or "linux", *os_release(tree).get("ID_LIKE", "").split()))
     found = {f"EFI/{name}/grub.cfg": config for name in families}
     found |= {f"EFI/BOOT/mm{short}.efi": signed["manager"]} if signed["manager"] else {}

@@ -28,6 +28,10 @@ configfile ($root)/grub/grub.cfg
 """What GRUB runs first, read by its rescue parser: no comments, no `if`. Of two partitions of that label it takes the one of its own disk; a node that
 Kairos installed may have its menu at the last place until ours is written.
 """
+UNMEASURED = "rmmod tpm\n"
+"""What a signed GRUB needs before that. It has a module in it that measures each file that is opened, with a TPM or without, and reads all of it into memory for
+that: an image of a system does not fit, and counts as missing.
+"""
 MODULES = ("part_gpt", "ext2", "fat", "loopback", "linux", "normal", "configfile", "loadenv", "search", "search_label", "search_fs_file", "test", "echo", "probe",
            "regexp", "squash4", "xzio", "gzio", "serial", "terminal", "minicmd", "reboot", "halt", "sleep", "ls", "cat", "true", "eval")
 FOLDERS = ("/usr/lib/grub", "/usr/share/grub2", "/usr/lib/grub2")

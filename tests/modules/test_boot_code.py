@@ -42,6 +42,7 @@ def test_a_shim_comes_first_and_leads_to_the_signed_grub_and_that_to_the_menu(tm
     assert files[f"EFI/BOOT/grub{SHORT}.efi"] == b"grub"
     for folder in ("BOOT", "ubuntu", "debian"):
         assert b"configfile ($root)/grub2/grub.cfg" in files[f"EFI/{folder}/grub.cfg"]
+        assert files[f"EFI/{folder}/grub.cfg"].startswith(b"rmmod tpm\n"), "else it reads whole images into memory, and finds none"
 
 
 @needs_uefi
