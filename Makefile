@@ -2,7 +2,7 @@
 # make test         everything but the long ones below, virtual machines included; installs what it needs (root). SUITE=trixie: the node of Debian 13, booted and reset
 # make fresh        the same, without virtual machines, on a machine with nothing but git and make: a Debian tree of its own (root)
 # make boot         build a node's disk, boot it under QEMU, show what it says, shut it down (root); KEEP=1 leaves it running, UEFI=1
-# make iso         build a live medium (BIOS, UEFI; disc or stick) of the node's tree and print its path (root); OUT=FILE
+# make iso         build a live medium (BIOS, UEFI; disc or stick) of the node's tree and print its path (root); OUT=FILE, SIGNED=1 for Secure Boot
 # make uki         build the disk of a node that is one signed EFI program (trusted boot) and print its path (root); OUT=FILE
 # make ukis        such a node in a virtual machine with Secure Boot (root)
 # make stop         end a node that was left running
@@ -88,7 +88,7 @@ boot: packages $(TOOLS)
 	@packaging/image/boot $(if $(KEEP),--keep) $(if $(UEFI),--uefi)
 
 iso: packages $(TOOLS)
-	@packaging/image/iso.py $(if $(OUT),--out '$(OUT)')
+	@packaging/image/iso.py $(if $(OUT),--out '$(OUT)') $(if $(SIGNED),--signed)
 
 uki: packages $(TOOLS)
 	@packaging/image/uki.py $(if $(OUT),--out '$(OUT)')

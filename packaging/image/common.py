@@ -171,6 +171,15 @@ def write_tree(root: Path, files: Mapping[str, str | bytes], mode: int = 0o644) 
         path.chmod(mode)
 
 
+def debian(scratch: Path, *packages: str) -> Path:
+    """A directory in *scratch* with the files of Debian *packages*, each NAME or NAME=VERSION, of this machine's package sources; nothing is installed."""
+    os.chmod(scratch, 0o755)
+    run("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", *packages, cwd=scratch)
+    for package in sorted(scratch.glob("*.deb")):
+        run("dpkg-deb", "-x", package, scratch / "tree")
+    return scratch / "tree"
+
+
 def need_root(argv: Sequence[str]) -> None:
     """A root file system has files of other owners; only root can make one."""
     if os.geteuid() != 0:

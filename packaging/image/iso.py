@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 """Build a live medium and print its path: an image for discs and sticks, for BIOS and UEFI, that boots the system it can install.
 
-    packaging/image/iso.py [--out FILE] [--tree DIR]
+    packaging/image/iso.py [--out FILE] [--tree DIR | --signed]
 
 With no option the path of a cached image of the test node's tree is printed; it is shared, so nobody writes to it.
   --out FILE  make FILE instead of a cached image
   --tree DIR  (with --out) of this tree: a root file system with the program, its initrd and its boot loader's parts in it
+  --signed    with Debian's shim and signed GRUB in the tree: for firmware with Secure Boot, as is the node that is installed
 
 On it: /rootfs.squashfs, the tree; /boot/kernel and /boot/initrd, which are its own; GRUB. What boots from it is told the number of this very image,
 so another medium of the same label is never taken for it. Two builds of one tree are equal, byte for byte.
@@ -21,7 +22,7 @@ from pathlib import Path
 
 import grub
 import node
-from common import EPOCH, HERE, MIB, TOP, cached, digest, discard, hold, need_root, phase, run
+from common import EPOCH, HERE, MIB, TOP, cached, debian, digest, discard, hold, need_root, phase, run, write_tree
 
 sys.path.insert(0, str(TOP))
 from kairos_boot.lifecycle import bootcode
@@ -32,6 +33,9 @@ from kairos_boot.system.host import Host
 LABEL = "COS_LIVE"
 MENU = HERE / "live.cfg"
 SQUASHFS = ["-noappend", "-quiet", "-no-progress", "-comp", "zstd", "-Xcompression-level", "6", "-b", "256K"]
+SIGNED = ("shim-signed", "shim-helpers-amd64-signed", "grub-efi-amd64-signed")
+"""Debian's packages of what firmware with Secure Boot starts: the shim has Microsoft's signature, and knows Debian's, which the others and the kernel have."""
+PROGRAMS = ("usr/lib/shim/shimx64.efi.signed", "usr/lib/shim/mmx64.efi.signed", "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed")
 MODULES = ("iso9660", "part_msdos", "search_fs_uuid")
 EARLY = """\
 serial --unit=0 --speed=115200
@@ -48,23 +52,32 @@ def key() -> str:
     return digest(node.key(), grub.key(), Path(__file__), MENU, TOP / "kairos_boot/lifecycle/bootcode.py", run("mksquashfs", "-version").splitlines()[0])
 
 
-def iso() -> Path:
-    """The path of the cached image."""
-    image = cached("iso", key(), build, keep=2, rest=300) / "live.iso"
+def iso(*, signed: bool = False) -> Path:
+    """The path of the cached image; *signed*: with a boot loader for Secure Boot."""
+    image = cached("iso", digest(key(), SIGNED) if signed else key(), lambda draft: build(draft, signed=signed), keep=3, rest=300) / "live.iso"
     hold(image)
     return image
 
 
-def build(draft: Path) -> None:
+def build(draft: Path, *, signed: bool = False) -> None:
     """Make the directory *draft* with live.iso."""
     draft.mkdir()
     tree = draft / "tree"
     try:
         with phase("node tree"):
             node.build(tree)
+            if signed:
+                add_signed(tree)
         make(tree, draft / "live.iso")
     finally:
         discard(tree)
+
+
+def add_signed(tree: Path) -> None:
+    """Debian's signed programs below *tree*, where its packages have them: an installation prefers them to what was made."""
+    with tempfile.TemporaryDirectory() as scratch:
+        files = debian(Path(scratch), *SIGNED)
+        write_tree(tree, {name: (files / name).read_bytes() for name in PROGRAMS})
 
 
 def make(tree: Path, image: Path) -> None:
@@ -83,8 +96,10 @@ def make(tree: Path, image: Path) -> None:
         early = EARLY.format(uuid=uuid)
         host = Host("/")
         (top / "boot/grub2/eltorito.img").write_bytes(product.make(host, str(grub.LIB / "i386-pc"), "i386-pc-eltorito", (*MODULES, "biosdisk"), early))
-        esp = Path(scratch) / "esp"
-        make_esp(esp, programs(host, tree, early))
+        esp, started = Path(scratch) / "esp", programs(host, tree, early)
+        make_esp(esp, started)
+        # A signed GRUB that was started from a disc reads its configuration there, not in the image of the ESP.
+        write_tree(top, {name: content for name, content in started.items() if name.endswith(".cfg")})
         run("find", top, "-exec", "touch", "--no-dereference", "--date", f"@{EPOCH}", "{}", "+")
         with phase("medium"):
             run("xorriso", "-as", "mkisofs", "-quiet", "-o", image, "-V", LABEL, "-r", f"--modification-date={date}", "--set_all_file_dates", date,
@@ -114,7 +129,7 @@ def programs(host: Host, tree: Path, early: str) -> dict[str, bytes]:
 def make_esp(target: Path, files: dict[str, bytes]) -> None:
     """A FAT file system with *files*."""
     with target.open("wb") as file:
-        file.truncate(max(4 * MIB, -(-sum(map(len, files.values())) // MIB + 1) * MIB))
+        file.truncate(max(4, sum(map(len, files.values())) // MIB + 2) * MIB)
     run("mkfs.fat", "-i", digest(*files)[:8], "-n", "COS_GRUB", "--invariant", target)
     folders = dict.fromkeys(str(parent) for name in files for parent in reversed(Path(name).parents) if parent.name)
     run("mmd", "-i", target, *(f"::{folder}" for folder in folders))
@@ -131,15 +146,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--tree", type=Path)
+    parser.add_argument("--signed", action="store_true")
     args = parser.parse_args()
     need_root(sys.argv)
-    if args.tree and args.out:
+    if args.tree and (args.signed or not args.out):
+        parser.error("--tree goes with --out, and what is signed is in the tree then")
+    if args.tree:
         make(args.tree, args.out)
     elif args.out:
-        shutil.copyfile(iso(), args.out)
-    elif args.tree:
-        parser.error("--tree goes with --out")
-    print(args.out or iso())
+        shutil.copyfile(iso(signed=args.signed), args.out)
+    print(args.out or iso(signed=args.signed))
 
 
 if __name__ == "__main__":

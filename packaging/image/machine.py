@@ -21,8 +21,10 @@ from common import CACHE, ENV, discard, locked, say
 from variant import SSH_KEY
 
 FIRMWARE = Path("/usr/share/ovmf/OVMF.fd")
-SECURE = Path("/usr/share/OVMF/OVMF_CODE_4M.secboot.fd"), Path("/usr/share/OVMF/OVMF_VARS_4M.snakeoil.fd")
-"""The firmware with Secure Boot, and a store of its variables in which it is on and knows the test keys of Debian's ovmf."""
+SECURE = Path("/usr/share/OVMF/OVMF_CODE_4M.secboot.fd")
+"""The firmware with Secure Boot."""
+SNAKEOIL, MICROSOFT = Path("/usr/share/OVMF/OVMF_VARS_4M.snakeoil.fd"), Path("/usr/share/OVMF/OVMF_VARS_4M.ms.fd")
+"""Stores of its variables in which it is on: one knows the test keys of Debian's ovmf, one the keys that machines are sold with."""
 ESCAPES = re.compile(r"\x1b\[[0-9;?=]*[a-zA-Z]|\r")
 FAILED = re.compile(r"(?i)emergency mode|THIS NODE CANNOT BOOT|kernel panic|system halted|error: .*(no such|not found)|grub rescue>")
 TRIAL = 20  # seconds in which a kernel under KVM must have said something; without trouble it takes one
@@ -35,9 +37,9 @@ class MachineError(Exception):
 class Machine:
     """One QEMU process at a time on one disk; a reboot ends it, since a warm reboot under emulation takes minutes."""
 
-    def __init__(self, disk: Path, scratch: Path, *, uefi: bool = False, secure: bool = False, memory: int = 2048, others: Sequence[Path] = ()) -> None:
-        """Describe the machine, *secure* with Secure Boot, whose variables it keeps; *disk* and the *others*, vdb and on, are qcow2 files, *scratch* takes console logs and sockets."""
-        self.disk, self.scratch, self.uefi, self.secure, self.memory, self.others = disk, scratch, uefi, secure, memory, others
+    def __init__(self, disk: Path, scratch: Path, *, uefi: bool = False, secure: bool = False, keys: Path = SNAKEOIL, memory: int = 2048, others: Sequence[Path] = ()) -> None:
+        """Describe the machine, *secure* with Secure Boot, whose variables it keeps and first has from *keys*; *disk* and the *others*, vdb and on, are qcow2 files, *scratch* takes console logs and sockets."""
+        self.disk, self.scratch, self.uefi, self.secure, self.keys, self.memory, self.others = disk, scratch, uefi, secure, keys, memory, others
         self.boots = 0
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
@@ -72,12 +74,11 @@ class Machine:
 
     def _secured(self) -> list[str]:
         """What QEMU needs for Secure Boot: memory that only the firmware writes, and a store of variables of this machine's own."""
-        code, variables = SECURE
         own = self.scratch / "variables.fd"
         if not own.exists():
-            shutil.copyfile(variables, own)
+            shutil.copyfile(self.keys, own)
         return ["-global", "driver=cfi.pflash01,property=secure,value=on", "-global", "ICH9-LPC.disable_s3=1",
-                "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}", "-drive", f"if=pflash,unit=1,format=raw,file={own}"]
+                "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={SECURE}", "-drive", f"if=pflash,unit=1,format=raw,file={own}"]
 
     @property
     def console(self) -> Path:

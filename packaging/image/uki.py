@@ -25,7 +25,7 @@ from pathlib import Path
 
 import common
 import node
-from common import EPOCH, MIB, TOP, cached, digest, discard, hold, need_root, partition_start, phase, run, write_tree
+from common import EPOCH, MIB, TOP, cached, debian, digest, discard, hold, need_root, partition_start, phase, run, write_tree
 from iso import SQUASHFS
 
 sys.path.insert(0, str(TOP))
@@ -84,12 +84,9 @@ def bless(tree: Path) -> None:
     """The program that blesses an entry, of the version that the tree's systemd has, from its package."""
     version = run("dpkg-query", f"--admindir={tree}/var/lib/dpkg", "--show", "--showformat=${Version}", "systemd")
     with tempfile.TemporaryDirectory() as scratch:
-        os.chmod(scratch, 0o755)
-        run("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", f"systemd-boot={version}", cwd=Path(scratch))
-        [package] = Path(scratch).glob("*.deb")
-        run("dpkg-deb", "-x", package, Path(scratch) / "tree")
+        files = debian(Path(scratch), f"systemd-boot={version}")
         for name in BLESS:
-            source, target = Path(scratch) / "tree/lib/systemd" / name, tree / "usr/lib/systemd" / name
+            source, target = files / "lib/systemd" / name, tree / "usr/lib/systemd" / name
             shutil.copyfile(source, target)
             shutil.copymode(source, target)
 

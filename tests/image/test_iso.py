@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import iso
 import pytest
-from common import run
+from common import run, write_tree
 
 from kairos_boot.lifecycle.bootcode import MADE
+from tests.modules.test_boot_code import program
 
 pytestmark = pytest.mark.slow
 NEEDED = ("boot/vmlinuz", "boot/initrd", "etc/name", f"{MADE.lstrip('/')}/bootx64.efi")
@@ -62,6 +64,20 @@ def test_bios_and_uefi_start_it_from_a_disc_and_from_a_stick(image: Path) -> Non
     told = run("xorriso", "-indev", image, "-report_el_torito", "plain")
     assert [line.split()[6] for line in told.splitlines() if line.startswith("El Torito boot img")] == ["BIOS", "UEFI"]
     assert "BOOTX64" in run("mdir", "-i", f"{image}@@{esp(image)}", "::EFI/BOOT")
+
+
+def test_signed_programs_of_the_tree_are_what_uefi_starts_and_find_the_menu_from_a_disc_and_from_a_stick(image: Path) -> None:
+    """GRUB reads a file of a name that was built in: of the medium where it comes from a disc, of the partition where it comes from a stick."""
+    tree, medium = image.parent / "signed", image.parent / "signed.iso"
+    shutil.copytree(image.parent / "tree", tree)
+    write_tree(tree, {name: program(signed=True) + bytes(2 << 20) + name.encode() for name in iso.PROGRAMS})
+    write_tree(tree, {"etc/os-release": "ID=debian\n"})
+    iso.make(tree, medium)
+    menu = content(medium, "/EFI/debian/grub.cfg")
+    assert run("blkid", "-p", "-s", "UUID", "-o", "value", medium).strip().encode() in menu
+    found = {name: run("mtype", "-i", f"{medium}@@{esp(medium)}", f"::EFI/{name}") for name in ("BOOT/BOOTX64.EFI", "BOOT/grubx64.efi", "BOOT/mmx64.efi", "debian/grub.cfg", "BOOT/grub.cfg")}
+    assert [found[f"BOOT/{name}"].endswith(signed) for name, signed in zip(("BOOTX64.EFI", "mmx64.efi", "grubx64.efi"), iso.PROGRAMS, strict=True)] == [True] * 3
+    assert found["debian/grub.cfg"] == found["BOOT/grub.cfg"] == menu.decode()
 
 
 def test_two_builds_of_one_tree_are_equal_and_another_tree_has_another_number(image: Path) -> None:
