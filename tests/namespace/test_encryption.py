@@ -174,3 +174,40 @@ close(node)
 """)
     assert "Installation failed: no" in told[0]
     assert told[1:] == [[], [], ""]
+
+
+def test_a_reset_makes_the_content_anew_and_touches_no_byte_of_the_container_around_it(unshared: Callable[..., Any]) -> None:
+    """So whoever opened it before opens it afterwards, the TPM and the recovery key: header, keys and tokens are as they were."""
+    told = unshared("""
+import hashlib, subprocess
+from reset_node import *
+from kairos_boot.actions.encryption import RecoveryKey
+from kairos_boot.lifecycle.resetting import reset
+from kairos_boot.records import replace
+from kairos_boot.system import luks
+from kairos_boot.system.udev import Partition
+HEADER = 16 << 20
+node = ResetNode(home, persistent_mib=48, steps="stages: {after-reset: [{commands: ['echo written >/usr/local/written']}]}")
+container = node.node_disk.persistent.node
+luks.make(node.host, container, "COS_PERSISTENT", RecoveryKey().reveal())
+attach = ["losetup", "-f", "--show", "-o", str(HEADER), container]
+inside = subprocess.run(attach, check=True, capture_output=True, text=True).stdout.strip()
+node.loops.insert(0, inside)
+subprocess.run(["mkfs.ext4", "-q", "-L", "COS_PERSISTENT", inside], check=True)
+with_state(inside, home, lambda place: node.write(f"{place}/old", "old"))
+node.node_disk = replace(node.node_disk, persistent=Partition(inside, "vda", "COS_PERSISTENT", "ext4", within=container))
+def header():
+    with open(container, "rb") as file:
+        return hashlib.sha256(file.read(HEADER)).hexdigest()
+before = header()
+outcome = reset(node, {})
+tell([list(outcome.failures), text("/usr/local/old"), text("/usr/local/written"), header() == before, node.node_disk.encrypted,
+      subprocess.run(["cryptsetup", "luksDump", container], check=True, capture_output=True, text=True).stdout.count("luks2")])
+node.close()
+""")
+    failures, old, written, same, encrypted, slots = told
+    assert failures == []
+    assert (old, written) == (None, "written\n")
+    assert same
+    assert encrypted
+    assert slots == 1
