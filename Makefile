@@ -1,7 +1,8 @@
 # make check        lint, types, unit and module tests but the slow ones: the quick inner loop, without root
 # make test         everything but the long ones below, virtual machines included; installs what it needs (root). SUITE=trixie: the node of Debian 13, booted and reset
 # make fresh        the same, without virtual machines, on a machine with nothing but git and make: a Debian tree of its own (root)
-# make boot         build a node's disk, boot it under QEMU, show what it says, shut it down (root); KEEP=1 leaves it running, UEFI=1
+# make boot         build a node's disk, boot it under QEMU, show what it says, shut it down (root); KEEP=1 leaves it running, UEFI=1,
+#                  DEBS=1 installs the work tree's debs into it instead of copies (iso, uki and test, too), SUITE=trixie
 # make iso         build a live medium (BIOS, UEFI; disc or stick) of the node's tree and print its path (root); OUT=FILE, SIGNED=1 for Secure Boot
 # make uki         build the disk of a node that is one signed EFI program (trusted boot) and print its path (root); OUT=FILE
 # make ukis        such a node in a virtual machine with Secure Boot (root)
@@ -59,13 +60,16 @@ lint: $(TOOLS)
 types: $(TOOLS)
 	$(BIN)/mypy
 
+# Which node is built: of which release, and whether by debs.
+NODE = $(if $(SUITE),KAIROS_BOOT_SUITE=$(SUITE)) $(if $(DEBS),KAIROS_BOOT_DEBS=$(DEBS))
+
 # Another release than this machine's: its node in virtual machines, booted and reset. Everything else is not about a release, or has its own trees.
 TESTS = $(if $(filter trixie,$(SUITE)),tests/vm/test_entries.py tests/vm/test_reset.py,$(addprefix --ignore=tests/vm/,test_upgrade.py test_install.py test_uki.py))
 
 # One finding of the linter must not hide what the tests have to say, so all of them run, and any of them makes it fail.
 test: packages $(TOOLS)
 	@status=0; $(BIN)/ruff check || status=1; $(BIN)/mypy || status=1; \
-	$(if $(SUITE),KAIROS_BOOT_SUITE=$(SUITE)) KAIROS_BOOT_COMPLETE=1 $(BIN)/python -m pytest $(TESTS) $(PYTEST) || status=1; exit $$status
+	$(NODE) KAIROS_BOOT_COMPLETE=1 $(BIN)/python -m pytest $(TESTS) $(PYTEST) || status=1; exit $$status
 
 # Nodes installed and upgraded in virtual machines; too long for `make test`.
 installs: packages $(TOOLS)
@@ -85,13 +89,13 @@ fresh: packages
 	@packaging/image/fresh $(PYTEST)
 
 boot: packages $(TOOLS)
-	@packaging/image/boot $(if $(KEEP),--keep) $(if $(UEFI),--uefi)
+	@$(NODE) packaging/image/boot $(if $(KEEP),--keep) $(if $(UEFI),--uefi)
 
 iso: packages $(TOOLS)
-	@packaging/image/iso.py $(if $(OUT),--out '$(OUT)') $(if $(SIGNED),--signed)
+	@$(NODE) packaging/image/iso.py $(if $(OUT),--out '$(OUT)') $(if $(SIGNED),--signed)
 
 uki: packages $(TOOLS)
-	@packaging/image/uki.py $(if $(OUT),--out '$(OUT)')
+	@$(NODE) packaging/image/uki.py $(if $(OUT),--out '$(OUT)')
 
 ukis: packages $(TOOLS)
 	$(BIN)/python -m pytest -q tests/vm/test_uki.py

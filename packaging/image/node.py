@@ -1,26 +1,33 @@
 #!/usr/bin/python3
 """The node's root file system: Debian's tree, our program, its units, its initrd and the default configurations.
 
-packaging/image/node.py DIR    makes the tree in DIR, which must not exist
+packaging/image/node.py [--debs] DIR    makes the tree in DIR, which must not exist
+
+Our files are copied into it: a second of work after a change. With --debs, or KAIROS_BOOT_DEBS=1 for whatever builds nodes, dpkg
+installs them as packages of the work tree (packaged.py). A test holds that both trees are equal in what is ours.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
 
 import grub
 import initrd
+import packaged
 import rootfs
-from common import EPOCH, HERE, TOP, digest, need_root, phase, run, write_tree
+from common import EPOCH, HERE, TOP, digest, discard, need_root, phase, run, write_tree
 
 sys.path.insert(0, str(TOP))
 from kairos_boot import __version__
 
+DEBS = os.environ.get("KAIROS_BOOT_DEBS", "") not in ("", "0")
 OEM = HERE / "oem"
-SOURCES = [TOP / "kairos_boot", TOP / "units", TOP / "dracut", *(TOP / "packaging" / name for name in ("install", "entry", "generator", "catalog", "udev", "kubernetes/suc-upgrade"))]
-CONFIGS = [HERE / "grub.cfg", HERE / "grubmenu.cfg", HERE / "bootargs.cfg", *sorted(HERE.glob("*.preset")), *sorted(HERE.glob("*.tmpfiles"))]
+INSTALLED = ("install", "install-image", "entry", "generator", "catalog", "udev", "kubernetes/suc-upgrade", "kairos-boot-image", "image/oem")
+SOURCES = [TOP / "kairos_boot", TOP / "units", TOP / "dracut", *(TOP / "packaging" / name for name in INSTALLED)]
+CONFIGS = [HERE / "grub.cfg", HERE / "grubmenu.cfg", HERE / "bootargs.cfg"]
 
 DEBIAN = {"bookworm": "12", "trixie": "13"}.get(rootfs.SUITE, rootfs.SUITE)
 RELEASE = {
@@ -33,31 +40,40 @@ RELEASE = {
 def key(system_oem: Path = OEM) -> str:
     """What the tree depends on."""
     present = [path for path in [*SOURCES, *CONFIGS, system_oem] if path.exists()]
-    return digest(rootfs.key(), initrd.key(), grub.key(), Path(__file__), *present)
+    return digest(packaged.key() if DEBS else rootfs.key() + initrd.key(), grub.key(), Path(__file__), *present)
 
 
-def build(draft: Path, system_oem: Path = OEM) -> None:
-    """Hard links to the cached files of Debian, and new files of ours: a second of work, and nothing copied.
+def build(draft: Path, system_oem: Path = OEM, *, debs: bool = DEBS) -> None:
+    """Hard links to the cached files of Debian, and new files of ours, packed by *debs* or copied, with the configurations of *system_oem*.
 
     No file of the shared tree may be written in place; everything here makes new files.
     """
+    if debs:
+        packaged.build(draft)
+    else:
+        copy(draft)
+    if not debs or system_oem != OEM:
+        discard(draft / "system/oem")
+        (draft / "system/oem").mkdir()
+        for config in sorted(system_oem.glob("*.y*ml")):
+            place(config, draft / "system/oem" / config.name, 0o644)
+    grub.add(draft)
+    if not debs:
+        place(initrd.image(draft), draft / "boot/initrd", 0o644)
+    run("find", draft, "-xdev", "-newermt", f"@{EPOCH}", "-exec", "touch", "--no-dereference", "--date", f"@{EPOCH}", "{}", "+")
+
+
+def copy(draft: Path) -> None:
+    """What the packages and `kairos-boot-image` do, but for the initrd, in a second: a change is seen in a node at once."""
     run("cp", "-al", rootfs.tree(), draft)
     run(TOP / "packaging/install", "--destdir", draft, "--compile")
-    for name, mode in (("grub.cfg", 0o644), ("bootargs.cfg", 0o644)):
-        place(HERE / name, draft / "etc/cos" / name, mode)
+    run(TOP / "packaging/install-image", "--destdir", draft)
+    for name in ("grub.cfg", "bootargs.cfg"):
+        place(HERE / name, draft / "etc/cos" / name, 0o644)
     place(HERE / "grubmenu.cfg", draft / "etc/kairos/branding/grubmenu.cfg", 0o644)
-    grub.add(draft)
     write_tree(draft, {"etc/kairos-release": "".join(f'KAIROS_{name}="{value}"\n' for name, value in RELEASE.items())})
-    for config in sorted(system_oem.glob("*.y*ml")):
-        place(config, draft / "system/oem" / config.name, 0o644)
-    for preset in HERE.glob("*.preset"):
-        place(preset, draft / "usr/lib/systemd/system-preset" / preset.name, 0o644)
-    for tmpfiles in HERE.glob("*.tmpfiles"):
-        place(tmpfiles, draft / "usr/lib/tmpfiles.d" / f"{tmpfiles.stem}.conf", 0o644)
     # So that `journalctl -x` explains our entries: the database lies in /var, which each boot takes from the image anew.
     run("journalctl", "--update-catalog", f"--root={draft}")
-    place(initrd.image(draft), draft / "boot/initrd", 0o644)
-    run("find", draft, "-xdev", "-newermt", f"@{EPOCH}", "-exec", "touch", "--no-dereference", "--date", f"@{EPOCH}", "{}", "+")
 
 
 def place(source: Path, target: Path, mode: int) -> None:
@@ -70,5 +86,8 @@ def place(source: Path, target: Path, mode: int) -> None:
 
 if __name__ == "__main__":
     need_root(sys.argv)
+    words = [word for word in sys.argv[1:] if word != "--debs"]
+    if len(words) != 1 or words[0].startswith("-"):
+        sys.exit(__doc__)
     with phase("node tree"):
-        build(Path(sys.argv[1]))
+        build(Path(words[0]), debs=DEBS or "--debs" in sys.argv)
