@@ -120,6 +120,17 @@ def judge(wired: Installer, config: Config) -> None:
             raise KairosError(problem.message, problem.where, problem.hint)
 
 
+def kind_of(wired: Installer, asked: installing.Asked) -> type[installing.Installation]:
+    """The kind of installation that *wired* does: a machine whose system is one signed file makes a node of that kind; a disk image is for GRUB."""
+    from kairos_boot.node.state import one_file
+
+    if asked.image or not one_file(wired.host):
+        return installing.Installation
+    from kairos_boot.lifecycle.uki_installing import UkiInstallation
+
+    return UkiInstallation
+
+
 def run(given: Arguments, wired: Installer, config: Config, asked: installing.Asked) -> int:
     """Install, or print what it would do."""
     then = given.follows()
@@ -130,12 +141,12 @@ def run(given: Arguments, wired: Installer, config: Config, asked: installing.As
         from kairos_boot.system.mounts import leave_namespace
 
         leave_namespace()  # a look into an image file mounts it, which nobody else is to meet
-        return print_plan(installing.plan_of(wired, config, asked), as_json="json" in given)
+        return print_plan(installing.plan_of(wired, config, asked, kind_of(wired, asked)), as_json="json" in given)
     if asked.image:  # no stage runs on a machine that builds, and where it fails there will be no file
         return 1 if installing.install(wired, config, asked).failures else 0
     wired.take(config)
     try:
-        return wired.carry_out(lambda: installing.install(wired, config, asked), then)
+        return wired.carry_out(lambda: installing.install(wired, config, asked, kind_of(wired, asked)), then)
     finally:
         wired.forget()
 

@@ -140,13 +140,13 @@ class MakeDurable:
         return True
 
 
-def before(options: Options, around: Surroundings) -> list[Phase]:
+def before(options: Options, around: Surroundings, stage: str = PRE, executable: str = EXECUTABLES["pre"]) -> list[Phase]:
     """What comes before any decision on the disk: the user's steps, which may prepare it."""
     if options.offline:
         return []
     # A veto of an earlier run of this boot is over; one of any step of this run counts.
-    hooks = (Remove(FORBIDDEN), Hook(PRE, around.emit), RunExecutable(EXECUTABLES["pre"]))
-    return [Phase("pre", f"stage {PRE}", hooks, again=AGAIN, extra=True)]
+    hooks = (Remove(FORBIDDEN), Hook(stage, around.emit), RunExecutable(executable))
+    return [Phase("pre", f"stage {stage}", hooks, again=AGAIN, extra=True)]
 
 
 def phases(target: Target, source: Source, images: Images, layout: Layout | None, options: Options, around: Surroundings, sector: int = 512) -> list[Phase]:
@@ -159,7 +159,7 @@ def phases(target: Target, source: Source, images: Images, layout: Layout | None
     found = []
     if layout is not None:
         made = f"{options.file}, {size_of(target.disk) // MIB} MiB" if options.file else ""
-        found.append(Phase("partition", "make the partitions", (PartitionDisk(target.disk, _formatted(layout, encryption), layout.guid, sector, made),), again=AGAIN, notes=layout.notes,
+        found.append(Phase("partition", "make the partitions", (PartitionDisk(target.disk, formatted(layout, encryption), layout.guid, sector, made),), again=AGAIN, notes=layout.notes,
                            checks=(lambda host: filesystems.need(host, programs(layout.places)),)))
     found += [encryption.phase(plain, AGAIN)] if encryption else []
     found.append(Phase("mount", "mount the partitions", again=AGAIN, standing=mounted,
@@ -205,7 +205,7 @@ def _image(source: Source, target: str, size: int, options: Options, around: Sur
     return CopyImage(source.path, target, "COS_ACTIVE", around.progress(f"write {os.path.basename(target)}"))
 
 
-def _formatted(layout: Layout, encryption: Encryption | None) -> tuple[Place, ...]:
+def formatted(layout: Layout, encryption: Encryption | None) -> tuple[Place, ...]:
     """The partitions as they are made: one that becomes a container gets its file system in there."""
     within = encryption.names if encryption else ()
     return tuple(replace(place, label="", fstype="none") if place.name in within else place for place in layout.places)

@@ -10,7 +10,7 @@ from kairos_boot.actions.filesystem import LetGo
 from kairos_boot.actions.image_layers import must_stay_system
 from kairos_boot.actions.partitioning import MIB
 from kairos_boot.errors import KairosError
-from kairos_boot.lifecycle import bootcode, bundles, encrypting, signature, sources, survey, target, trusted
+from kairos_boot.lifecycle import bootcode, bundles, encrypting, signature, sources, survey, target
 from kairos_boot.lifecycle.configuration import BLOCK, documents, grub_options
 from kairos_boot.lifecycle.examined import system_in, tell_of_size
 from kairos_boot.lifecycle.finish import RECORD, KeepRecord, NoteEvent
@@ -68,6 +68,9 @@ class Asked:
 class Installation:
     """One installation: *config* is what the new node gets, *asked* what the call says."""
 
+    pre, executable = PRE, EXECUTABLES["pre"]
+    """The stage, and the program of others, before any decision on the disk."""
+
     def __init__(self, wired: Installer, config: Config, asked: Asked) -> None:
         self.wired, self.host, self.config, self.asked = wired, wired.host, config, asked
         self.data = data = understood(config.settings, ACTION)
@@ -86,8 +89,6 @@ class Installation:
 
     def check(self) -> None:
         """KairosError: the configuration cannot be what somebody wants, or this system installs none."""
-        if not self.asked.image:
-            trusted.refuse(self.host, ACTION)
         survey.must_be_of_one_mind(self.config)
         for key, why in REFUSED.items():
             if self.settings.get(key):
@@ -189,7 +190,7 @@ class Installation:
 
     def early(self, source: Source) -> None:
         """What can be known before a source is fetched. KairosError: the disk will not do. One that steps may prepare meanwhile is looked at behind them."""
-        if self.prepared and (self.wired.steps(PRE, "/") or self.host.exists(EXECUTABLES["pre"])):
+        if self.prepared and (self.wired.steps(self.pre, "/") or self.host.exists(self.executable)):
             return
         self.todo(source, self.options(source), self.around(source))
 
@@ -207,6 +208,26 @@ class Installation:
             if room < size:
                 raise KairosError(f"the {name} partition does not fit its images: {size // MIB} MiB are needed, {room // MIB} can be had", found.nodes[name])
 
+    def must_be_system(self, source: Source, options: Options) -> None:
+        """KairosError: *source*, which has arrived, is no system that a node can be made of, has no boot loader (G1), or does not take what is to be made in it."""
+        with contextmanager(system_in)(self.host, source, self.wired.progress) as tree:
+            bootcode.find(self.host, Host(tree), self.wishes().firmware, elsewhere=self.asked.image)
+            must_stay_system(tree, str(source.named), (), options.directories, ("", "install.extra-dirs-rootfs"))
+            if self.encryption:
+                encrypting.must_open(self.host, tree, str(source.named))
+
+    def tell(self, source: Source) -> None:
+        """Say what of the configuration does nothing for *source*."""
+        tell_of_size(self.wired.log, source, mapping(self.settings.get("system")).get("size"), "install.system.size")
+
+    def first(self, options: Options, around: Surroundings) -> list[Phase]:
+        """The phases before any decision on the disk."""
+        return before(options, around, self.pre, self.executable)
+
+    def fetching(self, source: Source) -> list[Phase]:
+        """The phases that bring *source* onto this machine."""
+        return sources.source_phases(source, self.wired.progress)
+
     def around(self, source: Source) -> Surroundings:
         """What the phases are given."""
         origin = sources.origin(source)
@@ -214,9 +235,9 @@ class Installation:
         return Surroundings(self.wired.emit, self.wired.steps, self.wired.progress, finish)
 
 
-def install(wired: Installer, config: Config, asked: Asked) -> Outcome:
-    """Install. Refused: nothing was changed. Broken: the disk is no node, and the installation can begin again."""
-    this = Installation(wired, config, asked)
+def install(wired: Installer, config: Config, asked: Asked, kind: type[Installation] = Installation) -> Outcome:
+    """Install a node of that *kind*. Refused: nothing was changed. Broken: the disk is no node, and the installation can begin again."""
+    this = kind(wired, config, asked)
     free = wired.lock()
     try:
         this.check()
@@ -225,10 +246,10 @@ def install(wired: Installer, config: Config, asked: Asked) -> Outcome:
         this.early(source)  # it is not fetched in vain
         source = this.bring(source)
         options, around = this.options(source), this.around(source)
-        _is_system(wired, source, this, options)
-        tell_of_size(wired.log, source, mapping(this.settings.get("system")).get("size"), "install.system.size")
+        this.must_be_system(source, options)
+        this.tell(source)
         engine = Engine(ACTION, wired.host, wired.ledger, wired.log)
-        first = before(options, around)
+        first = this.first(options, around)
         later = [] if this.prepared else this.todo(source, options, around)
         engine.check([*first, *later])
         wired.log(5, "the installation begins", kind="action", stage=ACTION)
@@ -254,9 +275,9 @@ def install(wired: Installer, config: Config, asked: Asked) -> Outcome:
     return ended(failures, this.settings)
 
 
-def plan_of(wired: Installer, config: Config, asked: Asked) -> list[dict[str, Any]]:
+def plan_of(wired: Installer, config: Config, asked: Asked, kind: type[Installation] = Installation) -> list[dict[str, Any]]:
     """What an installation would do. KairosError: it cannot be known, or would be refused."""
-    this = Installation(wired, config, asked)
+    this = kind(wired, config, asked)
     this.check()
     _environment(config.settings.data, this.settings)
     if this.device().startswith(target.SCRIPT):
@@ -264,19 +285,10 @@ def plan_of(wired: Installer, config: Config, asked: Asked) -> list[dict[str, An
     source = this.source()
     options, around = this.options(source), this.around(source)
     if source.arrived:  # what is fetched is looked at when it is there
-        _is_system(wired, source, this, options)
-    todo = [*before(options, around), *this.todo(source, options, around)]
+        this.must_be_system(source, options)
+    todo = [*this.first(options, around), *this.todo(source, options, around)]
     must_be_met(wired.host, todo)
-    return plan(ACTION, [*signature.phases(wired.host, this.data, source), *sources.source_phases(source, wired.progress), *todo])
-
-
-def _is_system(wired: Installer, source: Source, this: Installation, options: Options) -> None:
-    """KairosError: the source is no system that a node can be made of, has no boot loader (G1), or does not take what is to be made in it."""
-    with contextmanager(system_in)(wired.host, source, wired.progress) as tree:
-        bootcode.find(wired.host, Host(tree), this.wishes().firmware, elsewhere=this.asked.image)
-        must_stay_system(tree, str(source.named), (), options.directories, ("", "install.extra-dirs-rootfs"))
-        if this.encryption:
-            encrypting.must_open(wired.host, tree, str(source.named))
+    return plan(ACTION, [*signature.phases(wired.host, this.data, source), *this.fetching(source), *todo])
 
 
 def _tidy(wired: Installer, phases: Sequence[Phase]) -> None:

@@ -21,6 +21,10 @@ FIRMWARES = ("efi", "bios", "both")
 BIOS_MIB, EFI_MIB, OEM_MIB = 1, 64, 64
 STATE_SPARE, RECOVERY_SPARE, SPARE = 1000, 200, 64
 """MiB that the state and the recovery partition have besides their images; less than *SPARE* is never enough."""
+SYSTEMS = 4
+"""How many systems the ESP of a node that is one signed file has room for: active, passive, recovery, and a new one beside them."""
+SYSTEM_SPARE = 100
+"""MiB that each of them may be larger than what is installed."""
 HEADER_MIB = 16
 """MiB of a container that are not its content's."""
 REST_MIB = 64
@@ -73,6 +77,8 @@ class Wishes:
     seed: str = ""
     encrypted: tuple[str, ...] = ()
     """Names of the partitions that become containers."""
+    program: int = 0
+    """Bytes of the signed file that the node is: there are no images then, and no partitions for them."""
 
 
 def wishes(settings: Mapping[str, Any], firmware: str, seed: str = "") -> Wishes:
@@ -131,9 +137,14 @@ def _wanted(images: Images, wanted: Wishes) -> tuple[list[Part], list[str]]:
     mib = {name: -(-getattr(images, name) // MIB) for name in ("active", "passive", "recovery")}
     state, recovery = 2 * mib["active"] + mib["passive"], 2 * mib["recovery"]
     least = {"state": state * 21 // 20 + SPARE, "recovery": recovery * 21 // 20 + SPARE, "oem": 8, "efi": 8, "bios": BIOS_MIB}
-    least.update({name: HEADER_MIB + least.get(name, REST_MIB) for name in wanted.encrypted})
     usual = {"efi": EFI_MIB, "bios": BIOS_MIB, "oem": OEM_MIB, "recovery": recovery + RECOVERY_SPARE, "state": state + STATE_SPARE, "persistent": 0}
-    sizes, notes = {**usual, **wanted.sizes}, []
+    if wanted.program:
+        program = -(-wanted.program // MIB)
+        least = {"oem": 8, "efi": SYSTEMS * program + SPARE}
+        usual = {"efi": max(SYSTEMS * (program + SYSTEM_SPARE), least["efi"]), "oem": OEM_MIB, "persistent": 0}
+    least.update({name: HEADER_MIB + least.get(name, REST_MIB) for name in wanted.encrypted})
+    sizes = {**usual, **{name: size for name, size in wanted.sizes.items() if name in usual}}
+    notes = [f"there is no {name} partition, so its size does nothing" for name in wanted.sizes if name not in usual]
     for name, needed in least.items():
         if 0 < sizes[name] < needed:
             if name in wanted.sizes:
@@ -145,7 +156,7 @@ def _wanted(images: Images, wanted: Wishes) -> tuple[list[Part], list[str]]:
     boot = {"efi": ["efi"], "bios": ["bios"], "both": ["bios", "efi"]}[wanted.firmware]
     kinds = {"bios": ("", "none", BIOS_BOOT), "efi": (LABELS["efi"], "vfat", ESP)}
     parts = []
-    for name in (*boot, "oem", "recovery", "state", "persistent"):
+    for name in (*boot, *(name for name in ("oem", "recovery", "state", "persistent") if name in usual)):
         label, fstype, kind = kinds.get(name, (LABELS.get(name, ""), "ext4", LINUX))
         parts.append(Part(name, label, fstype, sizes[name], kind))
     return [*parts, *wanted.extra], notes

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 FOLDER = "/EFI/kairos"
 """Where on the ESP the programs lie."""
-TRIES = 3
 DIGITS = 12
 CHUNK = 1 << 20
 CHECK = "check the EFI system partition: umount /efi, fsck.fat -a"
@@ -93,30 +92,11 @@ class WriteProgram:
         if not self.would_change(host):
             self._must_be_kept(target)
             return False
-        with Explained("the new system cannot be written", target, "make room on the EFI system partition"):
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            try:
-                self._copy(host.path(self.source), target)
-                settle(os.path.dirname(target))
-                self._must_be_kept(target)
-            except BaseException:
-                remove(target)
-                raise
+        write_program(host.path(self.source), target, self.digest, self.progress)
         return True
 
     def _must_be_kept(self, target: str) -> None:
-        if file_digest(target, fresh=True) != self.digest:
-            raise KairosError("the disk does not keep what was written to it", target, CHECK)
-
-    def _copy(self, source: str, target: str) -> None:
-        with open(source, "rb") as old, open(target, "xb") as new:
-            size, done = os.fstat(old.fileno()).st_size, 0
-            while data := old.read(CHUNK):
-                new.write(data)
-                done += len(data)
-                self.progress(done, size)
-            new.flush()
-            os.fsync(new.fileno())
+        must_be_kept(target, self.digest)
 
 
 @record
@@ -130,7 +110,7 @@ class PointEntry:
 
     def describe(self) -> str:
         """Both, and the order."""
-        return f"let the entry {self.name} start {self.program}, with {TRIES} tries: the new file of the entry is on the disk before the old one goes"
+        return f"let the entry {self.name} start {self.program}, with {loader.TRIES} tries: the new file of the entry is on the disk before the old one goes"
 
     def would_change(self, host: Host) -> bool | None:
         """Whether it starts another one, or nothing."""
@@ -162,7 +142,7 @@ class PointEntry:
 
     def _free(self, taken: set[str]) -> str:
         """A name of the entry that no file has: of what is there nothing is written over."""
-        return next(name for name in (f"{self.name}+{TRIES}{made}{loader.SUFFIX}" for made in ("", *(f"-{'0' * count}" for count in range(1, 9)))) if name.lower() not in taken)
+        return next(name for name in (f"{self.name}+{loader.TRIES}{made}{loader.SUFFIX}" for made in ("", *(f"-{'0' * count}" for count in range(1, 9)))) if name.lower() not in taken)
 
 
 @record
@@ -257,6 +237,32 @@ class DropDefault:
                 return at + line.index(b"default")
             at += len(line)
         return -1
+
+
+def write_program(source: str, target: str, digest: str, progress: Progress) -> None:
+    """The program *source* (SHA-256 *digest*) as the new file *target*, durable. KairosError: it cannot be written, or is not kept; nothing is left of it then."""
+    with Explained("the new system cannot be written", target, "make room on the EFI system partition"):
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        try:
+            with open(source, "rb") as old, open(target, "xb") as new:
+                size, done = os.fstat(old.fileno()).st_size, 0
+                while data := old.read(CHUNK):
+                    new.write(data)
+                    done += len(data)
+                    progress(done, size)
+                new.flush()
+                os.fsync(new.fileno())
+            settle(os.path.dirname(target))
+            must_be_kept(target, digest)
+        except BaseException:
+            remove(target)
+            raise
+
+
+def must_be_kept(path: str, digest: str) -> None:
+    """KairosError: the disk does not have the content with that SHA-256 at *path*."""
+    if file_digest(path, fresh=True) != digest:
+        raise KairosError("the disk does not keep what was written to it", path, CHECK)
 
 
 def remove(path: str) -> None:

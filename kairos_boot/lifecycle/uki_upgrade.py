@@ -35,6 +35,8 @@ PRE, AFTER = "kairos-uki-upgrade.pre", "kairos-uki-upgrade.after"
 EXECUTABLES = {when: f"/usr/bin/kairos-agent.uki.upgrade.{when}.hook" for when in ("pre", "after")}
 SPARE = 1 << 20
 """Bytes that the ESP needs besides the program: entries, and what a directory takes."""
+NOROLE = "norole"
+"""The name of a program in a source, and on a medium, that is for any role."""
 WORD = "rd.immucore.uki"
 """What the command line of such a system has."""
 UNDONE = "what it left is removed, and every entry starts what it started"
@@ -72,7 +74,7 @@ def find(host: Host, source: Source, entry: str) -> New:
     title = ""
     path = source.path
     if source.is_tree:
-        names = [f"EFI/kairos/{name}.efi" for name in dict.fromkeys(("norole", entry, "active"))]
+        names = [f"EFI/kairos/{name}.efi" for name in dict.fromkeys((NOROLE, entry, "active"))]
         name = next((name for name in names if os.path.isfile(host.path(f"{path}/{name}"))), "")
         if not name:
             raise KairosError("there is no signed system in it", str(source.named), f"it has one of {', '.join(names)}; file:/PATH names such a file itself")

@@ -23,6 +23,12 @@ WORDS = {"active": "cos", "passive": "fallback", "recovery": "recovery", "stater
 ROLE = {"active": ("0001", ""), "passive": ("0002", " (fallback)"), "recovery": ("0003", " recovery"), "statereset": ("0004", " state reset (auto)")}
 """Of each of them the key that the menu is sorted by, and what its title ends in."""
 OTHERS = "0010"
+TRIES = 3
+"""How often an entry that is still to prove itself is started."""
+MENU = "timeout 3\neditor no\nconsole-mode keep\n"
+"""The file loader.conf. Without a default: what is sorted first is started, and an entry without tries is sorted behind all others."""
+LOADERS = ("EFI/BOOT/BOOTX64.EFI", "EFI/systemd/systemd-bootx64.efi")
+"""Where on the ESP systemd-boot lies; the first is what firmware starts of a disk that it does not know."""
 UKI_KEY = 259
 """The version of systemd-boot from which on an entry names its program by `uki`."""
 LARGEST = 64 << 10

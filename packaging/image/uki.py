@@ -30,6 +30,11 @@ from iso import SQUASHFS
 
 sys.path.insert(0, str(TOP))
 from kairos_boot.boot.uki import SYSTEM
+from kairos_boot.lifecycle.layout import SYSTEMS
+from kairos_boot.lifecycle.roles import FOLDER
+from kairos_boot.lifecycle.uki_install import ROLES
+from kairos_boot.lifecycle.uki_upgrade import NOROLE
+from kairos_boot.node import loader
 from kairos_boot.node.state import release
 from kairos_boot.system.host import Host
 
@@ -40,15 +45,8 @@ LABEL = "COS_UKI"
 CMDLINE = (f"console=tty1 console=ttyS0,115200 net.ifnames=1 root=LABEL={LABEL} rootfstype=squashfs ro rd.immucore.uki rd.immucore.oemlabel=COS_OEM panic=5 "
            "rd.emergency=reboot rd.shell=0 systemd.crash_reboot=yes selinux=0")
 RULE = f'ACTION!="remove", SUBSYSTEM=="block", KERNEL=="loop*", ATTR{{loop/backing_file}}=="{SYSTEM}", SYMLINK+="disk/by-label/{LABEL}"\n'
-ROLES = {"active": ("0001", ""), "passive": ("0002", " (fallback)"), "recovery": ("0003", " recovery")}
-"""Of each role the key that the menu is sorted by, and what its title ends in."""
-TRIES = 3
-MENU = "timeout 3\neditor no\nconsole-mode keep\n"
-"""Without a default: what is sorted first is started, and an entry without tries is sorted behind all others."""
 BLESS = ("systemd-bless-boot", "system-generators/systemd-bless-boot-generator", "system/systemd-bless-boot.service")
 """What takes the counter away, below the tree's systemd; Debian has it in the package of the boot loader."""
-SYSTEMS = 4
-"""How many systems the EFI system partition has room for: active, passive, recovery, and a new one beside them."""
 OEM, PERSISTENT = 64 * MIB, 512 * MIB
 
 
@@ -105,17 +103,18 @@ def make_esp(tree: Path, esp: Path, roles: list[str], keys: tuple[Path, Path], a
         signed = scratch / "signed.efi"
         sign(program, signed, secret, keys[1])
         sign(LOADER, scratch / "loader.efi", secret, keys[1])
-        for name in ("EFI/BOOT/BOOTX64.EFI", "EFI/systemd/systemd-bootx64.efi"):
+        for name in loader.LOADERS:
             (esp / name).parent.mkdir(parents=True)
             shutil.copyfile(scratch / "loader.efi", esp / name)
-        write_tree(esp, {"loader/loader.conf": MENU})
+        write_tree(esp, {"loader/loader.conf": loader.MENU})
         for role in roles:
-            sort, suffix = ROLES[role]
-            target = esp / f"EFI/kairos/{role}.efi"
+            path = f"{FOLDER}/{role}.efi"
+            target = esp / path.lstrip("/")
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(signed, target)
-            entry = f"title {title}{suffix}\nefi /EFI/kairos/{role}.efi\nsort-key {sort}\n"
-            write_tree(esp, {f"loader/entries/{role}+{TRIES}.conf": entry})
+            # Nobody takes a counter away from a medium, which is only read.
+            file = f"{role}.conf" if role == NOROLE else f"{role}+{loader.TRIES}.conf"
+            write_tree(esp, {f"loader/entries/{file}": loader.text(Host(str(esp)), role, title, path, {})})
 
 
 def assemble(tree: Path, scratch: Path, cmdline: str, program: Path) -> None:

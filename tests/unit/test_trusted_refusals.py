@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kairos_boot.cli.installer import kind_of
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle import entries, installing
 from kairos_boot.node.config import Config
+from kairos_boot.records import replace
 from kairos_boot.system.host import Host
 
 if TYPE_CHECKING:
@@ -46,7 +48,9 @@ def test_it_refuses_in_one_line_and_touches_nothing(wired: Untouched, verb: str)
     assert "\n" not in str(caught.value)
 
 
-def test_an_installation_refuses_on_such_a_machine_but_not_into_a_file(wired: Untouched) -> None:
+def test_an_installation_refuses_on_such_a_node_but_not_into_a_file(wired: Untouched) -> None:
     asked = installing.Asked("/dev/vda", "dir:/")
-    with pytest.raises(KairosError, match="no install yet; nothing was changed"):
-        installing.Installation(wired, Config(), asked).check()  # type: ignore[arg-type]
+    kind = kind_of(wired, asked)  # type: ignore[arg-type]
+    with pytest.raises(KairosError, match="runs from its node's disk: it installs none; nothing was changed"):
+        kind(wired, Config(), asked).check()  # type: ignore[arg-type]
+    assert kind_of(wired, replace(asked, image=True)) is installing.Installation  # type: ignore[arg-type]
