@@ -1,8 +1,8 @@
-"""What the program adds to the node's initrd, compressed as dracut compresses by itself (`--zstd`), and what that is made of.
+"""What the program adds to the node's initrd, compressed as dracut compresses by itself (`--zstd`), and what that is made of; what opening encrypted partitions adds.
 
     sudo /usr/bin/python3 benchmarks/bench_initrd.py
 
-Both initrds are made by dracut inside the node's own root file system, for any machine (`--no-hostonly`). Minutes the first time:
+The initrds are made by dracut inside the node's own root file system, for any machine (`--no-hostonly`). Minutes the first time:
 the root file system is built from Debian's packages.
 """
 
@@ -19,7 +19,8 @@ sys.path[:0] = [TOP, f"{TOP}/packaging/image"]
 
 import initrd  # noqa: E402
 import rootfs  # noqa: E402
-from common import need_root, run  # noqa: E402
+import sealed  # noqa: E402
+from common import MIB, need_root, run  # noqa: E402
 
 from benchmarks.lib.timing import show  # noqa: E402
 
@@ -52,7 +53,7 @@ def kind(path: str) -> str:
 
 
 def main() -> None:
-    """Make both and compare."""
+    """Make them and compare."""
     need_root(sys.argv)
     with tempfile.TemporaryDirectory(dir=rootfs.tree().parent, prefix=".bench-") as scratch:
         tree = Path(scratch) / "tree"
@@ -60,18 +61,30 @@ def main() -> None:
         without, raw_without, packed_without = pack(tree, "without", "--omit", "kairos-boot")
         run(f"{TOP}/packaging/install", "--destdir", tree, "--compile")
         with_us, raw_with, packed_with = pack(tree, "with", "--add", "kairos-boot")
+        sealed.add(tree)
+        plain, raw_plain, packed_plain = pack(tree, "plain", "--add", "kairos-boot")
+        opening, raw_opening, packed_opening = pack(tree, "opening", "--add", "kairos-boot kairos-boot-crypt")
     if not all(any(path.startswith(prefix) for path in with_us) for prefix in OURS):
         sys.exit("the program is not in the initrd that should have it")
-    mib = 1 << 20
+    if "usr/lib/kairos-boot-crypt/unlock" not in opening or any("kairos-boot-crypt" in path or "libtss2" in path for path in plain):
+        sys.exit("what opens encrypted partitions is not where it was asked for, or where it was not")
+    compare("the program (kairos-boot)", without, with_us, (raw_without, raw_with), (packed_without, packed_with))
+    print()
+    compare("opening encrypted partitions (kairos-boot-crypt), in an image with all that it needs", plain, opening, (raw_plain, raw_opening), (packed_plain, packed_opening))
+
+
+def compare(what: str, without: dict[str, int], with_it: dict[str, int], raw: tuple[int, int], packed: tuple[int, int]) -> None:
+    """Print what an initrd has more, by its size and by kinds of files."""
+    print(f"{what}:")
     rows = [["initrd", "without", "with", "added", "ratio"]]
-    for name, one, other in (("cpio", raw_without, raw_with), ("zstd, dracut's level", packed_without, packed_with)):
-        rows.append([name, f"{one / mib:.1f} MiB", f"{other / mib:.1f} MiB", f"{(other - one) / mib:.1f} MiB", f"{other / one:.2f}"])
+    for name, (one, other) in (("cpio", raw), ("zstd, dracut's level", packed)):
+        rows.append([name, f"{one / MIB:.2f} MiB", f"{other / MIB:.2f} MiB", f"{(other - one) / MIB:.2f} MiB", f"{other / one:.3f}"])
     show(rows)
     added: Counter[str] = Counter()
-    for path in with_us.keys() - without.keys():
-        added[kind(path)] += with_us[path]
+    for path in with_it.keys() - without.keys():
+        added[kind(path)] += with_it[path]
     print()
-    show([["what is added", "uncompressed"], *([name, f"{size / mib:.2f} MiB"] for name, size in added.most_common())])
+    show([["what is added", "uncompressed"], *([name, f"{size / MIB:.2f} MiB"] for name, size in added.most_common())])
 
 
 if __name__ == "__main__":
