@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_FREEZE, _THAW = 0xC0045877, 0xC0045878
+_CHECKPOINT, _FREEZE, _THAW = 0x4004662B, 0xC0045877, 0xC0045878
 _told: set[int] = set()
 """The file systems that this process has spoken of."""
 
@@ -19,21 +19,47 @@ _told: set[int] = set()
 def checkpoint(directory: str) -> None:
     """Write everything of the file system of *directory* to its place on the disk. OSError: the disk fails.
 
-    After fsync the journal of ext4 has the change, and GRUB, which does not replay it, still reads the old one; freezing a file
-    system empties its journal. Where it cannot be frozen, the log says so here, once: a word that callers were given got lost.
+    After fsync the journal of ext4 has the change, and GRUB, which does not replay it, still reads the old one. Since Linux 5.14 ext4 empties its journal
+    when it is asked to (EXT4_IOC_CHECKPOINT). What does not know that is frozen for a moment, which empties a journal, too; but whoever is killed in
+    that moment leaves the file system frozen, and nobody can write to it, or have its device. Where neither can be done, the log says so here, once:
+    a word that callers were given got lost.
     """
+    from kairos_boot.system.mounts import sync_filesystem
+
+    sync_filesystem(directory)  # what is not yet in the journal
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if not _emptied(fd):
+            _freeze(fd)
+    except OSError as error:
+        if error.errno not in _CANNOT:
+            raise
+        _tell(directory, error)
+    finally:
+        os.close(fd)
+
+
+_CANNOT = (errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EPERM, errno.EBUSY)
+
+
+def _emptied(fd: int) -> bool:
+    """Whether the file system has emptied its journal, or has none."""
+    try:
+        fcntl.ioctl(fd, _CHECKPOINT, bytes(4))
+    except OSError as error:
+        if error.errno not in (*_CANNOT, errno.ENODEV):
+            raise
+        return error.errno == errno.ENODEV  # ext4 without a journal
+    return True
+
+
+def _freeze(fd: int) -> None:
     before = pthread_sigmask(SIG_BLOCK, valid_signals())  # nobody would thaw it after us
     try:
         fcntl.ioctl(fd, _FREEZE, 0)
         fcntl.ioctl(fd, _THAW, 0)
-    except OSError as error:
-        if error.errno not in (errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EPERM, errno.EBUSY):
-            raise
-        _sync(directory, error)
     finally:
         pthread_sigmask(SIG_SETMASK, before)
-        os.close(fd)
 
 
 def replaced(path: str, change: Callable[[], object]) -> None:
@@ -54,11 +80,8 @@ def replaced(path: str, change: Callable[[], object]) -> None:
             os.close(old)
 
 
-def _sync(directory: str, error: OSError) -> None:
-    """The next best. File systems without a journal cannot be frozen, and need not."""
-    from kairos_boot.system.mounts import sync_filesystem
-
-    sync_filesystem(directory)
+def _tell(directory: str, error: OSError) -> None:
+    """File systems without a journal cannot be frozen, and need not: they are synchronised."""
     device = os.stat(directory).st_dev
     if error.errno in (errno.EPERM, errno.EBUSY) and device not in _told:
         from kairos_boot.system.journal import Journal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,24 @@ def test_grub_sees_what_was_saved_while_the_file_system_is_mounted(unshared: Cal
     told["second"] = seen()"""))
     assert "next_entry=cos\n" in told["first"]
     assert "next_entry=fallback\n" in told["second"]
+
+
+@pytest.mark.skipif(tuple(map(int, os.uname().release.split(".")[:2])) < (5, 14), reason="this kernel's ext4 empties no journal when it is asked to")
+def test_the_file_system_is_never_frozen(unshared: Callable[..., Any]) -> None:
+    """Whoever is killed while it is, be it for want of memory, leaves it so: nobody writes to COS_STATE any more, nor has the disk of an image."""
+    told = unshared(SCRIPT.replace("{more}", """
+    import fcntl
+    asked, ioctl = [], fcntl.ioctl
+    def recorded(fd, request, *more):
+        asked.append(request)
+        return ioctl(fd, request, *more)
+    fcntl.ioctl = recorded
+    grubenv.save(home + "/oem/grubenv", {"next_entry": "fallback"})
+    fcntl.ioctl = ioctl
+    told["second"], told["asked"] = seen(), asked"""))
+    assert "next_entry=fallback\n" in told["second"]
+    assert told["asked"]
+    assert 0xC0045877 not in told["asked"]
 
 
 def test_without_the_checkpoint_it_would_not(unshared: Callable[..., Any]) -> None:
