@@ -15,7 +15,7 @@ import sys
 from kairos_boot.cli import wiring
 from kairos_boot.cli.arguments import parse
 from kairos_boot.errors import KairosError
-from kairos_boot.lifecycle import entries
+from kairos_boot.lifecycle import entries, uki_autoreset
 from kairos_boot.node import loader
 from kairos_boot.node.state import one_file
 
@@ -51,7 +51,7 @@ def _files(host: Host) -> int:
     now, once = loader.selected(host), loader.next_once(host)
     for entry in loader.entries(host):
         says = [text for text, holds in (("this boot", entry.name == now), ("the next boot, once", entry.name == once)) if holds]
-        says += [f"{entry.left} {'try' if entry.left == 1 else 'tries'} left"] if entry.left is not None else []
+        says += [f"{entry.left} {'try' if entry.left == 1 else 'tries'} left"] if entry.left is not None and entry.file != uki_autoreset.FILE else []
         shown = f"  ({'; '.join(says)})" if says else ""
         sys.stdout.write(f"{entry.word}{shown}\n")
     return 0

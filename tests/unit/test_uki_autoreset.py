@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kairos_boot.cli.main import run
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle import entries, uki_upgrading
 from kairos_boot.lifecycle.uki_autoreset import FILE, DropEntry
@@ -39,6 +40,14 @@ def test_of_a_recovery_system_that_is_another_one_now_it_is_made_anew(tmp_path: 
     recovery.write_text(recovery.read_text().replace("recovery.efi", "newer.efi"))
     entries.select(node.host, "statereset")
     assert node.starts("statereset") == "newer"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it is asked for first")
+def test_the_list_of_the_menu_says_that_it_is_chosen_and_counts_no_tries_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    node = Node(tmp_path)
+    entries.select(node.host, "statereset")
+    assert run(["bootentry", "--host-root", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "statereset  (the next boot, once)"
 
 
 def test_it_is_written_once(tmp_path: Path) -> None:
