@@ -4,50 +4,20 @@ from __future__ import annotations
 
 import mmap
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
-import common
 import machine as qemu
 import pytest
 import uki
 import variant
+from uki_node import MEMORY, made_of, send, started, system, told
 from vm import BOOT
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
 
-MEMORY = 3072
-EFIVARS = "/sys/firmware/efi/efivars"
-LOOK = f"""\
-say() {{ echo "== $1"; shift; "$@" 2>&1; echo "code $?"; }}
-say sentinels ls /run/cos
-say root findmnt /
-say efi findmnt -no SOURCE,FSTYPE,OPTIONS /efi
-say oem findmnt -no SOURCE,OPTIONS /oem
-say persistent findmnt -no SOURCE,OPTIONS /usr/local
-say cmdline cat /proc/cmdline
-say state kairos-boot state get boot
-say secureboot kairos-boot state get kairos.secureboot
-say dmesg sh -c 'dmesg | grep -i secure'
-say entries ls /efi/loader/entries
-say menu kairos-boot bootentry
-say selected sh -c 'cat {EFIVARS}/LoaderEntrySelected-* | tail -c +5 | tr -d "\\000"'
-say ids sh -c 'cat {EFIVARS}/LoaderEntries-* | tail -c +5 | tr -d "\\000"'
-say log cat /run/immucore/immucore.log
-say failed systemctl --failed --no-legend --plain
-say blessed systemctl show -P Result -P ActiveState systemd-bless-boot.service kairos-boot-assess.service boot-complete.target
-"""
 REFUSED = ("reset --plan", "reset --unattended", "reset --next-boot", "reset --state-only", "upgrade --source dir:/", "upgrade --plan --source dir:/", "install --device /dev/vda --source dir:/",
            "rollback", "bootentry --select statereset")
-
-
-def told(machine: qemu.Machine) -> dict[str, str]:
-    """What the running node tells, each answer by its name."""
-    machine.wait_up(BOOT)
-    parts = machine.ssh(LOOK, 600).split("== ")[1:]
-    return {name: answer.rstrip() for name, _, answer in (part.partition("\n") for part in parts)}
 
 
 @pytest.fixture(scope="module")
@@ -151,54 +121,13 @@ def test_an_altered_file_is_refused_by_the_firmware(tmp_path: Path, machines: li
 STAGES = "stages:\n" + "".join(f"  {name}:\n    - commands: ['echo {name} >> /oem/order']\n" for name in ("kairos-uki-upgrade.pre", "before-upgrade", "after-upgrade", "kairos-uki-upgrade.after"))
 
 
-def made_of(source: Path, target: Path, old: str, new: str) -> Path:
-    """The signed system *source* with another word in its command line, signed again."""
-    secret = uki.plain_key(uki.SNAKEOIL, target.with_suffix(".key"))
-    plain = target.with_suffix(".plain")
-    shutil.copyfile(source, plain)
-    common.run("sbattach", "--remove", plain)
-    content = plain.read_bytes()
-    assert len(old) == len(new)
-    assert content.count(old.encode()) == 1
-    plain.write_bytes(content.replace(old.encode(), new.encode()))
-    uki.sign(plain, target, secret, uki.SNAKEOIL[1])
-    plain.unlink()
-    return target
-
-
-def send(machine: qemu.Machine, path: Path) -> None:
-    """Bring a file to the node's persistent partition."""
-    with path.open("rb") as file:
-        subprocess.run([*machine.ssh_command(), f"cat > /usr/local/{path.name}; sync"], stdin=file, check=True, timeout=300)
-
-
 @pytest.fixture(scope="module")
-def active(scratch: Path) -> Path:
-    """The signed system of the disk."""
-    raw, target = uki.disk(), scratch / "active.efi"
-    common.run("mcopy", "-n", "-i", f"{raw}@@{common.partition_start(raw, 'efi')}", "::EFI/kairos/active.efi", target)
-    return target
-
-
-def started(scratch: Path, machines: list[qemu.Machine], name: str) -> qemu.Machine:
-    """A node of its own that is up, and notes the stages of an upgrade."""
-    overlay = variant.Overlay(uki.disk(), scratch / f"{name}.qcow2")
-    overlay.fill("oem", "COS_OEM", {**variant.access(), "91_stages.yaml": STAGES})
-    (scratch / name).mkdir()
-    machine = qemu.Machine(overlay.path, scratch / name, secure=True, memory=MEMORY)
-    machines.append(machine)
-    machine.start()
-    machine.wait_up(BOOT)
-    return machine
-
-
-@pytest.fixture(scope="module")
-def upgraded(scratch: Path, machines: list[qemu.Machine], active: Path) -> dict[str, Any]:
+def upgraded(scratch: Path, machines: list[qemu.Machine]) -> dict[str, Any]:
     """An upgrade that is refused, a good one, and its first boot."""
-    good = made_of(active, scratch / "good.efi", "net.ifnames=1", "kairos.test=2")
+    good = made_of(system(scratch), scratch / "good.efi", "net.ifnames=1", "kairos.test=2")
     altered = scratch / "altered.efi"
     altered.write_bytes(good.read_bytes().replace(b"kairos.test=2", b"kairos.test=3"))
-    machine = started(scratch, machines, "upgraded")
+    machine = started(scratch, machines, "upgraded", STAGES)
     found: dict[str, Any] = {}
     send(machine, altered)
     found["altered"] = machine.ssh("kairos-boot upgrade --source file:/usr/local/altered.efi 2>&1; echo code $?; ls /efi/loader/entries /efi/EFI/kairos; rm /usr/local/altered.efi; rm -f /oem/order", 600)
