@@ -5,6 +5,7 @@
 #                  DEBS=1 installs the work tree's debs into it instead of copies (iso, uki and test, too), SUITE=trixie
 # make iso         build a live medium (BIOS, UEFI; disc or stick) of the node's tree and print its path (root); OUT=FILE, SIGNED=1 for Secure Boot
 # make uki         build the disk of a node that is one signed EFI program (trusted boot) and print its path (root); OUT=FILE
+# make uki-iso     build the medium that installs such a node (root); OUT=FILE
 # make ukis        such a node in a virtual machine with Secure Boot (root)
 # make stop         end a node that was left running
 # make build        the program as it is installed, below build/: build/usr/bin/kairos-boot is tried without a virtual machine
@@ -37,7 +38,7 @@ PACKAGES := gcc libc6-dev libblkid-dev pkg-config python3-dev python3-venv pytho
 
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: check lint types quick quick-unit quick-other test fresh boot iso uki ukis stop install build bench fuzz kills powercut powercut-vm resets installs upgrades conformance clean clean-cache packages \
+.PHONY: check lint types quick quick-unit quick-other test fresh boot iso uki uki-iso ukis stop install build bench fuzz kills powercut powercut-vm resets installs upgrades conformance clean clean-cache packages \
 	install-image deb rpm wheel packages-test schema
 
 # All of it beside each other, each with its output in one piece; the tests in two halves.
@@ -96,6 +97,9 @@ iso: packages $(TOOLS)
 
 uki: packages $(TOOLS)
 	@$(NODE) packaging/image/uki.py $(if $(OUT),--out '$(OUT)')
+
+uki-iso: packages $(TOOLS)
+	@$(NODE) packaging/image/uki_iso.py $(if $(OUT),--out '$(OUT)')
 
 ukis: packages $(TOOLS)
 	$(BIN)/python -m pytest -q tests/vm/test_uki.py tests/vm/test_uki_upgrade.py

@@ -111,6 +111,11 @@ def of_one_file_on_a_disk(state: BootState) -> bool:
     return state.one_file and state.uki == "boot"
 
 
+def of_one_file_on_a_medium(state: BootState) -> bool:
+    """That, started from a medium that installs."""
+    return state.one_file and state.uki == "install"
+
+
 def with_a_system(state: BootState) -> bool:
     """The root is what we found."""
     return state.medium or state.one_file or not state.reduced
@@ -175,6 +180,12 @@ def mount_efi(boot: Boot) -> None:
     from kairos_boot.boot import uki
 
     uki.mount_efi(boot.builder, boot.devices.esp())
+
+
+def keep_oem_in_memory(boot: Boot) -> None:
+    from kairos_boot.boot import uki
+
+    uki.keep_oem(boot.builder)
 
 
 def find_the_root(_boot: Boot) -> None:
@@ -336,6 +347,7 @@ ROOT = (
     (every_boot, find_the_root),
     (with_a_system, check_the_root),
     (of_one_file_on_a_disk, mount_efi),
+    (of_one_file_on_a_medium, keep_oem_in_memory),
     (but_live, mount_oem),
     (but_live, tell_of_recovery_keys),
     (of_a_state_partition, hand_on_to_a_reset),

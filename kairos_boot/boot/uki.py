@@ -12,7 +12,7 @@ from kairos_boot.boot import fstab
 from kairos_boot.boot.cmdline import DEVICE_SECONDS
 from kairos_boot.boot.image import BootDisk
 from kairos_boot.boot.report import FatalError
-from kairos_boot.boot.root import READ_ONLY, Part
+from kairos_boot.boot.root import MEMORY, READ_ONLY, Part
 from kairos_boot.errors import KairosError
 
 TYPE_CHECKING = False
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 SYSTEM = "/kairos-boot/system.squashfs"
 """The root, in the initrd; a rule for udev beside it makes root=LABEL=COS_UKI lead to it."""
 EFI, EFI_OPTIONS = "/efi", ("ro", "umask=0077")
+OEM, OEM_OPTIONS = "/oem", ("size=10%", "mode=0770")
 BUILD_AGAIN = "build the file again (packaging/image/uki.py), or boot another entry"
 
 
@@ -87,3 +88,10 @@ def mount_efi(builder: Builder, guid: str) -> bool:
     place = builder.resolve(EFI)[len(builder.sysroot):] or "/"
     line = fstab.Line(fstab.device(part), place, "vfat", (*EFI_OPTIONS, *fstab.waiting(DEVICE_SECONDS)))
     return builder.do(Part(Mount(part.node, f"{builder.sysroot}{place}", "vfat", EFI_OPTIONS), EFI, place, READ_ONLY, line))
+
+
+def keep_oem(builder: Builder) -> bool:
+    """A medium has no COS_OEM, and its root is read-only: the configuration that is found beside it is kept in memory."""
+    place = builder.resolve(OEM)[len(builder.sysroot):] or "/"
+    line = fstab.Line("tmpfs", place, "tmpfs", (*OEM_OPTIONS, *fstab.INITRD))
+    return builder.do(Part(Mount("tmpfs", f"{builder.sysroot}{place}", "tmpfs", OEM_OPTIONS), OEM, place, MEMORY, line))

@@ -136,6 +136,8 @@ def test_an_installed_file_has_the_steps_of_every_node_but_those_of_a_state_part
 def test_an_installation_medium_has_neither_efi_nor_oem_but_its_layout() -> None:
     mine = steps(boot(variables={}))
     assert not {"mount_efi", "mount_oem", "tell_of_failed_boots", "make_the_live_root", "say_that_others_make_the_root"} & set(mine)
+    assert mine.index("keep_oem_in_memory") < mine.index("run_rootfs")
+    assert "keep_oem_in_memory" not in steps(boot())
     assert {"need_secure_boot", "attach_the_system", "check_the_root", "lay_out_the_root", "write_fstab", "verify_the_mounts"} <= set(mine)
 
 
