@@ -24,6 +24,7 @@ sys.path.insert(0, str(TOP))
 from kairos_boot import __version__
 
 DEBS = os.environ.get("KAIROS_BOOT_DEBS", "") not in ("", "0")
+PROGRAM = "/usr/lib/kairos-boot"
 OEM = HERE / "oem"
 INSTALLED = ("install", "install-image", "entry", "generator", "catalog", "udev", "kubernetes/suc-upgrade", "kairos-boot-image", "image/oem")
 SOURCES = [TOP / "kairos_boot", TOP / "units", TOP / "dracut", *(TOP / "packaging" / name for name in INSTALLED)]
@@ -66,8 +67,12 @@ def build(draft: Path, system_oem: Path = OEM, *, debs: bool = DEBS) -> None:
 def copy(draft: Path) -> None:
     """What the packages and `kairos-boot-image` do, but for the initrd, in a second: a change is seen in a node at once."""
     run("cp", "-al", rootfs.tree(), draft)
-    run(TOP / "packaging/install", "--destdir", draft, "--compile")
+    run(TOP / "packaging/install", "--destdir", draft)
     run(TOP / "packaging/install-image", "--destdir", draft)
+    # By the node's Python, which may be another one than this machine's: byte code of that one would count for nothing at each start.
+    code = f"{PROGRAM}/kairos_boot/bytecode.py"
+    run("chroot", draft, "python3", "-B", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", f"{PROGRAM}/kairos_boot/__init__.py", code)
+    run("chroot", draft, "python3", "-ISB", code, PROGRAM, PROGRAM)
     for name in ("grub.cfg", "bootargs.cfg"):
         place(HERE / name, draft / "etc/cos" / name, 0o644)
     place(HERE / "grubmenu.cfg", draft / "etc/kairos/branding/grubmenu.cfg", 0o644)
