@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import package_build
 import package_tree
+import packaged
 import pytest
-import rootfs
 
 from kairos_boot.actions.image_layers import NEEDED
 from tests.packages.conftest import need_trees
@@ -15,21 +12,13 @@ from tests.packages.conftest import need_trees
 pytestmark = pytest.mark.root
 
 
-@pytest.fixture(scope="module")
-def debs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """The packages for the release that the test node has."""
+def test_two_trees_have_the_same_initrd_and_all_that_an_image_needs() -> None:
     need_trees()
-    made, _ = package_build.deb(rootfs.SUITE, tmp_path_factory.mktemp("debs"), look=False)
-    return [path for path in made if path.suffix == ".deb" and "dbgsym" not in path.name]
-
-
-def test_two_trees_have_the_same_initrd_and_all_that_an_image_needs(debs: list[Path]) -> None:
     initrds = []
     for _ in range(2):
-        chamber = package_tree.Chamber(rootfs.tree(), "node")
+        chamber = package_tree.Chamber(packaged.base(), "node")
         try:
-            # What else the packages ask for is in the tree; GRUB's tools are not, and only its editor runs on a node.
-            chamber.run("dpkg", "--install", "--force-depends", *chamber.put(*debs, into="/tmp"))
+            chamber.run("dpkg", "--install", *chamber.put(*packaged.debs(), into="/tmp"))
             chamber.run("kairos-boot-image")
             lacking = [name for name in NEEDED if not (chamber.upper / name.lstrip("/")).exists() and not (chamber.tree / name.lstrip("/")).exists()]
             assert lacking == []
