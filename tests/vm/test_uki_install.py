@@ -12,7 +12,7 @@ import pytest
 import uki_iso
 import variant
 from common import run
-from test_uki import LOOK
+from uki_node import LOOK
 from vm import BOOT
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
