@@ -10,6 +10,7 @@ from kairos_boot.errors import KairosError
 from kairos_boot.records import record
 from kairos_boot.system import filesystems
 from kairos_boot.system.filesystems import FAT, UNFORMATTED
+from kairos_boot.system.udev import CRYPT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -281,10 +282,12 @@ class ArrangeDisk:
             seen = bool(new) or os.path.exists(final.node)
             if named and (new or os.path.realpath(named) != os.path.realpath(final.node)):
                 raise KairosError(f"only the last partition of a disk can grow, which is {final.node or final.name}", named)
-            if seen and fstype not in filesystems.GROWERS:
+            # An encrypted one that is as large as it gets needs nothing, and what is in it was made as large.
+            container = seen and fstype == CRYPT and self._growth(table, final) <= 0
+            if seen and not container and fstype not in filesystems.GROWERS:
                 raise KairosError(f"{fstype} cannot be grown" if fstype and fstype not in UNFORMATTED else "no file system that can be grown is on it",
                                   final.node or final.name, "nothing was changed")
-            whole = None if not seen else bool(wanted) or filesystems.fills(final.node, fstype, final.size * table.sector)
+            whole = None if not seen else container or bool(wanted) or filesystems.fills(final.node, fstype, final.size * table.sector)
             growing = self._growth(table, final) > 0 or (None if whole is None else not whole)
             programs += filesystems.GROWERS[fstype] if growing and seen else ()
         filesystems.need(host, programs)
@@ -324,6 +327,6 @@ class ArrangeDisk:
         growth = self._growth(table, final)
         if growth:
             partitions.write_table(host, disk, f", {final.size + growth}\n", "-N", str(final.number))
-        elif filesystems.fills(node, fstype, final.size * table.sector):
+        elif fstype == CRYPT or filesystems.fills(node, fstype, final.size * table.sector):
             return False
         return filesystems.grow(host, node, fstype) or growth > 0

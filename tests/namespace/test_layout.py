@@ -192,6 +192,19 @@ def test_what_cannot_be_grown_is_refused_before_the_table_changes(disk: Disk, fs
     assert digest(disk.file) == before
 
 
+@pytest.mark.skipif(not shutil.which("cryptsetup"), reason="needs cryptsetup")
+def test_an_encrypted_partition_that_fills_its_disk_needs_nothing_and_another_one_is_refused(disk: Disk) -> None:
+    """Each boot of a node asks for it, by the image's defaults: an encrypted one is not degraded for that."""
+    disk.sfdisk('size=50MiB, name="a"\n', "--append")
+    subprocess.run(["cryptsetup", "luksFormat", "-q", "--type", "luks2", "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000", "--key-file", "-", disk.part(1)], input=b"key", check=True)
+    with pytest.raises(KairosError, match="crypto_LUKS cannot be grown"):
+        arrange(disk, expand=0).apply(Host("/"))
+    disk.sfdisk(", +\n", "-N", "1")
+    before = digest(disk.file)
+    assert arrange(disk, expand=0).apply(Host("/")) is False
+    assert digest(disk.file) == before
+
+
 def test_a_partition_is_never_made_smaller(disk: Disk) -> None:
     arrange(disk, NewPartition("a", "", 50, "ext4")).apply(Host("/"))
     with pytest.raises(KairosError, match="50 MiB and is not made smaller"):
