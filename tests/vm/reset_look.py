@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import glob
+import hashlib
 import json
 import os
+import stat
 import subprocess
 
 STATE = "/run/initramfs/cos-state"
+APART = ("dev", "proc", "run", "sys", "tmp", "lost+found")
+"""What is mounted on in every system, and what each new file system has: no part of a tree."""
 
 
 def read(path: str) -> str:
@@ -33,15 +38,64 @@ def beside(directory: str, label: str) -> str:
     return str(found)
 
 
+def entry(path: str) -> tuple[object, ...]:
+    """All that is to be the same of a file, or a directory, in two trees."""
+    now = os.lstat(path)
+    content = ""
+    if stat.S_ISLNK(now.st_mode):
+        content = os.readlink(path)
+    elif stat.S_ISREG(now.st_mode):
+        with open(path, "rb") as file:
+            content = hashlib.file_digest(file, "blake2b").hexdigest()
+    return (now.st_mode, now.st_uid, now.st_gid, now.st_rdev, int(now.st_mtime), content, attributes(path))
+
+
+def attributes(path: str) -> list[tuple[str, bytes]]:
+    """Capabilities and the like, by name."""
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:  # a squashfs file none of whose files has any
+            raise
+        names = []
+    return sorted((name, os.getxattr(path, name, follow_symlinks=False)) for name in names)
+
+
+def tree(image: str, place: str) -> dict[str, tuple[object, ...]]:
+    """Everything in an image, by its path."""
+    os.makedirs(place)
+    subprocess.run(["mount", "-o", "ro,loop", image, place], check=True)
+    found = {}
+    for folder, folders, names in os.walk(place):
+        folders[:] = [name for name in folders if folder != place or name not in APART]
+        found.update({f"{folder}/{name}".removeprefix(place): entry(f"{folder}/{name}") for name in (*folders, *names)})
+    subprocess.run(["umount", place], check=True)
+    os.rmdir(place)
+    return found
+
+
+def differences(image: str, wanted: dict[str, tuple[object, ...]]) -> list[str]:
+    """Some of the paths that are another thing in the image, or only in one of the two."""
+    found = tree(image, "/run/ours")
+    return sorted(path for path in found.keys() | wanted.keys() if found.get(path) != wanted.get(path))[:20]
+
+
 def images() -> dict[str, object]:
-    """Both images against the recovery image, behind the block that has the label, and the digests beside them."""
+    """Both images against the recovery image, behind the block that has the label, or against the tree in a squashfs file; and the digests beside them."""
     os.makedirs("/run/recovery", exist_ok=True)
     if not os.path.ismount("/run/recovery"):
         subprocess.run(["mount", "-o", "ro", beside("/oem", "COS_RECOVERY"), "/run/recovery"], check=True)
-    found: dict[str, object] = {}
+    squashfs = "/run/recovery/cOS/recovery.squashfs"
+    wanted = tree(squashfs, "/run/theirs") if os.path.exists(squashfs) else {}
+    found: dict[str, object] = {"entries": len(wanted)}
     for name in ("active", "passive"):
         image = f"{STATE}/cOS/{name}.img"
-        found[name] = subprocess.run(["cmp", "--ignore-initial=4096", image, "/run/recovery/cOS/recovery.img"], capture_output=True, check=False).returncode
+        if wanted:
+            found[name] = differences(image, wanted)
+        else:
+            found[name] = subprocess.run(["cmp", "--ignore-initial=4096", image, "/run/recovery/cOS/recovery.img"], capture_output=True, check=False).returncode
+        with open(image, "rb") as file:
+            found[f"{name} digest"] = hashlib.file_digest(file, "sha256").hexdigest() == read(f"{image}.sha256").split()[0] if wanted else None
         found[f"{name} label"] = subprocess.run(["e2label", image], capture_output=True, text=True, check=False).stdout.strip()
         found[f"{name} inside"] = subprocess.run(["debugfs", "-R", "cat /etc/written-inside", image], capture_output=True, text=True, check=False).stdout.strip()
     return found

@@ -5,49 +5,25 @@ Each is made ahead of the tests, which look at what was left. The numbers are th
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import iso
 import machine as qemu
 import media
-import node as system
 import pytest
-import variant
 from ahead import Ahead
 from common import run
-from vm import AT_ONCE, BOOT, HERE, oem_files
+from installs import INSTALL, document, empty, look, said
+from vm import BOOT
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
 
-LOOK = (HERE / "install_look.py").read_text()
-INSTALL = 1800
-"""Seconds for an installation, against hanging only."""
 BEGUN = """\
 until pgrep -f 'kairos-agent install' >/dev/null; do sleep 1; done
 systemctl status kairos-installer --no-pager; ps -ef; cat /proc/cmdline; kairos-boot state get boot
 """
 DISK = "11111111-2222-3333-4444-555555555555"
-
-
-def document(name: str) -> str:
-    """A configuration of this directory, with the key that lets us in."""
-    variant.access()
-    return (HERE / "install" / name).read_text().replace("@KEY@", variant.SSH_KEY.with_suffix(".pub").read_text().strip())
-
-
-def look(machine: qemu.Machine) -> dict[str, Any]:
-    """What the running node tells."""
-    machine.wait_up(BOOT)
-    told: dict[str, Any] = json.loads(machine.ssh(f"/usr/bin/python3 - <<'EOF'\n{LOOK}\nEOF", 600))
-    return told
-
-
-def empty(path: Path, size: str) -> Path:
-    """A disk with nothing on it."""
-    run("qemu-img", "create", "-q", "-f", "qcow2", path, size)
-    return path
 
 
 def by_itself(home: Path, machines: list[qemu.Machine]) -> dict[str, Any]:
@@ -86,26 +62,7 @@ def by_hand(home: Path, machines: list[qemu.Machine]) -> dict[str, Any]:
     return {**told, "node": look(machine)}
 
 
-def squashed(home: Path, machines: list[qemu.Machine]) -> dict[str, Any]:
-    """A node whose recovery system is a squashfs file, as Kairos left them, started into it."""
-    system.build(home / "tree")
-    run("mksquashfs", home / "tree", home / "recovery", "-quiet", "-no-progress", "-comp", "gzip", "-Xcompression-level", "1")
-    run("rm", "-r", home / "tree")
-    overlay = variant.Overlay(variant.base(), home / "node.qcow2")
-    overlay.write_oem(oem_files(), {**AT_ONCE, "next_entry": "recovery"})
-    overlay.fill("recovery", "COS_RECOVERY", {"cOS/recovery.squashfs": (home / "recovery").read_bytes()})
-    machine = qemu.Machine(overlay.path, home)
-    machines.append(machine)
-    machine.start()
-    return {"node": look(machine), "plan": machine.ssh("kairos-boot reset --plan; findmnt -no OPTIONS /")}
-
-
-def said(machine: qemu.Machine, words: str) -> str:
-    """What the program prints, and its exit code."""
-    return machine.ssh(f"kairos-agent {words} 2>&1; echo code $?", INSTALL)
-
-
-AHEAD = [("auto", by_itself), ("hand", by_hand), ("recovery", squashed)]
+AHEAD = [("auto", by_itself), ("hand", by_hand)]
 
 
 @pytest.fixture(scope="module")
@@ -116,11 +73,6 @@ def auto(ahead: Ahead) -> Any:
 @pytest.fixture(scope="module")
 def hand(ahead: Ahead) -> Any:
     return ahead.result(by_hand)
-
-
-@pytest.fixture(scope="module")
-def recovery(ahead: Ahead) -> Any:
-    return ahead.result(squashed)
 
 
 # -- the live system
@@ -252,18 +204,3 @@ def test_both_kinds_of_documents_hold_and_the_owners_directories_are_mounted(han
     assert "/var/bind1 /var/bind2" in node["layout"]
     assert "/var/ephemeral /var/ephemeral2" in node["layout"]
     assert node["bound"] == [True, True]
-
-
-# -- a recovery system that is a squashfs
-
-
-def test_a_recovery_system_may_be_a_squashfs_and_the_node_is_reset_to_it(recovery: dict[str, Any]) -> None:
-    """Found on the disk that was booted, with memory above it; the configuration is the node's."""
-    seen = recovery["node"]
-    assert seen["state"]["boot"] == "recovery_boot"
-    assert "root=live:LABEL=COS_RECOVERY" in seen["cmdline"]
-    assert "kairos.state=PARTUUID=" in seen["cmdline"]
-    assert "90_access.yaml" in seen["oem"]
-    assert "lowerdir=/run/rootfsbase" in recovery["plan"].splitlines()[-1]
-    assert "/run/rootfsbase" in recovery["plan"]
-    assert seen["state"]["persistent"]["mounted"] is False
