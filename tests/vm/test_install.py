@@ -17,7 +17,7 @@ from common import run
 from installs import INSTALL, document, empty, look, said
 from vm import BOOT
 
-pytestmark = [pytest.mark.vm, pytest.mark.root]
+pytestmark = [pytest.mark.vm, pytest.mark.root, pytest.mark.long]
 
 BEGUN = """\
 until pgrep -f 'kairos-agent install' >/dev/null; do sleep 1; done

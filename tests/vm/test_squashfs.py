@@ -15,7 +15,7 @@ from installs import look
 from resets import WAYS, Reset, ends
 from vm import AT_ONCE, BOOT, Node, oem_files
 
-pytestmark = [pytest.mark.vm, pytest.mark.root]
+pytestmark = [pytest.mark.vm, pytest.mark.root, pytest.mark.long]
 
 
 def squashed(home: Path, machines: list[qemu.Machine]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import variant
 from uki_node import MEMORY, made_of, send, started, system, told
 from vm import BOOT
 
-pytestmark = [pytest.mark.vm, pytest.mark.root]
+pytestmark = [pytest.mark.vm, pytest.mark.root, pytest.mark.long]
 
 REFUSED = ("reset --plan", "reset --unattended", "reset --next-boot", "reset --state-only", "upgrade --source dir:/", "upgrade --plan --source dir:/", "install --device /dev/vda --source dir:/",
            "rollback", "bootentry --select statereset")

@@ -15,7 +15,7 @@ from common import run
 from uki_node import LOOK
 from vm import BOOT
 
-pytestmark = [pytest.mark.vm, pytest.mark.root]
+pytestmark = [pytest.mark.vm, pytest.mark.root, pytest.mark.long]
 
 MEMORY = 4096
 INSTALL = 1800

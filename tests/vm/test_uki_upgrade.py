@@ -10,7 +10,7 @@ import pytest
 from uki_node import send, started, system, told, without_root
 from vm import BOOT
 
-pytestmark = [pytest.mark.vm, pytest.mark.root]
+pytestmark = [pytest.mark.vm, pytest.mark.root, pytest.mark.long]
 
 MENU = "grep -H ^efi /efi/loader/entries/*; ls /efi/EFI/kairos"
 

@@ -17,7 +17,7 @@ from ahead import Ahead
 from resets import RESET, boots, ends
 from vm import AT_ONCE, BOOT, HERE, Node, leads_with, oem_files
 
-pytestmark = [pytest.mark.vm, pytest.mark.root]
+pytestmark = [pytest.mark.vm, pytest.mark.root, pytest.mark.long]
 
 LOOK = (HERE / "upgrade_look.py").read_text()
 TREE = """\
