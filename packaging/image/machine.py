@@ -165,18 +165,18 @@ class Machine:
         self.wait_ssh(seconds)
         return self.ssh("systemctl is-system-running --wait", seconds, check=False).strip()
 
-    def press_power(self, seconds: float = 120) -> None:
+    def press_power(self, seconds: float = 300) -> None:
         """Press the power button and wait until the node has shut itself down."""
         self.control("system_powerdown")
         self.wait_off(seconds)
 
-    def reboot(self, seconds: float = 120) -> None:
+    def reboot(self, seconds: float = 300) -> None:
         """Let the node reboot itself, and start it in a new process."""
         self.ssh("systemctl reboot", check=False)
         self.wait_off(seconds)
         self.start()
 
-    def wait_off(self, seconds: float = 120) -> None:
+    def wait_off(self, seconds: float = 300) -> None:
         """Wait until QEMU has ended."""
         assert self.process
         try:
