@@ -138,21 +138,14 @@ def _left(new: str) -> None:
 
 def _clear(node: str, patience: float = RELEASE) -> None:
     """Take the partitions of the device away, which would outlive the file in it. KairosError: one of them stays in use."""
-    import time
-
     from kairos_boot.system import blockdev
 
     _durable(node)
-    end = time.monotonic() + patience
-    while True:
-        try:
-            blockdev.tell(node, {})
-            break
-        except KairosError as error:
-            if time.monotonic() > end:
-                raise KairosError(f"the disk image cannot be given back, for a partition of it is in use: {error.message}", node,
-                                  f"end what uses it (lsblk {node}, fuser, findmnt), then: partx -d {node}; losetup -d {node}") from error
-            time.sleep(0.1)
+    try:
+        blockdev.tell(node, {}, patience)
+    except KairosError as error:
+        raise KairosError(f"the disk image cannot be given back, for a partition of it is in use: {error.message}", node,
+                          f"end what uses it (lsblk {node}, fuser, findmnt), then: partx -d {node}; losetup -d {node}") from error
 
 
 def _durable(path: str) -> None:

@@ -7,6 +7,7 @@ import fcntl
 import os
 import stat
 import sys
+import time
 
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.system.descriptors import Held
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _BLKPG, _ADD, _DELETE, _RESIZE = 0x1269, 1, 2, 3
 SYSFS_SECTOR = 512
 """Bytes of the sectors that sysfs counts in, whatever the disk's are."""
+PATIENCE = 3.0
 
 
 def known(disk: str) -> dict[int, tuple[int, int]]:
@@ -41,8 +43,9 @@ def _read(path: str) -> int:
         return int(file.read())
 
 
-def tell(disk: str, wanted: dict[int, tuple[int, int]]) -> None:
-    """Make the kernel's partitions of *disk* those of *wanted* (number to start and size in bytes); an image file has none.
+def tell(disk: str, wanted: dict[int, tuple[int, int]], patience: float = PATIENCE) -> None:
+    """Make the kernel's partitions of *disk* those of *wanted* (number to start and size in bytes); an image file has none. *patience* are the seconds for
+    whoever only looks at a partition that must go, as udev does at each one that appears.
 
     KairosError: a partition that must go or move is in use.
     """
@@ -55,27 +58,41 @@ def tell(disk: str, wanted: dict[int, tuple[int, int]]) -> None:
             if old == new:
                 continue
             if old and new and old[0] == new[0]:
-                _change(fd, disk, _RESIZE, number, *new)
+                _change(fd, disk, _RESIZE, number, *new, patience)
                 continue
             if old:
-                _change(fd, disk, _DELETE, number, 0, 0)
+                _change(fd, disk, _DELETE, number, 0, 0, patience)
             if new:
-                _change(fd, disk, _ADD, number, *new)
+                _change(fd, disk, _ADD, number, *new, 0)
 
 
-def _change(fd: int, disk: str, operation: int, number: int, start: int, size: int) -> None:
+def _change(fd: int, disk: str, operation: int, number: int, start: int, size: int, patience: float) -> None:
     import array
     import struct
 
     partition = array.array("b", struct.pack("=qqi64s64s4x", start, size, number, b"", b""))
     request = struct.pack("iiiP" if sys.maxsize < 1 << 32 else "iii4xP", operation, 0, partition.itemsize * len(partition), partition.buffer_info()[0])
     try:
-        fcntl.ioctl(fd, _BLKPG, request)
+        _asked(fd, request, patience)
     except OSError as error:
         if error.errno == errno.EBUSY and operation == _ADD:
             return  # udev's own look at the table was quicker
         hint = "it is in use; the new table counts from the next boot" if error.errno == errno.EBUSY else ""
         raise KairosError(f"the kernel does not take partition {number}: {reason(error)}", disk, hint) from error
+
+
+def _asked(fd: int, request: bytes, seconds: float) -> None:
+    """Ask the kernel, and again for *seconds* while the partition is in use."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.ioctl(fd, _BLKPG, request)
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() >= end:
+                raise
+            time.sleep(0.05)
+        else:
+            return
 
 
 def look_again(host: Host, nodes: Sequence[str]) -> None:

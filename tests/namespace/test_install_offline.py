@@ -271,6 +271,18 @@ def test_a_partition_that_somebody_uses_is_named_with_what_to_do(tmp_path: Path)
     assert "boot" not in caught.value.hint
 
 
+def test_whoever_only_looks_at_a_partition_is_waited_for(tmp_path: Path) -> None:
+    """As udev, which opens each partition that appears: it is gone in a moment, and no reason to give an installation up."""
+    with contextmanager(diskimage.made)(str(tmp_path / "disk.raw"), 32 << 20) as node:
+        blockdev.tell(node, {1: (1 << 20, 24 << 20)})
+        looks = subprocess.Popen(["sh", "-c", 'exec 3<"$1" && echo looks && sleep 0.3', "sh", f"{node}p1"], stdout=subprocess.PIPE)
+        assert looks.stdout is not None
+        assert looks.stdout.readline() == b"looks\n"
+        blockdev.tell(node, {1: (2 << 20, 24 << 20)}, patience=30.0)
+        assert blockdev.known(node) == {1: (2 << 20, 24 << 20)}
+        looks.communicate()
+
+
 def _start(disk: Path, name: str) -> int:
     parts = table(disk)["partitions"]
     assert isinstance(parts, list)
