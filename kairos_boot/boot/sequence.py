@@ -33,8 +33,8 @@ SYSROOT, READY = "/sysroot", "/run/kairos-boot/ready"
 """Where the root is mounted, and the file without which the initrd is not left."""
 ENTERED = "/run/kairos-boot/recovery-keys"
 """Label and node of each container that the TPM did not open, and somebody's key did: a line each, by kairos-boot-crypt."""
-SEAL = "systemd-cryptenroll --wipe-slot=tpm2 --tpm2-device=auto --tpm2-pcrs=7"
-"""What lets the TPM open one again, as the machine is now."""
+SEAL = "systemd-cryptenroll --wipe-slot=tpm2 {node} && systemd-cryptenroll --tpm2-device=auto --tpm2-pcrs=7 {node}"
+"""What lets the TPM open one again, as the machine is now. In one call nothing would be done where the registers are those of before, as with another TPM."""
 
 
 class Boot:
@@ -227,7 +227,7 @@ def tell_of_recovery_keys(boot: Boot) -> None:
     """A node that needs somebody at each boot is worth a look, long before the next one."""
     for line in (boot.host.read(ENTERED) or b"").decode("utf-8", "replace").splitlines():
         label, _, node = line.partition(" ")
-        boot.report.warn(f"the TPM did not open {label} ({node}): its recovery key was entered, and each boot asks for it until the TPM is told", f"{SEAL} {node}")
+        boot.report.warn(f"the TPM did not open {label} ({node}): its recovery key was entered, and each boot asks for it until the TPM is told", SEAL.format(node=node))
 
 
 def link_the_sources(_boot: Boot) -> None:

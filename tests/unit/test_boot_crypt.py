@@ -146,7 +146,7 @@ def test_status_warns_of_a_node_that_was_opened_by_a_recovery_key_and_says_what_
     text = "\n".join(status.as_text(told, 0))
     assert told.result == "ok"
     assert "the TPM did not open COS_OEM (/dev/vda2)" in text
-    assert f"      systemd-cryptenroll --wipe-slot=tpm2 --tpm2-device=auto --tpm2-pcrs={luks.PCRS} /dev/vda2\n" in f"{text}\n"
-    assert SEAL in "".join(notes.lines)
+    assert f"      systemd-cryptenroll --wipe-slot=tpm2 /dev/vda2 && systemd-cryptenroll --tpm2-device=auto --tpm2-pcrs={luks.PCRS} /dev/vda2\n" in f"{text}\n"
+    assert SEAL.format(node="/dev/vda2") in "".join(notes.lines)
     assert report.failed == 0
     assert any(step is tell_of_recovery_keys for _, step in ROOT)
