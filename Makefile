@@ -7,6 +7,7 @@
 # make uki         build the disk of a node that is one signed EFI program (trusted boot) and print its path (root); OUT=FILE
 # make uki-iso     build the medium that installs such a node (root); OUT=FILE
 # make ukis        such a node in a virtual machine with Secure Boot (root)
+# make crypts       a node with encrypted partitions in a virtual machine with a TPM: opened by it, by the recovery key, reset (root)
 # make stop         end a node that was left running
 # make build        the program as it is installed, below build/: build/usr/bin/kairos-boot is tried without a virtual machine
 # make install      install into DESTDIR (default: /); install-image: besides, what makes a tree the image of a node
@@ -38,7 +39,7 @@ PACKAGES := gcc libc6-dev libblkid-dev pkg-config python3-dev python3-venv pytho
 
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: check lint types quick quick-unit quick-other test fresh boot iso uki uki-iso ukis stop install build bench fuzz kills powercut powercut-vm resets installs upgrades conformance clean clean-cache packages \
+.PHONY: check lint types quick quick-unit quick-other test fresh boot iso uki uki-iso ukis crypts stop install build bench fuzz kills powercut powercut-vm resets installs upgrades conformance clean clean-cache packages \
 	install-image deb rpm wheel packages-test schema
 
 # All of it beside each other, each with its output in one piece; the tests in two halves.
@@ -103,6 +104,10 @@ uki-iso: packages $(TOOLS)
 
 ukis: packages $(TOOLS)
 	$(BIN)/python -m pytest -q tests/vm/test_uki.py tests/vm/test_uki_upgrade.py tests/vm/test_uki_install.py
+
+crypts: PACKAGES += swtpm
+crypts: packages $(TOOLS)
+	$(BIN)/python -m pytest -q tests/vm/test_crypt.py
 
 stop:
 	@packaging/image/boot --stop

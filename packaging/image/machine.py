@@ -25,8 +25,10 @@ SECURE = Path("/usr/share/OVMF/OVMF_CODE_4M.secboot.fd")
 """The firmware with Secure Boot."""
 SNAKEOIL, MICROSOFT = Path("/usr/share/OVMF/OVMF_VARS_4M.snakeoil.fd"), Path("/usr/share/OVMF/OVMF_VARS_4M.ms.fd")
 """Stores of its variables in which it is on: one knows the test keys of Debian's ovmf, one the keys that machines are sold with."""
+MEASURED = Path("/usr/share/OVMF/OVMF_CODE_4M.fd"), Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
+"""Firmware that keeps its variables and measures them into a TPM, and never checks a signature."""
 ESCAPES = re.compile(r"\x1b\[[0-9;?=]*[a-zA-Z]|\r")
-FAILED = re.compile(r"(?i)emergency mode|THIS NODE CANNOT BOOT|kernel panic|system halted|error: .*(no such|not found)|grub rescue>")
+FAILED = re.compile(r"(?i)emergency mode|THIS NODE CANNOT BOOT|kernel panic|system halted|error: (?!no such device: COS_OEM\.).*(no such|not found)|grub rescue>")
 TRIAL = 20  # seconds in which a kernel under KVM must have said something; without trouble it takes one
 
 
@@ -37,12 +39,16 @@ class MachineError(Exception):
 class Machine:
     """One QEMU process at a time on one disk; a reboot ends it, since a warm reboot under emulation takes minutes."""
 
-    def __init__(self, disk: Path, scratch: Path, *, uefi: bool = False, secure: bool = False, keys: Path = SNAKEOIL, memory: int = 2048, others: Sequence[Path] = ()) -> None:
-        """Describe the machine, *secure* with Secure Boot, whose variables it keeps and first has from *keys*; *disk* and the *others*, vdb and on, are qcow2 files, *scratch* takes console logs and sockets."""
-        self.disk, self.scratch, self.uefi, self.secure, self.keys, self.memory, self.others = disk, scratch, uefi, secure, keys, memory, others
+    def __init__(self, disk: Path, scratch: Path, *, uefi: bool = False, secure: bool = False, keys: Path = SNAKEOIL, tpm: bool = False, memory: int = 2048,
+                 others: Sequence[Path] = ()) -> None:
+        """Describe the machine, *secure* with Secure Boot, whose variables it keeps and first has from *keys*; with a *tpm* 2, and the firmware's variables are kept, too; *disk* and the
+        *others*, vdb and on, are qcow2 files, *scratch* takes console logs and sockets, and what firmware and TPM remember.
+        """
+        self.disk, self.scratch, self.uefi, self.secure, self.keys, self.tpm, self.memory, self.others = disk, scratch, uefi, secure, keys, tpm, memory, others
         self.boots = 0
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
+        self.chip: subprocess.Popen[bytes] | None = None
         self.started = 0.0
 
     def start(self, *, kernel: Path | None = None, initrd: Path | None = None, append: str = "", reboots: bool = False,
@@ -66,7 +72,8 @@ class Machine:
                 words += ["-device", "virtio-scsi-pci"] if medium == disc else []
                 words += ["-drive", f"file={medium},if=none,id=medium,format=raw,read-only=on", "-device", f"{device},drive=medium,bootindex=0"]
         words += [] if reboots else ["-action", "reboot=shutdown"]
-        words += self._secured() if self.secure else ["-bios", str(FIRMWARE)] if self.uefi else []
+        words += self._secured() if self.secure else self._flash(*MEASURED) if self.tpm else ["-bios", str(FIRMWARE)] if self.uefi else []
+        words += self._with_tpm() if self.tpm else []
         words += ["-kernel", str(kernel), "-initrd", str(initrd), "-append", append] if kernel else []
         errors = (self.scratch / "qemu.log").open("ab")
         self.started = time.monotonic()
@@ -74,11 +81,48 @@ class Machine:
 
     def _secured(self) -> list[str]:
         """What QEMU needs for Secure Boot: memory that only the firmware writes, and a store of variables of this machine's own."""
-        own = self.scratch / "variables.fd"
-        if not own.exists():
-            shutil.copyfile(self.keys, own)
-        return ["-global", "driver=cfi.pflash01,property=secure,value=on", "-global", "ICH9-LPC.disable_s3=1",
-                "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={SECURE}", "-drive", f"if=pflash,unit=1,format=raw,file={own}"]
+        return ["-global", "driver=cfi.pflash01,property=secure,value=on", "-global", "ICH9-LPC.disable_s3=1", *self._flash(SECURE, self.keys)]
+
+    def _flash(self, code: Path, variables: Path) -> list[str]:
+        """Firmware with *variables* in the beginning, which it may change."""
+        if not self.variables.exists():
+            shutil.copyfile(variables, self.variables)
+        return ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}", "-drive", f"if=pflash,unit=1,format=raw,file={self.variables}"]
+
+    def _with_tpm(self) -> list[str]:
+        """Start this machine's TPM, which ends with QEMU; what it remembers stays."""
+        link = self.scratch / "tpm.sock"
+        self.secrets.mkdir(exist_ok=True)
+        self._end_chip()
+        discard(link)
+        with (self.scratch / "swtpm.log").open("ab") as errors:
+            self.chip = subprocess.Popen(["swtpm", "socket", "--tpm2", "--terminate", "--tpmstate", f"dir={self.secrets}", "--ctrl", f"type=unixio,path={link}"],
+                                         stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, start_new_session=True)  # fmt: skip
+        end = time.monotonic() + TRIAL
+        while not link.exists():
+            if self.chip.poll() is not None or time.monotonic() > end:
+                raise MachineError(f"the TPM does not start: {(self.scratch / 'swtpm.log').read_text()}")
+            time.sleep(0.1)
+        return ["-chardev", f"socket,id=tpm,path={link}", "-tpmdev", "emulator,id=tpm,chardev=tpm", "-device", "tpm-tis,tpmdev=tpm"]
+
+    def _end_chip(self) -> None:
+        """Wait for the end of a TPM whose machine ended; one that no machine ever asked is ended."""
+        if self.chip:
+            try:
+                self.chip.wait(5)
+            except subprocess.TimeoutExpired:
+                self.chip.kill()
+                self.chip.wait()
+
+    @property
+    def variables(self) -> Path:
+        """What the firmware remembers, its keys for Secure Boot among it."""
+        return self.scratch / "variables.fd"
+
+    @property
+    def secrets(self) -> Path:
+        """What the TPM remembers; without it this is another TPM."""
+        return self.scratch / "tpm"
 
     @property
     def console(self) -> Path:
@@ -170,11 +214,11 @@ class Machine:
         self.control("system_powerdown")
         self.wait_off(seconds)
 
-    def reboot(self, seconds: float = 300) -> None:
+    def reboot(self, seconds: float = 300, **how: Any) -> None:
         """Let the node reboot itself, and start it in a new process."""
         self.ssh("systemctl reboot", check=False)
         self.wait_off(seconds)
-        self.start()
+        self.start(**how)
 
     def wait_off(self, seconds: float = 300) -> None:
         """Wait until QEMU has ended."""
@@ -212,6 +256,7 @@ class Machine:
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+        self._end_chip()
 
 
 def free_port() -> int:

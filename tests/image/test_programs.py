@@ -19,8 +19,8 @@ FOLDERS = ("tests", "packaging", "benchmarks", "fuzz", ".ci")
 STARTERS = {"run", "Popen", "check_call", "check_output", "call"}
 PATHS = "/usr/sbin:/usr/bin:/sbin:/bin"
 OF_A_FRESH_MACHINE = {"git", "make"}
-MENTIONED = {"kairos-boot", "kairos-agent", "ukify"}
-"""Ours, and what is used only where it is."""
+MENTIONED = {"kairos-boot", "kairos-agent", "ukify", "swtpm"}
+"""Ours, what is used only where it is, and what a target of its own installs (`make crypts`)."""
 ELSEWHERE = ("grub2-",)
 """How the names of programs begin on other distributions, that are known here by another one."""
 INSIDE = ("tests/container", "tests/vm/facts.py", "tests/integration/docs_nodes.py")
