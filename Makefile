@@ -103,7 +103,7 @@ uki-iso: packages $(TOOLS)
 	@$(NODE) packaging/image/uki_iso.py $(if $(OUT),--out '$(OUT)')
 
 ukis: packages $(TOOLS)
-	$(BIN)/python -m pytest -q tests/vm/test_uki.py tests/vm/test_uki_upgrade.py tests/vm/test_uki_install.py
+	$(BIN)/python -m pytest -q $(addprefix tests/vm/,test_uki.py test_uki_upgrade.py test_uki_reset.py test_uki_install.py)
 
 crypts: PACKAGES += swtpm
 crypts: packages $(TOOLS)

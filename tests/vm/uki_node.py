@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import common
@@ -81,19 +81,39 @@ def _signed_again(source: Path, target: Path, change: Callable[[Path], object]) 
     return target
 
 
-def send(machine: qemu.Machine, path: Path) -> None:
-    """Bring a file to the node's persistent partition."""
+def send(machine: qemu.Machine, path: Path, place: str = "/usr/local") -> None:
+    """Bring a file to a directory of the node, else to its persistent partition."""
     with path.open("rb") as file:
-        subprocess.run([*machine.ssh_command(), f"cat > /usr/local/{path.name}; sync"], stdin=file, check=True, timeout=300)
+        subprocess.run([*machine.ssh_command(), f"cat > {place}/{path.name}; sync"], stdin=file, check=True, timeout=300)
 
 
-def started(scratch: Path, machines: list[qemu.Machine], name: str, stages: str = "") -> qemu.Machine:
-    """A node of its own that is up, with these *stages* in its configuration."""
+def started(scratch: Path, machines: list[qemu.Machine], name: str, stages: str = "", menu: Mapping[str, str] | None = None) -> qemu.Machine:
+    """A node of its own that is up, with these *stages* in its configuration, and files of a *menu* that take the place of its only one."""
     overlay = variant.Overlay(uki.disk(), scratch / f"{name}.qcow2")
     overlay.fill("oem", "COS_OEM", {**variant.access(), **({"91_stages.yaml": stages} if stages else {})})
+    if menu:
+        _change_menu(overlay, scratch, menu)
     (scratch / name).mkdir()
     machine = qemu.Machine(overlay.path, scratch / name, secure=True, memory=MEMORY)
     machines.append(machine)
     machine.start()
     machine.wait_up(BOOT)
     return machine
+
+
+def _change_menu(overlay: variant.Overlay, scratch: Path, menu: Mapping[str, str]) -> None:
+    """Only what changes goes to the overlay: the partition has room for four systems."""
+    start, size = (overlay.parts["efi"][what] * common.SECTOR for what in ("start", "size"))
+    image = scratch / "esp.img"
+    common.run("dd", f"if={overlay.raw}", f"of={image}", "bs=1M", f"skip={start // common.MIB}", f"count={size // common.MIB}", "conv=sparse", "status=none")
+    common.run("mdel", "-i", image, "::loader/entries/active+3.conf")
+    for name, content in menu.items():
+        (scratch / name).write_text(content)
+        common.run("mcopy", "-i", image, scratch / name, f"::loader/entries/{name}")
+    with overlay.raw.open("rb") as old, image.open("rb") as new:
+        old.seek(start)
+        for at in range(0, size, common.MIB):
+            before, after = old.read(common.MIB), new.read(common.MIB)
+            if before != after:
+                overlay.write_bytes(after, start + at)
+    image.unlink()
