@@ -259,4 +259,4 @@ def test_where_nobody_knows_the_key_the_boot_goes_on_without_the_partitions(stor
     for label in ("COS_OEM", "COS_PERSISTENT"):
         assert re.search(rf"{label} \(/dev/vda\d\) stays closed: this boot goes on without it", story.closed)
     assert "/oem is not mounted" in story.closed
-    assert "emergency" not in story.closed.lower()
+    assert "emergency mode" not in story.closed.lower()
