@@ -77,7 +77,7 @@ class Machine:
         words += ["-kernel", str(kernel), "-initrd", str(initrd), "-append", append] if kernel else []
         errors = (self.scratch / "qemu.log").open("ab")
         self.started = time.monotonic()
-        self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, start_new_session=True)
+        self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, start_new_session=True, env=ENV)
 
     def _secured(self) -> list[str]:
         """What QEMU needs for Secure Boot: memory that only the firmware writes, and a store of variables of this machine's own."""
@@ -97,7 +97,7 @@ class Machine:
         discard(link)
         with (self.scratch / "swtpm.log").open("ab") as errors:
             self.chip = subprocess.Popen(["swtpm", "socket", "--tpm2", "--terminate", "--tpmstate", f"dir={self.secrets}", "--ctrl", f"type=unixio,path={link}"],
-                                         stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, start_new_session=True)  # fmt: skip
+                                         stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, start_new_session=True, env=ENV)  # fmt: skip
         end = time.monotonic() + TRIAL
         while not link.exists():
             if self.chip.poll() is not None or time.monotonic() > end:
@@ -199,7 +199,7 @@ class Machine:
 
     def ssh(self, script: str, seconds: float = 180, *, check: bool = True) -> str:
         """Run a shell script on the node and return what it printed."""
-        done = subprocess.run([*self.ssh_command(), script], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False)
+        done = subprocess.run([*self.ssh_command(), script], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False, env=ENV)
         if check and done.returncode:
             raise self.fail(f"{script!r} on the node: status {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout
