@@ -75,7 +75,8 @@ def right(home: Path, machines: list[qemu.Machine]) -> dict[str, Any]:
     overlay.fill("persistent", "COS_PERSISTENT", {"mine": "mine\n"})
     digest = run("debugfs", "-R", f"cat {DIGEST}", f"{base}?offset={overlay.parts['recovery']['start'] * SECTOR}")[:8]
     overlay.edit("recovery", DIGEST, digest, "00000000")
-    machine = qemu.Machine(overlay.path, home, others=[other_disk(base, home)])
+    other = other_disk(base, home)
+    machine = qemu.Machine(overlay.path, home, others=[other])
     machines.append(machine)
     node = Node(machine).boot()
     node.facts["left"] = machine.ssh(REFUSED)
@@ -83,7 +84,7 @@ def right(home: Path, machines: list[qemu.Machine]) -> dict[str, Any]:
     plan = machine.ssh(f"{MEND}; {PREPARE}", BOOT)
     said = machine.ssh("kairos-boot reset --unattended --reboot 2>&1", RESET, check=False)
     machine.wait_off(BOOT)
-    found: dict[str, Any] = {"refused": node, "by_hand": Reset(Node(machine).boot(), [said], plan)}
+    found: dict[str, Any] = {"refused": node, "by_hand": Reset(Node(machine).boot(), [said], plan), "other disk": other}
     machine.uefi = True
     machine.ssh("rm /oem/30_chroot.yaml")
     for name in RIGHT[2:-1]:
@@ -241,10 +242,10 @@ def test_a_reset_boot_offers_no_login_and_no_service_but_the_reset(menu: Reset) 
 # A second disk with the same labels
 
 
-def test_a_disk_with_the_same_labels_is_not_written_to(dead: Reset, scratch: Path) -> None:
+def test_a_disk_with_the_same_labels_is_not_written_to(dead: Reset, stories: dict[str, Any]) -> None:
     """Through two resets and all boots of the other disk (G5): QEMU has not one block that differs from what was there before."""
     assert dead.node.facts["efi"]
-    told = json.loads(subprocess.run(["qemu-img", "map", "--output=json", scratch / "seen.qcow2"], capture_output=True, check=True).stdout)
+    told = json.loads(subprocess.run(["qemu-img", "map", "--output=json", stories["other disk"]], capture_output=True, check=True).stdout)
     assert {part["depth"] for part in told} - {0}
     assert [part for part in told if part["depth"] == 0 and part.get("present", True)] == []
 
