@@ -180,9 +180,10 @@ class RemoveUnused:
 
 @record
 class SelectEntry:
-    """The next boot takes the entry *name*, once, whatever the menu's default is."""
+    """The next boot takes the entry *name*, once, whatever the menu's default is; *entry* is it where it is in no menu of this system."""
 
     name: str
+    entry: loader.Entry | None = None
 
     def describe(self) -> str:
         """The entry."""
@@ -194,7 +195,7 @@ class SelectEntry:
 
     def apply(self, host: Host) -> bool:
         """Set the variable. KairosError: the firmware refuses."""
-        loader.select(host, loader.find(host, self.name))
+        loader.select(host, self.entry or loader.find(host, self.name))
         return True
 
 

@@ -18,7 +18,7 @@ from kairos_boot.lifecycle.hooks import Hook, RunExecutable
 from kairos_boot.lifecycle.install import AGAIN, EFI, OEM, PERSISTENT, UNASKED, MakeDurable, MayGoOn
 from kairos_boot.lifecycle.layout import programs
 from kairos_boot.lifecycle.phases import Phase
-from kairos_boot.lifecycle.roles import FOLDER, file_digest, must_be_kept, write_program
+from kairos_boot.lifecycle.roles import FOLDER, SelectEntry, file_digest, must_be_kept, write_program
 from kairos_boot.lifecycle.uki_upgrade import accepted
 from kairos_boot.node import loader
 from kairos_boot.node.state import secure_boot
@@ -80,7 +80,7 @@ class PutMenu:
 
     def apply(self, host: Host) -> bool:
         """Write it. KairosError: the disk fails."""
-        files = {f"loader/entries/{name}+{loader.TRIES}{loader.SUFFIX}": loader.text(host, name, self.title, program_of(name), {}).encode() for name in self.names}
+        files = {f"loader/entries/{file_of(name)}": loader.text(host, name, self.title, program_of(name), {}).encode() for name in self.names}
         put_all(host, self.place, {**files, "loader/loader.conf": loader.MENU.encode()})
         return True
 
@@ -109,26 +109,6 @@ class PutLoader:
         return True
 
 
-@record
-class ChooseEntry:
-    """The next boot of this machine takes the entry *name*: another one may be chosen from an earlier life of it."""
-
-    name: str
-
-    def describe(self) -> str:
-        """The entry."""
-        return f"let the next boot take the entry {self.name}, once"
-
-    def would_change(self, host: Host) -> bool | None:
-        """Whether another one, or none, is chosen."""
-        return loader.next_once(host) != self.name
-
-    def apply(self, host: Host) -> bool:
-        """Set the variable. KairosError: the firmware refuses."""
-        loader.select(host, loader.Entry(f"{self.name}+{loader.TRIES}{loader.SUFFIX}", self.name, loader.TRIES))
-        return True
-
-
 def put_all(host: Host, place: str, files: dict[str, bytes]) -> None:
     """Small files of a new file system at *place*, in their order, each durable. KairosError: the disk fails."""
     for name, content in files.items():
@@ -140,6 +120,11 @@ def put_all(host: Host, place: str, files: dict[str, bytes]) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             settle(os.path.dirname(path))
+
+
+def file_of(role: str) -> str:
+    """The entry of *role* after an installation, with all its tries."""
+    return f"{role}+{loader.TRIES}{loader.SUFFIX}"
 
 
 def program_of(role: str) -> str:
@@ -168,7 +153,7 @@ def phases(target: Target, new: New, start: str, layout: Layout, options: Option
         Phase("after-install", "stage after-install", (Hook("after-install", around.emit),), again=AGAIN, extra=not options.strict),
         Phase("record", "note the installation", around.finish, again=AGAIN, extra=True),
         Phase("boot-loader", "make the disk bootable", (MakeDurable(tuple(PLACES.values())), PutLoader(start, EFI)), again=AGAIN),
-        Phase("select", "let the next boot be the new node", (ChooseEntry("active"),), again="nothing is left to do", extra=True),
+        Phase("select", "let the next boot be the new node", (SelectEntry("active", loader.Entry(file_of("active"), "active", loader.TRIES)),), again="nothing is left to do", extra=True),
         Phase("after", f"stage {AFTER}", (Hook(AFTER, around.emit), RunExecutable(EXECUTABLES["after"])), again="nothing is left to do", extra=True),
         Phase("unmount", "unmount the partitions", tuple(LetGo(place) for place in PLACES.values()), again="nothing is left to do", extra=True),
     ]

@@ -19,7 +19,8 @@ from kairos_boot.system import efi
 from tests.unit.esp_node import Node, program, signature_list, word_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
+from pathlib import Path
 
 ASKED = {"source": "file:/new.efi"}
 
@@ -367,8 +368,8 @@ def test_whenever_it_is_cut_each_entry_starts_a_whole_system_and_the_next_boot_e
     assert ends.count(after) > 3
 
 
-def test_behind_the_switch_the_next_boot_runs_the_stages_that_are_left(tmp_path: Path) -> None:
-    node = Node(tmp_path)
+def cut_behind_the_switch(node: Node) -> Callable[[str, str], str]:
+    """An upgrade whose stage after-upgrade ends the node, as each later one does; what emits stages without that."""
     emit = node.emit
 
     def cut(stage: str, root: str) -> str:
@@ -379,7 +380,12 @@ def test_behind_the_switch_the_next_boot_runs_the_stages_that_are_left(tmp_path:
     node.emit = cut  # type: ignore[method-assign,assignment]
     with pytest.raises(KeyboardInterrupt):
         upgrade(node)
-    node.emit, node.emitted = emit, []  # type: ignore[method-assign]
+    return emit
+
+
+def test_behind_the_switch_the_next_boot_runs_the_stages_that_are_left(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    node.emit, node.emitted = cut_behind_the_switch(node), []  # type: ignore[method-assign,assignment]
     assert "behind its switch" in uki_upgrading.settle(node)  # type: ignore[arg-type]
     assert node.emitted == ["after-upgrade", "kairos-uki-upgrade.after"]
     assert uki_upgrading.settle(node) == ""  # type: ignore[arg-type]
@@ -388,16 +394,7 @@ def test_behind_the_switch_the_next_boot_runs_the_stages_that_are_left(tmp_path:
 def test_a_stage_that_ends_every_boot_is_given_up_and_that_is_in_the_record(tmp_path: Path) -> None:
     """Who looks at the node later finds what was never done, and what to do."""
     node = Node(tmp_path)
-    emit = node.emit
-
-    def cut(stage: str, root: str) -> str:
-        if stage == "after-upgrade":
-            raise KeyboardInterrupt
-        return emit(stage, root)
-
-    node.emit = cut  # type: ignore[method-assign,assignment]
-    with pytest.raises(KeyboardInterrupt):
-        upgrade(node)
+    cut_behind_the_switch(node)
     for _ in range(CUTS - 1):
         with pytest.raises(KeyboardInterrupt):
             uki_upgrading.settle(node)  # type: ignore[arg-type]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 from pathlib import Path
 
 import cut_recording
 import cut_states
-import machine as qemu
+import esp_guest
 import pytest
+from esp_guest import read
 
 TOP = Path(__file__).resolve().parents[2]
 
@@ -26,18 +26,11 @@ from kairos_boot.system.host import Host
 files = {{name: bytes((at * {number} + (at >> 8) + size) & 0xFF for at in range(size)) for name, size in {files}.items()}}
 print("replaced:", fat.put_files(Host("/"), "/dev/vda", files), flush=True)
 """
-INIT = """\
-#!/bin/sh
-mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev; mount -t tmpfs tmpfs /run
-for name in virtio_pci virtio_blk vfat nls_cp437 nls_ascii nls_iso8859-1; do modprobe $name; done
-until [ -b /dev/vda ]; do sleep 0.2; done
+BEFORE = """\
 for name in fat fat_names; do
     cp /$name.py /usr/lib/kairos-boot/kairos_boot/system/$name.py
     rm -f /usr/lib/kairos-boot/kairos_boot/system/$name.pyc
 done
-python3 -S /guest.py
-echo o >/proc/sysrq-trigger
-sleep 60
 """
 
 
@@ -58,38 +51,13 @@ def partition(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def initrd(base: Path, home: Path) -> Path:
-    """The node's own initrd, in which our script is the init: it has the interpreter, the program and the drivers."""
-    root = home / "root"
-    root.mkdir()
-    (root / "guest.py").write_text(GUEST.format(number=2, files=FILES))
-    for name in ("fat.py", "fat_names.py"):
-        (root / name).write_text((TOP / "kairos_boot/system" / name).read_text())
-    (root / "replace").write_text(INIT)
-    (root / "replace").chmod(0o755)
-    names = "\n".join(path.name for path in sorted(root.iterdir())) + "\n"
-    made = subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], input=names.encode(), cwd=root, capture_output=True, check=True).stdout
-    path = home / "initrd"
-    path.write_bytes(made.ljust(-(-len(made) // 512) * 512, b"\0") + (base.parent / "initrd").read_bytes())
-    return path
-
-
 def record(base: Path, home: Path) -> list[cut_recording.Entry]:
     """Let a guest replace version 1 by version 2 on the ESP; every write and flush."""
-    log, console = home / "log", home / "console"
-    log.write_bytes(b"")
-    words: list[str | Path] = ["qemu-system-x86_64", "-machine", "q35", "-accel", qemu.acceleration(), "-cpu", "max", "-m", "768", "-display", "none", "-no-reboot", "-nic", "none",
-             "-serial", f"file:{console}", "-kernel", base.parent / "vmlinuz", "-initrd", initrd(base, home), "-append", "console=ttyS0 rdinit=/replace panic=1 quiet",
-             "-blockdev", f"driver=file,node-name=esp,filename={home / 'esp'}", "-blockdev", f"driver=file,node-name=log,filename={log}",
-             "-blockdev", "driver=blklogwrites,node-name=both,file=esp,log=log", "-device", "virtio-blk-pci,drive=both"]
-    subprocess.run(words, check=True, stdin=subprocess.DEVNULL, timeout=600)
-    assert "replaced: True" in console.read_text(errors="replace"), console.read_text(errors="replace")[-2000:]
-    return cut_recording.read(log)
-
-
-def read(disk: Path, name: str) -> bytes:
-    """A file of the ESP, as a reader without a memory sees it."""
-    return subprocess.run(["mcopy", "-n", "-i", disk, f"::{name}", "-"], capture_output=True, check=False, env={**os.environ, "MTOOLS_SKIP_CHECK": "1"}).stdout
+    root = home / "root"
+    root.mkdir()
+    for name in ("fat.py", "fat_names.py"):
+        (root / name).write_text((TOP / "kairos_boot/system" / name).read_text())
+    return esp_guest.record(base, home, GUEST.format(number=2, files=FILES), before=BEFORE, says="replaced: True")
 
 
 def test_at_every_instant_each_file_is_the_whole_old_one_or_the_whole_new_one(base_disk: Path, tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import cut_recording
 import cut_states
-import machine as qemu
+import esp_guest
 import pytest
 import rootfs
+from esp_guest import read
 
 from tests.unit.esp_node import program, word_of
 
@@ -54,15 +55,6 @@ upgrade("three", recovery=True)
 mounts.unmount("/node/efi")
 print("upgraded:", node.emitted, flush=True)
 """
-INIT = """\
-#!/bin/sh
-mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev; mount -t tmpfs tmpfs /run
-for name in virtio_pci virtio_blk vfat nls_cp437 nls_ascii nls_iso8859-1; do modprobe $name; done
-until [ -b /dev/vda ]; do sleep 0.2; done
-python3 -S /guest.py
-echo o >/proc/sysrq-trigger
-sleep 60
-"""
 
 
 def system(word: str) -> bytes:
@@ -86,43 +78,19 @@ def put(disk: Path, name: str, content: bytes) -> None:
     subprocess.run(["mcopy", "-o", "-i", disk, "-", f"::{name}"], input=content, check=True)
 
 
-def initial(base: Path, home: Path) -> Path:
-    """The node's own initrd, in which our script is the init; the whole program, and what of Python's library it uses, are in it, too."""
+def record(base: Path, home: Path) -> list[cut_recording.Entry]:
+    """Let a guest upgrade the active and the recovery system, with the entry of a reset between; every write and flush. The whole program, and what of Python's
+    library it uses, are in its initrd.
+    """
     root, tree = home / "root", rootfs.tree()
     skip = shutil.ignore_patterns("__pycache__", "test", "tests", "idlelib", "lib2to3", "ensurepip", "tkinter", "turtledemo", "distutils", "pydoc_data", "config-*")
     shutil.copytree(tree / "usr/lib/python3.11", root / "usr/lib/python3.11", ignore=skip, symlinks=True)
     shutil.copytree(TOP / "kairos_boot", root / "prog/kairos_boot", ignore=shutil.ignore_patterns("__pycache__"))
     (root / "prog/tests/unit").mkdir(parents=True)
     shutil.copyfile(TOP / "tests/unit/esp_node.py", root / "prog/tests/unit/esp_node.py")
-    (root / "guest.py").write_text(GUEST)
     for word in ("two", "three"):
         (root / f"{word}.efi").write_bytes(system(word))
-    (root / "start").write_text(INIT)
-    (root / "start").chmod(0o755)
-    names = "\n".join(sorted(str(path.relative_to(root)) for path in root.rglob("*"))) + "\n"
-    made = subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], input=names.encode(), cwd=root, capture_output=True, check=True).stdout
-    path = home / "initrd"
-    path.write_bytes(made.ljust(-(-len(made) // 512) * 512, b"\0") + (base.parent / "initrd").read_bytes())
-    return path
-
-
-def record(base: Path, home: Path) -> list[cut_recording.Entry]:
-    """Let a guest upgrade the active and the recovery system, with the entry of a reset between; every write and flush."""
-    log, console = home / "log", home / "console"
-    log.write_bytes(b"")
-    words: list[str | Path] = ["qemu-system-x86_64", "-machine", "q35", "-accel", qemu.acceleration(), "-cpu", "max", "-m", "1024", "-display", "none", "-no-reboot", "-nic", "none",
-             "-serial", f"file:{console}", "-kernel", base.parent / "vmlinuz", "-initrd", initial(base, home), "-append", "console=ttyS0 rdinit=/start panic=1 quiet",
-             "-blockdev", f"driver=file,node-name=esp,filename={home / 'esp'}", "-blockdev", f"driver=file,node-name=log,filename={log}",
-             "-blockdev", "driver=blklogwrites,node-name=both,file=esp,log=log", "-device", "virtio-blk-pci,drive=both"]
-    subprocess.run(words, check=True, stdin=subprocess.DEVNULL, timeout=900)
-    assert "upgraded: [" in console.read_text(errors="replace"), console.read_text(errors="replace")[-3000:]
-    return cut_recording.read(log)
-
-
-def read(disk: Path, name: str) -> bytes | None:
-    """A file of the ESP, as a reader without a memory sees it; None where there is none."""
-    done = subprocess.run(["mcopy", "-n", "-i", disk, f"::{name}", "-"], capture_output=True, check=False, env={**os.environ, "MTOOLS_SKIP_CHECK": "1"})
-    return done.stdout if done.stdout or not done.returncode else None
+    return esp_guest.record(base, home, GUEST, says="upgraded: [", memory=1024, seconds=900)
 
 
 def menu(disk: Path) -> dict[str, str]:
