@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import node
-from common import TOP, debugfs, digest, discard, partition_start, phase, run
+from common import TOP, debugfs, digest, partition_start, phase, run
 
 SEED = "the test node"
 SETTINGS = ["install.partitions.persistent.size=512"]
@@ -23,11 +23,8 @@ def key(system_oem: Path, images: list[str]) -> str:
 
 def build(draft: Path, system_oem: Path, images: list[str]) -> None:
     """Make the directory *draft* with node.raw, and the kernel and the initrd of its images; *images* says which of them it has."""
-    draft.mkdir()
-    raw, tree = draft / "node.raw", draft / "tree"
-    try:
-        with phase("node tree"):
-            node.build(tree, system_oem)
+    raw = draft / "node.raw"
+    with node.made_for(draft, system_oem) as tree:
         with phase("disk"):
             install(raw, tree)
             for name, partition in PLACES.items():
@@ -35,8 +32,6 @@ def build(draft: Path, system_oem: Path, images: list[str]) -> None:
                     debugfs(raw, f"rm cOS/{name}.img", f"rm cOS/{name}.img.sha256", offset=partition_start(raw, partition))
         shutil.copyfile(tree / "boot/vmlinuz", draft / "vmlinuz")
         shutil.copyfile(tree / "boot/initrd", draft / "initrd")
-    finally:
-        discard(tree)
 
 
 def install(raw: Path, tree: Path) -> None:

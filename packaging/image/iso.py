@@ -22,7 +22,7 @@ from pathlib import Path
 
 import grub
 import node
-from common import EPOCH, HERE, MIB, TOP, cached, debian, digest, discard, hold, need_root, phase, run, write_tree
+from common import EPOCH, HERE, MIB, TOP, cached, debian, digest, hold, need_root, phase, run, write_tree
 
 sys.path.insert(0, str(TOP))
 from kairos_boot.lifecycle import bootcode
@@ -61,16 +61,10 @@ def iso(*, signed: bool = False) -> Path:
 
 def build(draft: Path, *, signed: bool = False) -> None:
     """Make the directory *draft* with live.iso."""
-    draft.mkdir()
-    tree = draft / "tree"
-    try:
-        with phase("node tree"):
-            node.build(tree)
-            if signed:
-                add_signed(tree)
+    with node.made_for(draft) as tree:
+        if signed:
+            add_signed(tree)
         make(tree, draft / "live.iso")
-    finally:
-        discard(tree)
 
 
 def add_signed(tree: Path) -> None:

@@ -12,6 +12,8 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import grub
@@ -42,6 +44,19 @@ def key(system_oem: Path = OEM) -> str:
     """What the tree depends on."""
     present = [path for path in [*SOURCES, *CONFIGS, system_oem] if path.exists()]
     return digest(packaged.key() if DEBS else rootfs.key() + initrd.key(), grub.key(), Path(__file__), *present)
+
+
+@contextmanager
+def made_for(draft: Path, system_oem: Path = OEM) -> Iterator[Path]:
+    """The node's tree, below the new directory *draft*, for what is made of it there; thrown away then."""
+    draft.mkdir()
+    tree = draft / "tree"
+    try:
+        with phase("node tree"):
+            build(tree, system_oem)
+        yield tree
+    finally:
+        discard(tree)
 
 
 def build(draft: Path, system_oem: Path = OEM, *, debs: bool = DEBS) -> None:

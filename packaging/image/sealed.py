@@ -15,7 +15,7 @@ from pathlib import Path
 import initrd
 import iso
 import node
-from common import EPOCH, cached, digest, discard, hold, need_root, phase, run, write_tree
+from common import EPOCH, cached, digest, hold, need_root, phase, run, write_tree
 
 PACKAGES = "cryptsetup-bin libpopt0 dmsetup libtss2-esys-3.0.2-0 libtss2-sys1 libtss2-rc0 libtss2-mu0 libtss2-tcti-device0".split()
 """Of this machine's Debian, which the node has, too; all else that they need is in the node's tree."""
@@ -39,19 +39,13 @@ def medium() -> Path:
 
 def build(draft: Path) -> None:
     """Make the directory *draft* with live.iso."""
-    draft.mkdir()
-    tree = draft / "tree"
-    try:
-        with phase("node tree"):
-            node.build(tree)
+    with node.made_for(draft) as tree:
         add(tree)
         write_tree(tree, {ASKED: 'add_dracutmodules+=" kairos-boot-crypt "\n'})
         initrd.pack(tree, draft / "initrd")
         node.place(draft / "initrd", tree / "boot/initrd", 0o644)
         run("find", tree, "-xdev", "-newermt", f"@{EPOCH}", "-exec", "touch", "--no-dereference", "--date", f"@{EPOCH}", "{}", "+")
         iso.make(tree, draft / "live.iso")
-    finally:
-        discard(tree)
 
 
 def add(tree: Path) -> None:

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import common
 import node
-from common import EPOCH, MIB, TOP, cached, debian, digest, discard, hold, need_root, partition_start, phase, run, write_tree
+from common import EPOCH, MIB, TOP, cached, debian, digest, hold, need_root, partition_start, phase, run, write_tree
 from iso import SQUASHFS
 
 sys.path.insert(0, str(TOP))
@@ -64,18 +64,10 @@ def disk() -> Path:
 
 def build(draft: Path) -> None:
     """Make the directory *draft* with node.raw, of the test node's tree."""
-    draft.mkdir()
-    tree, esp = draft / "tree", draft / "esp"
-    try:
-        with phase("node tree"):
-            node.build(tree)
-            bless(tree)
-        esp.mkdir()
-        make_esp(tree, esp, ["active"], SNAKEOIL, "")
-        make_disk(esp, draft / "node.raw")
-    finally:
-        discard(tree)
-        discard(esp)
+    with node.made_for(draft) as tree, tempfile.TemporaryDirectory(dir=draft) as esp:
+        bless(tree)
+        make_esp(tree, Path(esp), ["active"], SNAKEOIL, "")
+        make_disk(Path(esp), draft / "node.raw")
 
 
 def bless(tree: Path) -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import node
 import uki
-from common import EPOCH, MIB, TOP, cached, digest, discard, hold, need_root, phase, run
+from common import EPOCH, MIB, TOP, cached, digest, hold, need_root, phase, run
 
 sys.path.insert(0, str(TOP))
 from kairos_boot.lifecycle.uki_medium import IMAGE, LABEL
@@ -47,15 +47,9 @@ def iso() -> Path:
 
 def build(draft: Path) -> None:
     """Make the directory *draft* with install.iso, of the test node's tree."""
-    draft.mkdir()
-    tree = draft / "tree"
-    try:
-        with phase("node tree"):
-            node.build(tree)
-            uki.bless(tree)
+    with node.made_for(draft) as tree:
+        uki.bless(tree)
         make(tree, draft / "install.iso", uki.SNAKEOIL, "")
-    finally:
-        discard(tree)
 
 
 def make(tree: Path, image: Path, keys: tuple[Path, Path], append: str) -> None:
