@@ -83,11 +83,7 @@ def _image(given: Arguments) -> int:
         raise UsageError(f"--disk-image is a file: {path}")
     for word in given.values("set"):
         _must_be_a_setting(word)
-    wired = installer.Builder(" ".join(given.values("set")))
-    try:
-        return _build(given, wired, path, firmware)
-    finally:
-        wired.close()
+    return _build(given, installer.Builder(" ".join(given.values("set"))), path, firmware)
 
 
 def _must_be_a_setting(word: str) -> None:

@@ -87,13 +87,10 @@ class Builder(Installer):
     """A machine that builds images: no stage runs on it, only in the image, and nothing of it is the node's."""
 
     def __init__(self, settings: str) -> None:
-        import tempfile
-
-        from kairos_boot.stages.ledger import Ledger
+        from kairos_boot.stages.ledger import NoLedger
 
         super().__init__(settings)
-        self._scratch = tempfile.TemporaryDirectory()
-        self.ledger = Ledger(self._scratch.name, "build")
+        self.ledger = NoLedger()
 
     def lock(self) -> Callable[[], None]:
         """Two images may be built at once."""
@@ -102,10 +99,6 @@ class Builder(Installer):
     def collector(self) -> Collector:
         """What reads the configuration; its last words are those of `--set`."""
         return wiring.collector_of(self.host, "--set")
-
-    def close(self) -> None:
-        """Remove the record: nothing of a build stays on its machine."""
-        self._scratch.cleanup()
 
 
 def judge(wired: Installer, config: Config) -> None:

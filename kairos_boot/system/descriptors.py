@@ -47,6 +47,27 @@ class Held:
         os.close(self._fd)
 
 
+class InMemory:
+    """`with InMemory(content) as file:` a file for a program that wants a path and nobody else: it goes with this process, however that ends."""
+
+    __slots__ = ("_fd", "path")
+
+    def __init__(self, content: bytes = b"") -> None:
+        self._fd = os.memfd_create("kairos-boot", os.MFD_CLOEXEC)
+        self.path = f"/proc/{os.getpid()}/fd/{self._fd}"
+        write_all(self._fd, content)
+
+    def __enter__(self) -> InMemory:
+        return self
+
+    def read(self) -> bytes:
+        """All that is in it now."""
+        return os.pread(self._fd, os.fstat(self._fd).st_size, 0)
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+
 def write_all(fd: int, data: bytes | memoryview) -> None:
     """Write all of *data*: one write(2) may take less."""
     left = memoryview(data)

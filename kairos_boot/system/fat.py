@@ -6,7 +6,7 @@ import errno
 import os
 
 from kairos_boot.errors import KairosError, reason
-from kairos_boot.system.descriptors import Held
+from kairos_boot.system.descriptors import Held, InMemory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -120,13 +120,11 @@ def _forbidden(node: str, name: str) -> KairosError:
 
 def _by_mtools(host: Host, node: str, files: Mapping[str, bytes], may_replace: Callable[[bytes, bytes], bool] | None) -> bool:
     """On a partition that nobody boots from until the disk is made."""
-    import tempfile
-
     made: set[str] = set()
-    with tempfile.TemporaryDirectory() as place:
-        for number, (name, content) in enumerate(files.items()):
-            _run(host, node, ("mcopy", "-n", "-i", node, f"::/{name}", f"{place}/{number}"), fine=(0, 1))  # 1: it is not there
-            if _stays(_read(f"{place}/{number}"), content, may_replace):
+    for name, content in files.items():
+        with InMemory() as old:
+            there = _run(host, node, ("mcopy", "-n", "-i", node, f"::/{name}", old.path), fine=(0, 1)) == 0  # 1: it is not
+            if there and _stays(old.read(), content, may_replace):
                 raise _forbidden(node, name)
     for name, content in files.items():
         folder = ""
@@ -144,10 +142,11 @@ def _by_mtools(host: Host, node: str, files: Mapping[str, bytes], may_replace: C
     return bool(files)
 
 
-def _run(host: Host, node: str, argv: tuple[str, ...], stdin: bytes = b"", fine: tuple[int, ...] = (0,)) -> None:
+def _run(host: Host, node: str, argv: tuple[str, ...], stdin: bytes = b"", fine: tuple[int, ...] = (0,)) -> int:
     try:
         result = host.processes.run(argv, stdin=stdin, timeout=120, env={"MTOOLS_SKIP_CHECK": "1", "LC_ALL": "C"})
     except KairosError as error:
         raise KairosError(error.message, node, "the kernel has no vfat, and mtools are not installed: install one of them") from error
     if result.code not in fine or result.timed_out:
         raise KairosError(f"{argv[0]}: {result.explain(120)}: {result.output.strip()[-300:]}", node)
+    return result.code

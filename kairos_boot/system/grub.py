@@ -9,6 +9,7 @@ import os
 import struct
 
 from kairos_boot.errors import KairosError
+from kairos_boot.system.descriptors import InMemory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,21 +51,15 @@ def modules(tree: Host, platform: str) -> str:
 
 def make(host: Host, directory: str, platform: str, more: tuple[str, ...] = (), early: str = EARLY) -> bytes:
     """GRUB for *platform* as one file, of the modules in *directory*; it runs *early* first. KairosError: the program is missing or fails."""
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as scratch:
-        for name, content in (("early.cfg", early.encode()), ("grub", b"")):
-            with open(f"{scratch}/{name}", "wb") as file:
-                file.write(content)
+    with InMemory(early.encode()) as first, InMemory() as made:
         prefix = "/grub2" if platform.startswith("i386-pc") else "/EFI/BOOT"
-        words = ("-d", directory, "-O", platform, "-o", f"{scratch}/grub", "-p", prefix, "-c", f"{scratch}/early.cfg", *MODULES, *more)
+        words = ("-d", directory, "-O", platform, "-o", made.path, "-p", prefix, "-c", first.path, *MODULES, *more)
         for program in MAKERS:
             if any(os.access(f"{place}/{program}", os.X_OK) for place in ("/usr/bin", "/usr/sbin", "/usr/local/bin")):
                 result = host.processes.run((program, *words), timeout=120, env={"LC_ALL": "C"})
                 if result.code or result.timed_out:
                     raise KairosError(f"{program}: {result.explain(120)}: {result.output.strip()[-400:]}", directory)
-                with open(f"{scratch}/grub", "rb") as file:
-                    return file.read()
+                return made.read()
     raise KairosError("grub-mkimage is missing", directory, "install GRUB's tools (Debian: grub-common), or build the image with its boot loader made")
 
 

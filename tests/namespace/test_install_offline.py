@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -183,6 +184,22 @@ def test_nothing_of_a_build_stays_on_its_machine(tree: Path, tmp_path: Path, mor
     assert [path.name for path in here.iterdir() if path.name != ".kairos-boot"] == []
     assert (tmp_path / "disk.raw.new").read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", *([] if more else ["disk.raw"]), "disk.raw.new", "scratch", "tree"]
+
+
+def test_nothing_of_a_build_stays_where_it_was_killed_either(tree: Path, tmp_path: Path) -> None:
+    """But the file that the next build takes away: no directory is made in TMPDIR that only an end in order removes."""
+    here, disk = tmp_path / "scratch", tmp_path / "disk.raw"
+    here.mkdir()
+    settings = [word for setting in SMALL for word in ("--set", setting)]
+    words = ["unshare", "--mount", "--propagation", "private", sys.executable, "-m", "kairos_boot", "install", "--disk-image", str(disk), "--source", f"dir:{tree}", *settings]
+    with subprocess.Popen(words, cwd="/", env={**os.environ, "PYTHONPATH": str(TOP), "TMPDIR": str(here)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as build:
+        while build.poll() is None and not os.path.exists(f"{disk}{diskimage.NEW}"):
+            time.sleep(0.01)
+        build.kill()
+    assert [path.name for path in here.rglob("*") if path.name != ".kairos-boot"] == []
+    done = make(tree, disk)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["disk.raw", "scratch", "tree"]
 
 
 def test_a_disk_image_is_its_owners_alone_from_its_beginning(tmp_path: Path) -> None:
