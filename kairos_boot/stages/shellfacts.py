@@ -156,7 +156,7 @@ def _unary(operator: str, word: str, host: Host) -> bool:
 
 
 def _program(name: str, host: Host) -> None:
-    for directory in os.environ.get("PATH", DIRECTORIES).split(":"):
+    for directory in host.environment.get("PATH", DIRECTORIES).split(":"):
         if directory.startswith("/") and os.access(host.path(f"{directory}/{name}"), os.X_OK):
             return
     raise Undecided

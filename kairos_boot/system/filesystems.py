@@ -33,7 +33,7 @@ def maker(fstype: str) -> str:
 
 def need(host: Host, programs: Iterable[str]) -> None:
     """KairosError: one of *programs* is not there."""
-    path = for_commands(os.environ)["PATH"]
+    path = for_commands(host.environment)["PATH"]
     missing = [name for name in dict.fromkeys(programs) if name and not any(os.access(host.path(f"{d}/{name}"), os.X_OK) for d in path.split(":"))]
     if missing:
         raise KairosError(f"it needs {', '.join(missing)}, which this system does not have; nothing was written", hint="put it into the image and its initrd")

@@ -11,7 +11,7 @@ from kairos_boot.errors import KairosError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from kairos_boot.system.place import Place
     from kairos_boot.system.process import ProcessRunner
@@ -45,6 +45,12 @@ class Host:
         view.__dict__.update(self.__dict__)
         view.heard = heard
         return view
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What its programs inherit: of a runner that has none of its own, what this process has."""
+        own: Mapping[str, str] | None = getattr(self.processes, "environment", None)
+        return os.environ if own is None else own
 
     def place(self, path: str, *, follow: bool = True, owner: int | None = None) -> Place:
         """The place to write, own or remove *path* at; what `path`, `entry` and `real` say is for looking only.

@@ -72,13 +72,15 @@ class SilentError(KairosError):
 @record
 class RequestOptions:
     """What a request to a metadata service does otherwise: *direct* goes through no proxy and is never redirected to another host,
-    since what is asked there is meant for this node alone; *privileged* comes from a port below 1024, which proves root.
+    since what is asked there is meant for this node alone; *privileged* comes from a port below 1024, which proves root. *environment*
+    names the proxies, where it is not that of this process.
     """
 
     method: str = "GET"
     body: bytes = b""
     direct: bool = False
     privileged: bool = False
+    environment: Mapping[str, str] | None = None
 
 
 DEFAULTS = RequestOptions()
@@ -249,7 +251,7 @@ def _connect(url: str, clock: Clock, options: RequestOptions) -> tuple[HTTPConne
     host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
     path = quote(parts.path or "/", safe="%/:=&~+!$,;'@()*") + (f"?{quote(parts.query, safe='%/:=&?~+!$,;@()*[]' + chr(39))}" if parts.query else "")
     secure = parts.scheme == "https"
-    proxy = "" if options.direct else proxy_for(parts.scheme, host, port)
+    proxy = "" if options.direct else proxy_for(parts.scheme, host, port, options.environment)
     via = urlsplit(proxy if "://" in proxy else f"http://{proxy}") if proxy else None
     if via and (via.scheme != "http" or not via.hostname):
         raise KairosError(f"{shown(url)}: the proxy {shown(proxy)} is not an http address")

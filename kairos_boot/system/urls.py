@@ -7,6 +7,10 @@ import os
 from kairos_boot.errors import KairosError
 from kairos_boot.shown import shown
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 def absolute(base: str, location: str) -> str:
     """Where *location* leads from *base*. KairosError: from https to an address that is not protected."""
@@ -34,13 +38,14 @@ def basic(user: str | None, password: str | None) -> str:
     return "Basic " + b2a_base64(f"{unquote(user or '')}:{unquote(password or '')}".encode(), newline=False).decode()
 
 
-def proxy_for(scheme: str, host: str, port: int) -> str:
-    """The proxy that the environment names for *host*, or nothing; this machine itself never goes through one."""
-    named = os.environ.get(f"{scheme}_proxy") or (os.environ.get(f"{scheme.upper()}_PROXY") if "REQUEST_METHOD" not in os.environ else "")
+def proxy_for(scheme: str, host: str, port: int, environment: Mapping[str, str] | None = None) -> str:
+    """The proxy that *environment*, that of this process, names for *host*, or nothing; this machine itself never goes through one."""
+    environment = os.environ if environment is None else environment
+    named = environment.get(f"{scheme}_proxy") or (environment.get(f"{scheme.upper()}_PROXY") if "REQUEST_METHOD" not in environment else "")
     if not named or host == "localhost" or host.startswith("127.") or host == "::1":
         return ""
     host = host.lower().rstrip(".")
-    for word in (os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "").replace(",", " ").lower().split():
+    for word in (environment.get("no_proxy") or environment.get("NO_PROXY") or "").replace(",", " ").lower().split():
         name, _, only = word.partition(":") if word.count(":") == 1 else (word, "", "")
         if (only and only != str(port)) or not name:
             continue

@@ -10,7 +10,7 @@ import pytest
 
 from kairos_boot.errors import KairosError
 from kairos_boot.shown import shown
-from kairos_boot.system.http import PAUSES, fetch, request
+from kairos_boot.system.http import PAUSES, RequestOptions, fetch, request
 from tests.modules.web import Reply, Web, closed_port, stopwatch
 
 if TYPE_CHECKING:
@@ -181,28 +181,25 @@ def test_tls_is_verified(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ("http://keys.example/a?b", "", "http://keys.example:80/a?b"), ("https://keys.example/a", "", "CONNECT keys.example:443"),
     ("http://keys.example/a", "other.example", "http://keys.example:80/a"),
 ])
-def test_the_proxy_of_the_environment(web: Web, monkeypatch: pytest.MonkeyPatch, url: str, no_proxy: str, through: str) -> None:
+def test_the_proxy_of_the_environment(web: Web, url: str, no_proxy: str, through: str) -> None:
     """Plain requests are passed on, protected ones tunnelled, with the proxy's own password."""
-    for name in ("http_proxy", "HTTPS_PROXY"):
-        monkeypatch.setenv(name, f"http://p:w@127.0.0.1:{web.port}")
-    monkeypatch.setenv("NO_PROXY", no_proxy)
+    options = RequestOptions(environment={**dict.fromkeys(("http_proxy", "HTTPS_PROXY"), f"http://p:w@127.0.0.1:{web.port}"), "NO_PROXY": no_proxy})
     web.pages["http://keys.example:80/a?b"] = web.pages["http://keys.example:80/a"] = Reply(b"ok")
     if url.startswith("https"):
         with pytest.raises(KairosError, match="403"):
-            fetch(url, tries=1)
+            request(url, tries=1, options=options)
         assert web.requests[0][1]["Proxy-Authorization"] == "Basic cDp3"
     else:
-        assert fetch(url) == b"ok"
+        assert request(url, options=options)[1] == b"ok"
     assert web.paths == [through]
 
 
 @pytest.mark.parametrize("no_proxy", ["*", "127.0.0.1", "example,other", ".example", "keys.example:80", "10.0.0.0/8, keys.example"])
-def test_addresses_without_a_proxy(monkeypatch: pytest.MonkeyPatch, no_proxy: str) -> None:
+def test_addresses_without_a_proxy(no_proxy: str) -> None:
     """no_proxy names hosts, domains, ports and networks; this machine itself never goes through a proxy."""
     from kairos_boot.system.urls import proxy_for
 
-    monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
-    monkeypatch.setenv("no_proxy", no_proxy)
+    environment = {"http_proxy": "http://proxy.example:3128", "no_proxy": no_proxy}
     hosts = {"127.0.0.1": ("localhost", "127.0.0.1", "::1"), "10.0.0.0/8, keys.example": ("10.1.2.3", "keys.example")}.get(no_proxy, ("keys.example",))
-    assert [proxy_for("http", host, 80) for host in hosts] == [""] * len(hosts)
-    assert no_proxy == "*" or proxy_for("http", "elsewhere.test", 80)
+    assert [proxy_for("http", host, 80, environment) for host in hosts] == [""] * len(hosts)
+    assert no_proxy == "*" or proxy_for("http", "elsewhere.test", 80, environment)

@@ -17,6 +17,7 @@ from kairos_boot.errors import KairosError
 from kairos_boot.system.blkid import probe
 from kairos_boot.system.host import Host
 from kairos_boot.system.partitions import Table, node_of, read_table, tell_kernel
+from kairos_boot.system.process import Processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -403,18 +404,18 @@ def test_of_two_disks_that_one_is_meant_which_was_booted_from_and_the_nodes_own_
     ({"partitions": (NewPartition("a", "A", 20, "ext4"), NewPartition("b", "B", 108, "btrfs")), "initialize": True, "disk_name": "new"}, "b: it is too small for btrfs"),
     ({"partitions": (NewPartition("a", "A", 20, "ext4"), NewPartition("b", "B", 8, "fat16")), "initialize": True, "disk_name": "new"}, "b: it is too small for fat16"),
 ])
-def test_a_layout_that_cannot_be_done_to_its_end_is_not_begun(disk: Disk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, action: dict[str, Any], message: str) -> None:
+def test_a_layout_that_cannot_be_done_to_its_end_is_not_begun(disk: Disk, tmp_path: Path, action: dict[str, Any], message: str) -> None:
     """C9: every program, label, size and number is looked at before the first write; a plan says the same."""
     tools = tmp_path / "bin"
     tools.mkdir()
     for name in ("sfdisk", "mkfs.ext4", "mkfs.fat", "e2fsck", "resize2fs"):
         (tools / name).symlink_to(shutil.which(name) or f"/usr/sbin/{name}")
-    monkeypatch.setenv("PATH", str(tools))
+    host = Host("/", Processes(environment={"PATH": str(tools)}))
     before = digest(disk.file)
     made = ArrangeDisk(disk.node, where="x", **action)
     for ask in (made.would_change, made.apply):
         with pytest.raises(KairosError, match=message):
-            ask(Host("/"))
+            ask(host)
     assert digest(disk.file) == before
 
 
