@@ -48,9 +48,10 @@ def key() -> str:
     return digest(rootfs.key(), Path(__file__), imports(), *module)
 
 
-def image(tree: Path) -> Path:
-    """The path of an initrd for the node whose root file system, with the program in it, is *tree*."""
-    base = cached("initrd-base", key(), lambda draft: pack(tree, draft), keep=3)
+def image(tree: Path, more: str = "") -> Path:
+    """The path of an initrd for the node whose root file system, with the program in it, is *tree*; *more* is the key of what was added there that goes into it."""
+    made = f"{key()}{more}"
+    base = cached("initrd-base", digest(made) if more else made, lambda draft: pack(tree, draft), keep=3)
     code = [tree / "usr/lib/kairos-boot", tree / "usr/bin/kairos-boot"]
 
     def append(draft: Path) -> None:
@@ -58,7 +59,7 @@ def image(tree: Path) -> Path:
         with draft.open("ab") as file:
             file.write(b"\0" * (-file.tell() % 4) + program(tree))
 
-    return cached("initrd", digest(key(), *code), append, keep=3)
+    return cached("initrd", digest(made, *code), append, keep=3)
 
 
 def pack(tree: Path, draft: Path) -> None:

@@ -15,10 +15,11 @@ from pathlib import Path
 import initrd
 import iso
 import node
-from common import EPOCH, cached, digest, hold, need_root, phase, run, write_tree
+from common import EPOCH, TOP, cached, digest, hold, need_root, phase, run, write_tree
 
 PACKAGES = "cryptsetup-bin libpopt0 dmsetup libtss2-esys-3.0.2-0 libtss2-sys1 libtss2-rc0 libtss2-mu0 libtss2-tcti-device0".split()
 """Of this machine's Debian, which the node has, too; all else that they need is in the node's tree."""
+MODULE = TOP / "dracut/51kairos-boot-crypt"
 DROPPED = ("doc", "man", "locale", "lintian")
 ASKED = "etc/dracut.conf.d/50-kairos-boot-crypt.conf"
 """How an image asks for the dracut module once and for all."""
@@ -27,7 +28,12 @@ UNPACK = 'dpkg-deb --fsys-tarfile "$1" | tar -x --keep-directory-symlink --no-ov
 
 def key() -> str:
     """What the medium depends on."""
-    return digest(iso.key(), Path(__file__))
+    return digest(iso.key(), equipment())
+
+
+def equipment() -> str:
+    """What that depends on which a node has more than others."""
+    return digest(Path(__file__), MODULE)
 
 
 def medium() -> Path:
@@ -40,12 +46,16 @@ def medium() -> Path:
 def build(draft: Path) -> None:
     """Make the directory *draft* with live.iso."""
     with node.made_for(draft) as tree:
-        add(tree)
-        write_tree(tree, {ASKED: 'add_dracutmodules+=" kairos-boot-crypt "\n'})
-        initrd.pack(tree, draft / "initrd")
-        node.place(draft / "initrd", tree / "boot/initrd", 0o644)
-        run("find", tree, "-xdev", "-newermt", f"@{EPOCH}", "-exec", "touch", "--no-dereference", "--date", f"@{EPOCH}", "{}", "+")
+        equip(tree)
         iso.make(tree, draft / "live.iso")
+
+
+def equip(tree: Path) -> None:
+    """Let the node's *tree*, and the initrd in it, make and open containers."""
+    add(tree)
+    write_tree(tree, {ASKED: 'add_dracutmodules+=" kairos-boot-crypt "\n'})
+    node.place(initrd.image(tree, equipment()), tree / "boot/initrd", 0o644)
+    run("find", tree, "-xdev", "-newermt", f"@{EPOCH}", "-exec", "touch", "--no-dereference", "--date", f"@{EPOCH}", "{}", "+")
 
 
 def add(tree: Path) -> None:

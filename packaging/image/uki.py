@@ -25,6 +25,7 @@ from pathlib import Path
 
 import common
 import node
+import sealed
 from common import EPOCH, MIB, TOP, cached, debian, digest, hold, need_root, partition_start, phase, run, write_tree
 from iso import SQUASHFS
 
@@ -52,7 +53,7 @@ OEM, PERSISTENT = 64 * MIB, 512 * MIB
 
 def key() -> str:
     """What the disk depends on."""
-    return digest(node.key(), Path(__file__), STUB, LOADER, *SNAKEOIL, TOP / "units", run("mksquashfs", "-version").splitlines()[0])
+    return digest(node.key(), sealed.equipment(), Path(__file__), STUB, LOADER, *SNAKEOIL, TOP / "units", run("mksquashfs", "-version").splitlines()[0])
 
 
 def disk() -> Path:
@@ -65,9 +66,15 @@ def disk() -> Path:
 def build(draft: Path) -> None:
     """Make the directory *draft* with node.raw, of the test node's tree."""
     with node.made_for(draft) as tree, tempfile.TemporaryDirectory(dir=draft) as esp:
-        bless(tree)
+        complete(tree)
         make_esp(tree, Path(esp), ["active"], SNAKEOIL, "")
         make_disk(Path(esp), draft / "node.raw")
+
+
+def complete(tree: Path) -> None:
+    """What such a node has more than others: what blesses an entry, and what makes and opens encrypted partitions."""
+    bless(tree)
+    sealed.equip(tree)
 
 
 def bless(tree: Path) -> None:
@@ -225,7 +232,7 @@ def main() -> None:
         if not tree:
             tree = Path(scratch) / "tree"
             node.build(tree)
-            bless(tree)
+            complete(tree)
         esp = Path(scratch) / "esp"
         esp.mkdir()
         make_esp(tree, esp, roles, (args.key, args.cert) if args.key else SNAKEOIL, args.append)

@@ -48,7 +48,7 @@ def iso() -> Path:
 def build(draft: Path) -> None:
     """Make the directory *draft* with install.iso, of the test node's tree."""
     with node.made_for(draft) as tree:
-        uki.bless(tree)
+        uki.complete(tree)
         make(tree, draft / "install.iso", uki.SNAKEOIL, "")
 
 
@@ -101,7 +101,7 @@ def main() -> None:
             if not tree:
                 tree = Path(scratch) / "tree"
                 node.build(tree)
-                uki.bless(tree)
+                uki.complete(tree)
             make(tree, args.out, (args.key, args.cert) if args.key else uki.SNAKEOIL, args.append)
     elif args.out:
         shutil.copyfile(iso(), args.out)
