@@ -10,7 +10,7 @@ from kairos_boot.lifecycle.phases import Phase
 from kairos_boot.node.partitions import LABELS
 from kairos_boot.node.sections import ENCRYPTED, unencryptable
 from kairos_boot.records import record, replace
-from kairos_boot.system import luks
+from kairos_boot.system import authenticode, luks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +35,15 @@ class Encryption:
     def phase(self, target: Target, again: str) -> Phase:
         """The phase that makes and opens the containers on the partitions of *target*."""
         return Phase("encrypt", "encrypt partitions", tuple(Encrypt(target.nodes[name], LABELS[name], self.key) for name in self.names), again=again)
+
+    def hindered(self, host: Host) -> str:
+        """Why this machine makes no containers; empty where it does."""
+        try:
+            Encrypt("", "", self.key).check(host)
+            ShowKey(self.key, (), "", self.terminals).check(host)
+        except KairosError as error:
+            return error.message
+        return ""
 
     def showing(self, target: Target, again: str) -> Phase:
         """The phase that shows the key."""
@@ -68,16 +77,41 @@ def asked(settings: Setting, section: Mapping[str, Any], *, image: bool, prepare
     return Encryption(names, RecoveryKey(), terminals)
 
 
+def by_default(terminals: tuple[str, ...]) -> Encryption:
+    """What is asked for where a node of one signed file is made and its configuration says nothing: all that can be encrypted."""
+    return Encryption(tuple(dict.fromkeys(ENCRYPTED.values())), RecoveryKey(), terminals)
+
+
+def left_plain(encryption: Encryption | None, why: str) -> str:
+    """What is said of the partitions that *encryption* leaves as they are, and *why* it does; empty where there are none."""
+    within = encryption.names if encryption else ()
+    plain = [LABELS[name] for name in dict.fromkeys(ENCRYPTED.values()) if name not in within]
+    if not plain:
+        return ""
+    one = len(plain) == 1
+    return f"{' and '.join(plain)} {'is' if one else 'are'} not encrypted ({why}): who has the disk reads and writes {'it' if one else 'them'}"
+
+
 def must_open(host: Host, tree: str, name: str) -> None:
     """KairosError: the initrd of the system *name*, which is at *tree*, opens no containers: the node would be without its configuration, or its data."""
+    _must_have_unit(host, f"{tree}/{INITRD}", None, f"/{INITRD}", name)
+
+
+def must_open_signed(host: Host, program: str, name: str) -> None:
+    """The same of the signed file *program*, whose initrd is a part of it."""
+    path = host.path(program)
+    _must_have_unit(host, path, authenticode.read(path).sections.get(".initrd", (0, 0)), "the initrd", name)
+
+
+def _must_have_unit(host: Host, path: str, part: tuple[int, int] | None, called: str, name: str) -> None:
     from kairos_boot.system.initramfs import NoProgramError, names
 
     try:
-        found = names(f"{tree}/{INITRD}", host.processes)
+        found = names(path, host.processes, part)
     except NoProgramError:
         return  # the program that packed it is not on this node
     if UNIT not in found:
-        raise KairosError(f"/{INITRD} of what is to become the system opens no encrypted partitions: it lacks {UNIT}", name,
+        raise KairosError(f"{called} of what is to become the system opens no encrypted partitions: it lacks {UNIT}", name,
                           "make it with dracut --add kairos-boot-crypt, in an image with cryptsetup and the TPM's libraries (libtss2)")
 
 

@@ -87,6 +87,8 @@ class Options:
     """A bundle that cannot be brought ends the installation (`fail_on_bundles_errors`)."""
     encryption: Encryption | None = None
     """The partitions that become containers."""
+    plain: str = ""
+    """What is said of partitions that could be containers, and are none."""
     fat: bool = False
     """The kernel mounts the partition of the firmware, so that steps find it."""
 

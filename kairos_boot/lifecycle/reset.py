@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from kairos_boot.node.partitions import NodeDisk
     from kairos_boot.system.host import Host
     from kairos_boot.system.partitions import Slot
+    from kairos_boot.system.udev import Partition
 
 ACTION = RESET
 STATE, OEM, PERSISTENT = "/run/cos/state", "/oem", "/usr/local"
@@ -113,15 +114,21 @@ def _image(source: Source, target: str, label: str, size: int, around: Surroundi
     return CopyImage(source.path, target, label, around.progress(f"write {os.path.basename(target)}"))
 
 
+def must_be_unlocked(part: Partition | None, name: str) -> None:
+    """KairosError: the partition *name* is a container that nobody opened."""
+    if part is not None and part.fstype == CRYPT:
+        raise KairosError(f"the {name} partition is encrypted and locked: its container is kept, and only its content is made anew", part.node,
+                          "restart the node and give the recovery key that the console asks for, or: cryptsetup open NODE NAME")
+
+
 def _disk_checks(disk: NodeDisk, options: Options, new: Mapping[str, Slot]) -> list[Callable[[Host], None]]:
     """What the partitions must be for this reset."""
 
     def check(host: Host) -> None:
         for name, wanted in (("persistent", options.erase_persistent), ("oem", options.erase_oem)):
             part = getattr(disk, name)
-            if part is not None and part.fstype == CRYPT and (wanted or name == "persistent"):
-                raise KairosError(f"the {name} partition is encrypted and locked: its container is kept, and only its content is made anew", part.node,
-                                  "restart the node and give the recovery key that the console asks for, or: cryptsetup open NODE NAME")
+            if wanted or name == "persistent":
+                must_be_unlocked(part, name)
             if name == "persistent" and part is not None and not part.fstype and not wanted:
                 raise KairosError("the persistent partition is to be kept, and no file system is found on it", part.node,
                                   "mend it (e2fsck -b 32768 takes another superblock), or reset without reset-persistent: false")

@@ -15,7 +15,7 @@ from kairos_boot.errors import Explained, KairosError
 from kairos_boot.lifecycle import bundles
 from kairos_boot.lifecycle.configuration import PutFiles
 from kairos_boot.lifecycle.hooks import Hook, RunExecutable
-from kairos_boot.lifecycle.install import AGAIN, EFI, OEM, PERSISTENT, UNASKED, MakeDurable, MayGoOn
+from kairos_boot.lifecycle.install import AGAIN, EFI, OEM, PERSISTENT, UNASKED, MakeDurable, MayGoOn, formatted
 from kairos_boot.lifecycle.layout import programs
 from kairos_boot.lifecycle.phases import Phase
 from kairos_boot.lifecycle.roles import FOLDER, SelectEntry, file_digest, must_be_kept, write_program
@@ -40,7 +40,6 @@ PRE, AFTER = "kairos-uki-install.pre", "kairos-uki-install.after"
 EXECUTABLES = {when: f"/usr/bin/kairos-agent.uki.install.{when}.hook" for when in ("pre", "after")}
 PLACES = {"efi": EFI, "oem": OEM, "persistent": PERSISTENT}
 ROLES = ("active", "passive", "recovery")
-OPEN = "COS_OEM and COS_PERSISTENT are not encrypted: who has the disk reads and writes them"
 
 
 @record
@@ -135,10 +134,14 @@ def program_of(role: str) -> str:
 def phases(target: Target, new: New, start: str, layout: Layout, options: Options, around: Surroundings, sector: int = 512) -> list[Phase]:
     """The phases that make *target* a node whose systems are *new*, and whose boot loader is the file *start*."""
     title = loader.base_title(options.entry_name or new.title or "Kairos")
+    encryption = options.encryption
+    plain, target = target, encryption.opened(target) if encryption else target
     mounted = tuple(Mount(target.nodes[name], place, target.kinds[name]) for name, place in PLACES.items())
     found = [
-        Phase("partition", "make the partitions", (PartitionDisk(target.disk, layout.places, layout.guid, sector),), again=AGAIN, notes=(*layout.notes, OPEN),
+        Phase("partition", "make the partitions", (PartitionDisk(target.disk, formatted(layout, encryption), layout.guid, sector),), again=AGAIN,
+              notes=(*layout.notes, *((options.plain,) if options.plain else ())),
               checks=(lambda host: filesystems.need(host, programs(layout.places)), lambda host: _must_be_mountable(host, target), lambda host: _must_start(host, new, start))),
+        *([encryption.phase(plain, AGAIN)] if encryption else []),
         Phase("mount", "mount the partitions", again=AGAIN, standing=mounted),
         Phase("before-install", "stage before-install", (Hook("before-install", around.emit),), again=AGAIN, extra=not options.strict),
         Phase("permission", "ask whether a step forbids it", (MayGoOn(),), again=AGAIN),
@@ -152,10 +155,11 @@ def phases(target: Target, new: New, start: str, layout: Layout, options: Option
         *found,
         Phase("after-install", "stage after-install", (Hook("after-install", around.emit),), again=AGAIN, extra=not options.strict),
         Phase("record", "note the installation", around.finish, again=AGAIN, extra=True),
+        *([encryption.showing(plain, AGAIN)] if encryption else []),
         Phase("boot-loader", "make the disk bootable", (MakeDurable(tuple(PLACES.values())), PutLoader(start, EFI)), again=AGAIN),
         Phase("select", "let the next boot be the new node", (SelectEntry("active", loader.Entry(file_of("active"), "active", loader.TRIES)),), again="nothing is left to do", extra=True),
         Phase("after", f"stage {AFTER}", (Hook(AFTER, around.emit), RunExecutable(EXECUTABLES["after"])), again="nothing is left to do", extra=True),
-        Phase("unmount", "unmount the partitions", tuple(LetGo(place) for place in PLACES.values()), again="nothing is left to do", extra=True),
+        Phase("unmount", "unmount the partitions", (*(LetGo(place) for place in PLACES.values()), *(encryption.closing(plain) if encryption else ())), again="nothing is left to do", extra=True),
     ]
 
 

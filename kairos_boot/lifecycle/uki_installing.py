@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kairos_boot.errors import KairosError
-from kairos_boot.lifecycle import signature, sources, target
+from kairos_boot.lifecycle import encrypting, signature, sources, target
 from kairos_boot.lifecycle.configuration import BLOCK
 from kairos_boot.lifecycle.install import ACTION
 from kairos_boot.lifecycle.installing import LIVE, Installation
@@ -40,20 +40,25 @@ class UkiInstallation(Installation):
     def __init__(self, wired: Installer, config: Config, asked: Asked) -> None:
         super().__init__(wired, config, asked)
         self._looked_at: Source | None = None
+        self._opened: set[str] = set()
         self._new = New()
+        self._by_itself, self._plain = False, "the configuration says so"
+        """Whether encryption is our choice; why a partition is not encrypted."""
 
     def check(self) -> None:
         """KairosError: the configuration cannot be what somebody wants, or this system installs none."""
         if not self.host.exists(f"{SENTINELS}/uki_install_mode"):
             raise KairosError("this system is one signed file (trusted boot) and runs from its node's disk: it installs none; nothing was changed",
                               hint="boot an installation medium")
-        if self.settings.get("encrypted_partitions"):
-            raise KairosError("the partitions of a node that is one signed file are not encrypted yet", "install.encrypted_partitions", "leave it out; docs/trusted-boot.md says what is there")
         if self.prepared:
             raise KairosError("the disk of a node that is one signed file is always made anew", "install.no-format", "leave it out")
         if self.settings.get("firmware") not in (None, "efi"):
             raise KairosError("a node that is one signed file is started by UEFI alone", "install.firmware", "leave it out")
         super().check()
+        if self.settings.get("encrypted_partitions") is None:
+            wanted = encrypting.by_default(self.asked.terminals)
+            self._by_itself, self._plain = True, wanted.hindered(self.host)
+            self.encryption = None if self._plain else wanted
 
     def firmware(self) -> str:
         """UEFI."""
@@ -76,10 +81,25 @@ class UkiInstallation(Installation):
         return sources.source_phases(source, self.wired.progress, system=False)
 
     def options(self, source: Source) -> Options:
-        """The choices of the configuration, without what is GRUB's."""
+        """The choices of the configuration, without what is GRUB's. KairosError: partitions are to be encrypted which this system would not open."""
+        if source.arrived and self.encryption:
+            self._must_open(source)
         found = super().options(source)
-        options: Options = replace(found, files=tuple(each for each in found.files if each[0] != BLOCK), variables={}, directories=())
+        plain = encrypting.left_plain(self.encryption, self._plain)
+        options: Options = replace(found, files=tuple(each for each in found.files if each[0] != BLOCK), variables={}, directories=(), plain=plain)
         return options
+
+    def _must_open(self, source: Source) -> None:
+        path = self.program(source).path
+        if path in self._opened:  # its initrd is large
+            return
+        try:
+            encrypting.must_open_signed(self.host, path, str(source.named))
+        except KairosError as error:
+            if not self._by_itself:
+                raise
+            self.encryption, self._plain = None, error.message
+        self._opened.add(path)
 
     def program(self, source: Source) -> New:
         """The signed file in *source*; of one that has not arrived its size at least. KairosError: it has none."""
@@ -99,13 +119,15 @@ class UkiInstallation(Installation):
             accepted(self.host, authenticode.read(self.host.path(path)))
 
     def tell(self, source: Source) -> None:  # noqa: ARG002
-        """Say what of the configuration does nothing."""
+        """Say what of the configuration does nothing, and what is not encrypted."""
         for key in NOTHING_DONE:
             section, _, name = key.rpartition(".")
             if (mapping(self.settings.get(section)) if section else self.settings).get(name):
                 self.wired.log(4, f"install.{key} does nothing here: a signed system is taken as it is", kind="warning", stage=ACTION)
         if trusted(self.host):
             self.wired.log(4, trusted(self.host), kind="warning", stage=ACTION)
+        if plain := encrypting.left_plain(self.encryption, self._plain):
+            self.wired.log(4, plain, kind="warning", stage=ACTION)
 
     def todo(self, source: Source, options: Options, around: Surroundings) -> list[Phase]:
         """The phases on the disk, as it is now. KairosError: there is none, or it does not fit."""
@@ -119,5 +141,5 @@ class UkiInstallation(Installation):
 
     def wishes(self) -> Wishes:
         """What the configuration says of the disk, and how large the signed file is. KairosError: it cannot be meant."""
-        wanted: Wishes = replace(super().wishes(), program=self._new.size)
+        wanted: Wishes = replace(super().wishes(), program=self._new.size, encrypted=self.encryption.names if self.encryption else ())
         return wanted

@@ -17,7 +17,7 @@ from kairos_boot.lifecycle import ending, roles, survey
 from kairos_boot.lifecycle.finish import RECORD, KeepRecord, NoteEvent
 from kairos_boot.lifecycle.hooks import Hook, RunExecutable
 from kairos_boot.lifecycle.phases import Engine, Memory, Phase, must_be_met, plan
-from kairos_boot.lifecycle.reset import Options
+from kairos_boot.lifecycle.reset import Options, must_be_unlocked
 from kairos_boot.lifecycle.resetting import KEPT
 from kairos_boot.lifecycle.roles import DropDefault, PointEntry, RemoveUnused, SelectEntry, WriteProgram
 from kairos_boot.lifecycle.uki_autoreset import NAME, DropEntry
@@ -28,7 +28,6 @@ from kairos_boot.node import loader
 from kairos_boot.node.partitions import LABELS
 from kairos_boot.node.state import RECOVERY_WORDS, boot_word
 from kairos_boot.system import authenticode
-from kairos_boot.system.udev import CRYPT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -155,8 +154,7 @@ def _must_be_possible(host: Host, disk: NodeDisk, options: Options, recovery: Ro
         raise KairosError(f"the recovery system ({recovery.size >> 20} MiB) is bigger than the free space of the EFI system partition ({room >> 20} MiB)", loader.EFI, "remove what does not belong there")
     for name, wanted in (("oem", options.erase_oem), ("persistent", True)):
         part = disk.need(name) if wanted else None
-        if part is not None and part.fstype == CRYPT:
-            raise KairosError(f"the {name} partition is encrypted and locked: its container is kept, and only its content is made anew", part.node, "unlock it first")
+        must_be_unlocked(part, name)
         tool = f"mkfs.{_kind(disk, name)}"
         if wanted and not any(host.exists(f"{directory}/{tool}") for directory in ("/usr/sbin", "/sbin", "/usr/bin")):
             raise KairosError(f"the program {tool} is not in this system", disk.need(name).node, "build it with that program")

@@ -155,8 +155,8 @@ def opening(emit: Emit) -> Phase:
     return Phase("pre", f"stage {PRE}", (Hook(PRE, emit), RunExecutable(EXECUTABLES["pre"])), again="it runs again with the next upgrade", extra=True)
 
 
-def phases(host: Host, change: Change, new: New, around: Surroundings, room: int, freed: int, *, strict: bool = True) -> list[Phase]:
-    """The phases of an upgrade. *room* are the free bytes of the ESP, *freed* those that it gains when the passive system's program goes."""
+def phases(host: Host, change: Change, new: New, around: Surroundings, room: int, freed: int, *, strict: bool = True, opens: bool = False) -> list[Phase]:
+    """The phases of an upgrade. *room* are the free bytes of the ESP, *freed* those that it gains when the passive system's program goes; it *opens* encrypted partitions."""
     need = new.size + SPARE
     tight = bool(change.passive) and room < need <= room + freed
     hint = "mend the step, or set upgrade.strict: false" if strict else ""
@@ -166,7 +166,7 @@ def phases(host: Host, change: Change, new: New, around: Surroundings, room: int
         early = (_passive(change, "it goes first, since one more system does not fit"),
                  Phase("clean-early", "remove the old passive system", (RemoveUnused(change.olds),), again=UNDONE))
     return [
-        Phase("before-upgrade", "stage before-upgrade", (Hook("before-upgrade", around.emit, hint),), checks=(_fits(new, need, room + (freed if tight else 0)), _starts(new)),
+        Phase("before-upgrade", "stage before-upgrade", (Hook("before-upgrade", around.emit, hint),), checks=(_fits(new, need, room + (freed if tight else 0)), _starts(new), *((_opens(new),) if opens else ())),
               again=UNDONE, extra=not strict, notes=(STOPS,) if strict else ()),
         Phase("room", "remove what an earlier upgrade left, and the entry of a reset that is not to be", (DropEntry(), RemoveUnused()), again=UNDONE),
         *early,
@@ -208,6 +208,16 @@ def _fits(new: New, need: int, room: int) -> Callable[[Host], None]:
         if room < need:
             raise KairosError(f"the new system ({new.size >> 20} MiB) is bigger than the free space of the EFI system partition ({room >> 20} MiB)", loader.EFI,
                               "remove what does not belong there, or make the partition larger: install the node anew")
+
+    return check
+
+
+def _opens(new: New) -> Callable[[Host], None]:
+    def check(host: Host) -> None:
+        from kairos_boot.lifecycle.encrypting import must_open_signed
+
+        if new.digest:
+            must_open_signed(host, new.path, new.path)
 
     return check
 

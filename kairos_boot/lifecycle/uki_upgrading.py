@@ -209,7 +209,7 @@ def _phases(wired: Node, options: Options, known: dict[str, roles.Role], change:
     around = Surroundings(wired.emit, wired.steps, wired.progress, tuple(_note(host, options.entry, origin)))
     left = roles.RemoveUnused().unused(host)  # of an earlier upgrade, which goes first
     room = survey.room(host.path(loader.EFI)) + sum(roles.size_of(host, path) for path in left)
-    return phases(host, change, new, around, room, passive.size if passive is not None and alone else 0, strict=options.strict)
+    return phases(host, change, new, around, room, passive.size if passive is not None and alone else 0, strict=options.strict, opens=wired.disk().encrypted)
 
 
 def _note(host: Host, entry: str, origin: str) -> list[Action]:

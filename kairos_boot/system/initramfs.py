@@ -29,15 +29,16 @@ class NoProgramError(KairosError):
     """What it is packed with cannot be read on this machine."""
 
 
-def names(path: str, processes: ProcessRunner) -> set[str]:
-    """The paths of what the initrd *path* of this machine has, without a slash in front. KairosError: it cannot be read, or is no initrd. NoProgramError: it
-    cannot be unpacked here.
+def names(path: str, processes: ProcessRunner, part: tuple[int, int] | None = None) -> set[str]:
+    """The paths of what the initrd *path* of this machine has, without a slash in front; of a file that has one within, its *part* (offset, size). KairosError: it
+    cannot be read, or is no initrd. NoProgramError: it cannot be unpacked here.
 
     *processes* runs the programs zstd and lz4 where it is packed with one of them.
     """
     try:
         with Held(os.open(path, os.O_RDONLY | os.O_CLOEXEC)) as fd:
-            found = set(_archives(processes, fd))
+            start, size = part or (0, os.fstat(fd).st_size)
+            found = set(_archives(processes, fd, start, start + size))
     except (OSError, ValueError, EOFError) as error:
         raise KairosError(f"it cannot be read as an initrd: {reason(error) if isinstance(error, OSError) else error}", path, "make it again") from error
     if not found:
@@ -45,8 +46,8 @@ def names(path: str, processes: ProcessRunner) -> set[str]:
     return found
 
 
-def _archives(processes: ProcessRunner, fd: int) -> Iterator[str]:
-    at, size = 0, os.fstat(fd).st_size
+def _archives(processes: ProcessRunner, fd: int, at: int, size: int) -> Iterator[str]:
+    """The names of the archives from byte *at* up to byte *size*."""
     while at < size:
         start = os.pread(fd, 8, at)
         if start.startswith(PLAIN):
@@ -57,7 +58,7 @@ def _archives(processes: ProcessRunner, fd: int) -> Iterator[str]:
         else:
             with Held(os.memfd_create("initrd")) as plain:
                 at = _unpack(processes, fd, at, start, plain)
-                yield from _archives(processes, plain)
+                yield from _archives(processes, plain, 0, os.fstat(plain).st_size)
 
 
 def _archive(fd: int, at: int, size: int) -> Generator[str, None, int]:

@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from kairos_boot.node.config import Config
+from kairos_boot.node.partitions import NodeDisk
 from kairos_boot.system import efi
 from kairos_boot.system.host import Host
 
@@ -15,13 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from kairos_boot.system.udev import Partition
+
 CMDLINE = "root=LABEL=COS_UKI rd.immucore.uki panic=5"
 ALIGN = 512
 
 
-def program(word: str, *, cmdline: str = CMDLINE, machine: int = 0x8664, sections: tuple[str, ...] = (".linux", ".initrd")) -> bytes:
-    """An EFI program that nobody signed, with *word* in its kernel."""
-    parts = {**{name: f"{name} {word} ".encode() * 100 for name in sections}, ".cmdline": cmdline.encode()}
+def program(word: str, *, cmdline: str = CMDLINE, machine: int = 0x8664, sections: tuple[str, ...] = (".linux", ".initrd"), initrd: str = "") -> bytes:
+    """An EFI program that nobody signed, with *word* in its kernel; *initrd* is an archive, where it is to be one."""
+    parts = {**{name: f"{name} {word} ".encode() * 100 for name in sections}, **({".initrd": initrd.encode()} if initrd else {}), ".cmdline": cmdline.encode()}
     headers = -(-(64 + 24 + 240 + 40 * len(parts)) // ALIGN) * ALIGN
     table, body, at = b"", b"", 0x1000
     for name, content in parts.items():
@@ -60,6 +63,7 @@ class Node:
         self.fails: dict[str, str] = {}
         self.ledger, self.told = Ledger(), list[str]()
         self.document: dict[str, Any] = {}
+        self.parts: dict[str, Partition] = {}
 
     def set(self, name: str, content: bytes, owner: str = efi.LOADER) -> None:
         """A variable of the firmware."""
@@ -89,6 +93,9 @@ class Node:
 
     def progress(self, _: str) -> Callable[[int, int], None]:
         return lambda done, total: None
+
+    def disk(self) -> NodeDisk:
+        return NodeDisk("/dev/none", oem=self.parts.get("oem"), persistent=self.parts.get("persistent"))
 
     def config(self) -> Config:
         return Config()

@@ -16,6 +16,8 @@ from kairos_boot.lifecycle.phases import Broken, Refused
 from kairos_boot.lifecycle.resetting import CUTS
 from kairos_boot.node import loader
 from kairos_boot.system import efi
+from kairos_boot.system.udev import CRYPT, Partition
+from tests.namespace.initrds import initrd
 from tests.unit.esp_node import Node, program, signature_list, word_of
 
 if TYPE_CHECKING:
@@ -187,6 +189,21 @@ def test_a_source_that_is_a_tree_has_its_system_where_image_makers_put_it(tmp_pa
     upgrade(node, source="dir:/tree")
     assert node.starts("active") == "two"
     assert node.entry("active")["title"] == "New one"
+
+
+@pytest.mark.parametrize("locked", [False, True])
+def test_a_system_that_opens_no_containers_is_refused_where_the_node_has_some(tmp_path: Path, *, locked: bool) -> None:
+    """Its initrd is a part of the signed file. Elsewhere it is taken."""
+    node = Node(tmp_path)
+    node.parts["persistent"] = Partition("/dev/vda3", fstype=CRYPT) if locked else Partition("/dev/dm-1", fstype="ext4", within="/dev/vda3")
+    before = snapshot(node)
+    node.source.write_bytes(program("two", initrd=initrd()))
+    with pytest.raises(KairosError, match=r"opens no encrypted partitions: it lacks .*kairos-boot-crypt"):
+        upgrade(node)
+    assert snapshot(node) == before
+    node.source.write_bytes(program("two", initrd=initrd(names=("usr/lib/systemd/system/kairos-boot-crypt.service",))))
+    upgrade(node)
+    assert state(node)["active"] == "two"
 
 
 def test_a_hook_that_fails_before_stops_and_everything_is_as_it_was(tmp_path: Path) -> None:
