@@ -75,7 +75,7 @@ test: packages $(TOOLS)
 
 # Nodes installed and upgraded in virtual machines; too long for `make test`.
 installs: packages $(TOOLS)
-	$(BIN)/python -m pytest -q $(addprefix tests/vm/,test_install.py test_squashfs.py)
+	$(BIN)/python -m pytest -q $(addprefix tests/vm/,test_install.py test_secure_boot.py test_squashfs.py)
 
 upgrades: packages $(TOOLS)
 	$(BIN)/python -m pytest -q tests/vm/test_upgrade.py
