@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from kairos_boot.cloudconfig.model import Document
+    from kairos_boot.cloudconfig.model import Document, Step
     from kairos_boot.lifecycle.wired import Outcome
     from kairos_boot.loading.documents import Sources
     from kairos_boot.node.config import Config
@@ -113,8 +113,15 @@ class Wired:
 
     def steps(self, stage: str, root: str) -> int:
         """How many steps the documents below *root* have for *stage*."""
+        return len(self._steps(stage, root))
+
+    def calls(self, stage: str, program: str) -> bool:
+        """Whether a command of *stage*, of the running system, names *program*."""
+        return any(program in command for step in self._steps(stage, "/") for command in step.commands)
+
+    def _steps(self, stage: str, root: str) -> list[Step]:
         documents = _sources(self.host, self.extra).load() if root == "/" else self._documents(root)
-        return sum(len(document.stages.get(stage + suffix, ())) for document in documents for suffix in (".before", "", ".after"))
+        return [step for document in documents for suffix in (".before", "", ".after") for step in document.stages.get(stage + suffix, ())]
 
     def _documents(self, root: str) -> Sequence[Document]:
         return wiring.sources_of(Host(root), cmdline="").load()
@@ -148,7 +155,7 @@ def _sources(host: Host, extra: Sequence[str]) -> Sources:
 def _log(host: Host) -> Log:
     """Of a boot that resets the node: on every console as well, unless somebody called us on one."""
     from kairos_boot.boot.cmdline import Cmdline
-    from kairos_boot.node.mode import boot_word
+    from kairos_boot.node.state import boot_word
 
     log = wiring.logger()
     if boot_word(host) != "autoreset_boot" or os.isatty(2):

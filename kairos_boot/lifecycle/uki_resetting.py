@@ -25,8 +25,8 @@ from kairos_boot.lifecycle.uki_upgrade import SPARE, accepted
 from kairos_boot.lifecycle.uki_upgrading import end_what_was_begun
 from kairos_boot.lifecycle.wired import Outcome, ended
 from kairos_boot.node import loader
-from kairos_boot.node.mode import RECOVERY_WORDS, boot_word
 from kairos_boot.node.partitions import LABELS
+from kairos_boot.node.state import RECOVERY_WORDS, boot_word
 from kairos_boot.system import authenticode
 
 TYPE_CHECKING = False
@@ -45,6 +45,7 @@ EXECUTABLES = {when: f"/usr/bin/kairos-agent.uki.reset.{when}.hook" for when in 
 AGAIN = "the reset is called again, from recovery: it begins anew"
 BY_ITSELF = "the next boot begins the reset anew"
 AUTORESET = "autoreset_boot"
+OPENER = "cryptsetup"
 
 
 def reset(wired: Node, asked: Mapping[str, bool]) -> Outcome:
@@ -120,9 +121,19 @@ def _phases(wired: Node, options: Options) -> list[Phase]:
         *_partitions(disk, options, again),
         Phase("menu", "let the next boot be the active system", (DropDefault(), SelectEntry("active"), DropEntry()), again=again, extra=True),
         Phase("note", "note the reset", (NoteEvent(PERSISTENT, "last-reset", f"file://{recovery.program}"), KeepRecord(wired.ledger, f"{PERSISTENT}/{RECORD}")), again=again, extra=True),
+        *_left_to_steps(wired, disk, again),
         Phase("after-reset", "stage after-reset", (Hook("after-reset", wired.emit),), again=again, extra=True, notes=("nothing else needs the partitions from here on",)),
         Phase("after", f"stage {AFTER}", (Hook(AFTER, wired.emit), RunExecutable(EXECUTABLES["after"])), again=again, extra=True),
     ]
+
+
+def _left_to_steps(wired: Node, disk: NodeDisk, again: str) -> list[Phase]:
+    """Kairos mounts nothing for after-reset here, so steps for its nodes close the containers and open them again. Those find them free; all others find the
+    partition mounted.
+    """
+    if disk.need("persistent").within and wired.calls("after-reset", OPENER):
+        return [Phase("unmount", "unmount the persistent partition", (Unmount(PERSISTENT),), again=again, extra=True, notes=(f"a step of after-reset opens it itself ({OPENER})",))]
+    return []
 
 
 def _partitions(disk: NodeDisk, options: Options, again: str) -> list[Phase]:

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
         def disk(self) -> NodeDisk:
             """The disk that the node was booted from. KairosError: it is not known."""
 
+        def calls(self, stage: str, program: str) -> bool:
+            """Whether a command of *stage* names *program*."""
+
     class Installer(Machine, Protocol):
         """A machine that makes a node."""
 

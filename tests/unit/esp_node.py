@@ -63,6 +63,8 @@ class Node:
         self.fails: dict[str, str] = {}
         self.ledger, self.told = Ledger(), list[str]()
         self.document: dict[str, Any] = {}
+        self.commands = ""
+        """Of after-reset."""
         self.parts: dict[str, Partition] = {}
 
     def set(self, name: str, content: bytes, owner: str = efi.LOADER) -> None:
@@ -106,6 +108,9 @@ class Node:
     def emit(self, stage: str, _: str) -> str:
         self.emitted.append(stage)
         return self.fails.get(stage, "")
+
+    def calls(self, _stage: str, program: str) -> bool:
+        return program in self.commands
 
     def steps(self, _stage: str, _root: str) -> int:
         return 0
