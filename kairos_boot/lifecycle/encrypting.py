@@ -31,6 +31,13 @@ class Encryption:
     names: tuple[str, ...]
     key: RecoveryKey
     terminals: tuple[str, ...] = TERMINALS
+    then: str = ""
+    """What follows the installation at once: `reboot`, `poweroff`, or nothing."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is said where nobody has the time to write the key down."""
+        return (f"install.{self.then}: the machine does not wait until somebody has read the recovery key; record its console",) if self.then else ()
 
     def phase(self, target: Target, again: str) -> Phase:
         """The phase that makes and opens the containers on the partitions of *target*."""
@@ -47,7 +54,7 @@ class Encryption:
 
     def showing(self, target: Target, again: str) -> Phase:
         """The phase that shows the key."""
-        return Phase("recovery-key", "show the recovery key", (ShowKey(self.key, tuple(LABELS[name] for name in self.names), target.disk, self.terminals),), again=again)
+        return Phase("recovery-key", "show the recovery key", (ShowKey(self.key, tuple(LABELS[name] for name in self.names), target.disk, self.terminals),), again=again, notes=self.warnings)
 
     def closing(self, target: Target) -> tuple[Close, ...]:
         """What closes the containers again."""
@@ -74,12 +81,12 @@ def asked(settings: Setting, section: Mapping[str, Any], *, image: bool, prepare
         raise KairosError("partitions of a disk image are not encrypted: the TPM of this machine is not the node's", where, "install the node by a live medium")
     if prepared:
         raise KairosError("partitions that are there already are not formatted (no-format), and so not encrypted", where, "leave one of the two out")
-    return Encryption(names, RecoveryKey(), terminals)
+    return Encryption(names, RecoveryKey(), terminals, _then(section))
 
 
-def by_default(terminals: tuple[str, ...]) -> Encryption:
+def by_default(section: Mapping[str, Any], terminals: tuple[str, ...]) -> Encryption:
     """What is asked for where a node of one signed file is made and its configuration says nothing: all that can be encrypted."""
-    return Encryption(tuple(dict.fromkeys(ENCRYPTED.values())), RecoveryKey(), terminals)
+    return Encryption(tuple(dict.fromkeys(ENCRYPTED.values())), RecoveryKey(), terminals, _then(section))
 
 
 def left_plain(encryption: Encryption | None, why: str) -> str:
@@ -113,6 +120,10 @@ def _must_have_unit(host: Host, path: str, part: tuple[int, int] | None, called:
     if UNIT not in found:
         raise KairosError(f"{called} of what is to become the system opens no encrypted partitions: it lacks {UNIT}", name,
                           "make it with dracut --add kairos-boot-crypt, in an image with cryptsetup and the TPM's libraries (libtss2)")
+
+
+def _then(section: Mapping[str, Any]) -> str:
+    return next((how for how in ("reboot", "poweroff") if section.get(how) is True), "")
 
 
 def _mapper(target: Target, name: str) -> str:

@@ -219,6 +219,12 @@ class Installation:
     def tell(self, source: Source) -> None:
         """Say what of the configuration does nothing for *source*."""
         tell_of_size(self.wired.log, source, mapping(self.settings.get("system")).get("size"), "install.system.size")
+        self.tell_of_key()
+
+    def tell_of_key(self) -> None:
+        """Say where nobody may have the time to read a recovery key."""
+        for text in self.encryption.warnings if self.encryption else ():
+            self.wired.log(4, text, kind="warning", stage=ACTION)
 
     def first(self, options: Options, around: Surroundings) -> list[Phase]:
         """The phases before any decision on the disk."""

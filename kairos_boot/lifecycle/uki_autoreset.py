@@ -41,10 +41,12 @@ def make(host: Host, limit: float) -> None:
     path = f"{loader.ENTRIES}/{FILE}"
     if host.read(path) == content:
         return
-    from kairos_boot.lifecycle.writable import Writable
+    from contextlib import contextmanager
+
+    from kairos_boot.lifecycle.writable import writable
     from kairos_boot.system.lock import ACTIONS
 
-    with Writable(host, loader.EFI, "the entry of a reset", limit, lock=host.path(ACTIONS)), Explained("the entry cannot be written", path, "make room on the EFI system partition"):
+    with contextmanager(writable)(host, loader.EFI, "the entry of a reset", limit, lock=host.path(ACTIONS)), Explained("the entry cannot be written", path, "make room on the EFI system partition"):
         roles.remove(host.path(path))  # of an older recovery system; nothing is written over
         with open(host.path(path), "xb") as file:
             file.write(content)

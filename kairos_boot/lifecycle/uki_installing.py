@@ -12,8 +12,8 @@ from kairos_boot.lifecycle.phases import Engine
 from kairos_boot.lifecycle.uki_install import EXECUTABLES, PRE, phases, trusted
 from kairos_boot.lifecycle.uki_medium import loader_of, mounted
 from kairos_boot.lifecycle.uki_upgrade import New, accepted, find
-from kairos_boot.node.mode import SENTINELS
 from kairos_boot.node.settings import mapping
+from kairos_boot.node.state import SENTINELS
 from kairos_boot.records import replace
 from kairos_boot.system import authenticode
 
@@ -56,7 +56,7 @@ class UkiInstallation(Installation):
             raise KairosError("a node that is one signed file is started by UEFI alone", "install.firmware", "leave it out")
         super().check()
         if self.settings.get("encrypted_partitions") is None:
-            wanted = encrypting.by_default(self.asked.terminals)
+            wanted = encrypting.by_default(self.settings, self.asked.terminals)
             self._by_itself, self._plain = True, wanted.hindered(self.host)
             self.encryption = None if self._plain else wanted
 
@@ -119,7 +119,8 @@ class UkiInstallation(Installation):
             accepted(self.host, authenticode.read(self.host.path(path)))
 
     def tell(self, source: Source) -> None:  # noqa: ARG002
-        """Say what of the configuration does nothing, and what is not encrypted."""
+        """Say what of the configuration does nothing, what is not encrypted, and that nobody may see the key of what is."""
+        self.tell_of_key()
         for key in NOTHING_DONE:
             section, _, name = key.rpartition(".")
             if (mapping(self.settings.get(section)) if section else self.settings).get(name):

@@ -144,6 +144,24 @@ finally:
     assert shown == ("crypto_LUKS" in kinds)
 
 
+@pytest.mark.parametrize("how", ["reboot", "poweroff"])
+def test_a_machine_that_leaves_before_somebody_has_read_the_key_says_so_beforehand(unshared: Callable[..., Any], how: str) -> None:
+    """Nobody asked for encryption, so nobody waits at its console."""
+    told = unshared(SEALED + f"""
+node = machine()
+try:
+    plan, done = attempt(node, {TEXT.replace("partitions:", f"{how}: true, partitions:")!r})
+    tell([plan, done, node.lines])
+finally:
+    close(node)
+""")
+    plan, done, lines = told
+    said = f"install.{how}: the machine does not wait until somebody has read the recovery key; record its console"
+    assert done == "installed"
+    assert said in plan
+    assert f"4 {said}" in lines
+
+
 def test_an_installation_that_breaks_leaves_no_container_open(unshared: Callable[..., Any]) -> None:
     told = unshared(SEALED + f"""
 node = machine()
@@ -243,6 +261,33 @@ finally:
     assert emitted == ["kairos-uki-reset.pre", "after-reset", "kairos-uki-reset.after"]
     assert (active, left, failed) == ("rescue", [], None)
     assert "the reset is done" in last
+
+
+@pytest.mark.parametrize("commands", ["", "echo done", "cryptsetup close vda3"])
+def test_a_step_that_closes_the_containers_finds_them_free_and_every_other_one_finds_persistent_data_mounted(unshared: Callable[..., Any], commands: str) -> None:
+    """UKI-26: the published step unmounts /oem alone. What others write to /usr/local is there after the boot (G3). The plan tells which it is."""
+    told = unshared(CONTAINER.replace("24 << 20", "48 << 20") + f"""
+seen = []
+try:
+    node = sealed()
+    node.commands = {commands!r}
+    planned = [phase["phase"] for phase in uki_resetting.plan_of(node, {{}})]
+    emit = node.emit
+    def stage(name, root):
+        if name == "after-reset":
+            seen.append(os.path.ismount(NODE / "usr/local"))
+        return emit(name, root)
+    node.emit = stage
+    outcome = uki_resetting.reset(node, {{}})
+    mounted = os.path.ismount(NODE / "usr/local")
+    if not mounted:
+        mounts.mount(opened["persistent"], str(NODE / "usr/local"), "ext4")
+    tell([list(outcome.failures), "unmount" in planned, seen, mounted, (NODE / "usr/local/.kairos-state").exists()])
+finally:
+    end()
+""")
+    free = "cryptsetup" in commands
+    assert told == [[], free, [not free], not free, True]
 
 
 def test_a_container_that_nobody_opened_is_a_reason_to_refuse_before_anything_changes(unshared: Callable[..., Any]) -> None:
