@@ -5,7 +5,7 @@ from __future__ import annotations
 from kairos_boot.actions.base import always
 from kairos_boot.errors import Explained, KairosError
 from kairos_boot.records import record
-from kairos_boot.system import filesystems, mounts
+from kairos_boot.system import mounts
 from kairos_boot.system.host import Host
 
 
@@ -24,6 +24,7 @@ class MakeFileSystem:
 
     def apply(self, host: Host) -> bool:
         """Unmount, wipe, format. KairosError: it is in use, its tool is missing or fails."""
+        from kairos_boot.system import filesystems
         from kairos_boot.system.blockdev import look_again
 
         node = host.real(self.node)

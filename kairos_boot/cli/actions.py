@@ -155,7 +155,7 @@ def _sources(host: Host, extra: Sequence[str]) -> Sources:
 def _log(host: Host) -> Log:
     """Of a boot that resets the node: on every console as well, unless somebody called us on one."""
     from kairos_boot.boot.cmdline import Cmdline
-    from kairos_boot.node.state import boot_word
+    from kairos_boot.node.mode import boot_word
 
     log = wiring.logger()
     if boot_word(host) != "autoreset_boot" or os.isatty(2):

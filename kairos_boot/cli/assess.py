@@ -24,12 +24,10 @@ def run(words: list[str]) -> int:
     if words:
         raise UsageError(f"it takes no words: {words[0]}")
     wiring.need_root("/")
-    from contextlib import contextmanager
-
     from kairos_boot.lifecycle import assessment
     from kairos_boot.lifecycle.writable import writable_state
     from kairos_boot.node import grubenv
-    from kairos_boot.node.state import STATE_MOUNT, boot_word, one_file
+    from kairos_boot.node.mode import STATE_MOUNT, boot_word, one_file
 
     host = Host("/")
     if one_file(host):
@@ -44,7 +42,7 @@ def run(words: list[str]) -> int:
     verdict = assessment.judge(host, host.read(ledger.path) or b"", trial=bool(trial), known=assessment.known_failures(STATE_MOUNT))
     ledger.write("assessment", result="good" if verdict.good else "not good", trial=trial, reasons=list(verdict.reasons))
     if verdict.good:
-        with contextmanager(writable_state)(host, "the judgement of this boot", ACTION_SECONDS, log):
+        with writable_state(host, "the judgement of this boot", ACTION_SECONDS, log):
             assessment.settle(STATE_MOUNT, tries, verdict, boot)
         log(6, f"this boot is good{f': the trial after the {trial} is over' if trial else ''}", kind="assessment")
         return 0
@@ -62,7 +60,7 @@ def _of_one_file(host: Host) -> int:
     """
     from kairos_boot.boot import failures
     from kairos_boot.lifecycle import assessment
-    from kairos_boot.node.state import boot_word
+    from kairos_boot.node.mode import boot_word
     from kairos_boot.system import efi
 
     mode = boot_word(host).removesuffix("_boot")

@@ -17,7 +17,7 @@ from kairos_boot.cli.arguments import parse
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle import entries, uki_autoreset
 from kairos_boot.node import loader
-from kairos_boot.node.state import one_file
+from kairos_boot.node.mode import one_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from kairos_boot.cli.actions import Wired
 from kairos_boot.cli.arguments import UsageError, parse
 from kairos_boot.cli.output import complain, say, say_data
 from kairos_boot.lifecycle import extensions, trusted
-from kairos_boot.node.state import boot_word
+from kairos_boot.node.mode import boot_word
 from kairos_boot.shown import one_line
 from kairos_boot.system import filesystems
 from kairos_boot.system.host import Host

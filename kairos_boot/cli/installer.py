@@ -115,7 +115,7 @@ def judge(wired: Installer, config: Config) -> None:
 
 def kind_of(wired: Installer, asked: installing.Asked) -> type[installing.Installation]:
     """The kind of installation that *wired* does: a machine whose system is one signed file makes a node of that kind; a disk image is for GRUB."""
-    from kairos_boot.node.state import one_file
+    from kairos_boot.node.mode import one_file
 
     if asked.image or not one_file(wired.host):
         return installing.Installation

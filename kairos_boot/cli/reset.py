@@ -80,7 +80,7 @@ def run(words: list[str]) -> int:
 
 def _of(host: Host) -> ModuleType:
     """What resets that kind of node."""
-    from kairos_boot.node.state import one_file
+    from kairos_boot.node.mode import one_file
 
     if one_file(host):
         from kairos_boot.lifecycle import uki_resetting

@@ -53,7 +53,7 @@ def run(words: list[str]) -> int:
     wiring.need_root("/", looks="plan" in given)
     from kairos_boot.cli import pod
     from kairos_boot.cli.actions import Wired, print_plan
-    from kairos_boot.node.state import one_file
+    from kairos_boot.node.mode import one_file
 
     directory = pod.host_directory()
     if directory:

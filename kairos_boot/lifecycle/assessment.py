@@ -12,7 +12,6 @@ import stat
 from kairos_boot.errors import KairosError, reason
 from kairos_boot.records import record
 from kairos_boot.stages.ledger import boot_id, read
-from kairos_boot.system.trusted import resolved, untrusted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,6 +79,8 @@ def _failing(records: Sequence[Mapping[str, Any]]) -> list[str]:
 def unhealthy(host: Host, directories: Sequence[str] = CHECKS, seconds: float = CHECK_SECONDS) -> Iterator[str]:
     """Run the health checks, and tell of those that fail. Only executables of root that nobody else can change are checks."""
     import time
+
+    from kairos_boot.system.trusted import resolved, untrusted
 
     end = time.monotonic() + seconds
     for directory in directories:
@@ -151,7 +152,8 @@ def settle(state: str, tries: str, verdict: Verdict, boot: str) -> None:
     from kairos_boot.node import grubenv
     from kairos_boot.system.atomic import write_file
 
-    write_file(f"{state}/{KNOWN}", "".join(f"{_line(step)}\n" for step in verdict.failing).encode("ascii"), 0o600)
+    if known_failures(state) != list(verdict.failing):
+        write_file(f"{state}/{KNOWN}", "".join(f"{_line(step)}\n" for step in verdict.failing).encode("ascii"), 0o600)
     path = f"{state}/grubenv"
     now = grubenv.load(path)
     gone = (tries,) if tries != "boot_tries" else () if now.get(SINCE) == boot else (tries, TRIAL, SINCE)

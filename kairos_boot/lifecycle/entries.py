@@ -7,7 +7,7 @@ import os
 from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle import trusted
 from kairos_boot.node import grubenv
-from kairos_boot.node.state import STATE_MOUNT, boot_word, one_file
+from kairos_boot.node.mode import STATE_MOUNT, boot_word, one_file
 from kairos_boot.system import mounts
 
 TYPE_CHECKING = False
@@ -102,11 +102,9 @@ def _place(host: Host) -> Iterator[str]:
     if mounts.at(host.path(STATE_MOUNT), now) is None:
         raise KairosError("no place for the boot loader's settings is mounted", host.path(f"{OEM}/grubenv"),
                           "the OEM partition must be mounted there; in a pod, name the node's root with --host-root /host")
-    from contextlib import contextmanager
-
     from kairos_boot.lifecycle.writable import writable_state
 
-    with contextmanager(writable_state)(host, "the boot loader's settings", WAIT):
+    with writable_state(host, "the boot loader's settings", WAIT):
         yield f"{host.path(STATE_MOUNT)}/grubenv"
 
 

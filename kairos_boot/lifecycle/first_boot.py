@@ -10,7 +10,7 @@ from kairos_boot.lifecycle.bundles import BringOnce, named, phases
 from kairos_boot.lifecycle.configuration import grub_options
 from kairos_boot.lifecycle.phases import Engine, Memory, Phase
 from kairos_boot.node import grubenv
-from kairos_boot.node.state import boot_word
+from kairos_boot.node.mode import boot_word
 from kairos_boot.records import record
 from kairos_boot.system.atomic import write_file
 

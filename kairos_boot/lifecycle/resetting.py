@@ -19,8 +19,9 @@ from kairos_boot.lifecycle.phases import Broken, Engine, Phase, must_be_met, pla
 from kairos_boot.lifecycle.reset import ACTION, OEM, PERSISTENT, STATE, Options, phases
 from kairos_boot.lifecycle.reset_room import look
 from kairos_boot.lifecycle.wired import Surroundings, ended
+from kairos_boot.node.mode import RECOVERY_WORDS, boot_word
 from kairos_boot.node.settings import mapping
-from kairos_boot.node.state import RECOVERY_WORDS, boot_word, release
+from kairos_boot.node.state import release
 from kairos_boot.records import replace
 
 TYPE_CHECKING = False

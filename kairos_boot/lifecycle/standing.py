@@ -12,7 +12,7 @@ from kairos_boot.lifecycle.assessment import TRIAL
 from kairos_boot.lifecycle.switching import is_ours
 from kairos_boot.lifecycle.upgrade import Place
 from kairos_boot.node import grubenv
-from kairos_boot.node.state import RECOVERY_WORDS, STATE_MOUNT, boot_word
+from kairos_boot.node.mode import RECOVERY_WORDS, STATE_MOUNT, boot_word
 from kairos_boot.records import record
 from kairos_boot.system import ext4, mounts
 from kairos_boot.system.udev import CRYPT

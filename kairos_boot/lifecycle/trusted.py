@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kairos_boot.errors import KairosError
-from kairos_boot.node.state import one_file
+from kairos_boot.node.mode import one_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

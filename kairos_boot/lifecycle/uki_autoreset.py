@@ -41,12 +41,10 @@ def make(host: Host, limit: float) -> None:
     path = f"{loader.ENTRIES}/{FILE}"
     if host.read(path) == content:
         return
-    from contextlib import contextmanager
-
-    from kairos_boot.lifecycle.writable import writable
+    from kairos_boot.lifecycle.writable import Writable
     from kairos_boot.system.lock import ACTIONS
 
-    with contextmanager(writable)(host, loader.EFI, "the entry of a reset", limit, lock=host.path(ACTIONS)), Explained("the entry cannot be written", path, "make room on the EFI system partition"):
+    with Writable(host, loader.EFI, "the entry of a reset", limit, lock=host.path(ACTIONS)), Explained("the entry cannot be written", path, "make room on the EFI system partition"):
         roles.remove(host.path(path))  # of an older recovery system; nothing is written over
         with open(host.path(path), "xb") as file:
             file.write(content)

@@ -12,8 +12,8 @@ from kairos_boot.lifecycle.phases import Engine
 from kairos_boot.lifecycle.uki_install import EXECUTABLES, PRE, phases, trusted
 from kairos_boot.lifecycle.uki_medium import loader_of, mounted
 from kairos_boot.lifecycle.uki_upgrade import New, accepted, find
+from kairos_boot.node.mode import SENTINELS
 from kairos_boot.node.settings import mapping
-from kairos_boot.node.state import SENTINELS
 from kairos_boot.records import replace
 from kairos_boot.system import authenticode
 

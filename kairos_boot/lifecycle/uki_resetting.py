@@ -25,8 +25,8 @@ from kairos_boot.lifecycle.uki_upgrade import SPARE, accepted
 from kairos_boot.lifecycle.uki_upgrading import end_what_was_begun
 from kairos_boot.lifecycle.wired import Outcome, ended
 from kairos_boot.node import loader
+from kairos_boot.node.mode import RECOVERY_WORDS, boot_word
 from kairos_boot.node.partitions import LABELS
-from kairos_boot.node.state import RECOVERY_WORDS, boot_word
 from kairos_boot.system import authenticode
 
 TYPE_CHECKING = False

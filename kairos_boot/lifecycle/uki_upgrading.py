@@ -17,8 +17,8 @@ from kairos_boot.lifecycle.uki_upgrade import ACTION, MARKER_PLACE, Change, New,
 from kairos_boot.lifecycle.upgrading import key_of, must_be_a_node, options_of, source_of, tell
 from kairos_boot.lifecycle.wired import Outcome, Surroundings, ended
 from kairos_boot.node import loader
+from kairos_boot.node.mode import RECOVERY_WORDS, boot_word
 from kairos_boot.node.sections import understood
-from kairos_boot.node.state import RECOVERY_WORDS, boot_word
 from kairos_boot.records import replace
 
 TYPE_CHECKING = False

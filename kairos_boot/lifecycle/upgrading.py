@@ -22,9 +22,9 @@ from kairos_boot.lifecycle.switching import origin_of
 from kairos_boot.lifecycle.upgrade import ACTION, EVENTS, TRANSITION, End, Options, Place, closing, phases, temporaries
 from kairos_boot.lifecycle.wired import Outcome, Surroundings, ended
 from kairos_boot.node import grubenv
+from kairos_boot.node.mode import RECOVERY_WORDS, boot_word
 from kairos_boot.node.sections import understood
 from kairos_boot.node.settings import mapping
-from kairos_boot.node.state import RECOVERY_WORDS, boot_word
 from kairos_boot.records import replace
 from kairos_boot.system.host import Host
 from kairos_boot.system.identity import os_release

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from kairos_boot.errors import KairosError
-from kairos_boot.node.state import STATE_MOUNT, is_mounted_by
+from kairos_boot.node.mode import STATE_MOUNT
+from kairos_boot.node.state import is_mounted_by
 from kairos_boot.records import record
 from kairos_boot.system.disks import booted_disk
 from kairos_boot.system.mounts import at

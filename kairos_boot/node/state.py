@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from kairos_boot.node.mode import SENTINELS, STATE_MOUNT, boot_word
 from kairos_boot.system import efi
 from kairos_boot.system.facts import Values, gather, machine_id
 from kairos_boot.system.identity import hostname, os_release, variables
@@ -19,25 +20,8 @@ if TYPE_CHECKING:
     from kairos_boot.system.mounts import Mounted
     from kairos_boot.system.udev import Partition
 
-SENTINELS = "/run/cos"
-MODES = (("autoreset_mode", "autoreset_boot"), ("active_mode", "active_boot"), ("passive_mode", "passive_boot"), ("recovery_mode", "recovery_boot"),
-         ("live_mode", "livecd_boot"))
-"""Sentinel and word; a reset boot has the sentinel of recovery, too, so it comes first (D8)."""
-RECOVERY_WORDS = ("recovery_boot", "autoreset_boot")
-"""What `boot_word` says in the recovery system."""
 PARTITIONS = (("persistent", "COS_PERSISTENT"), ("recovery", "COS_RECOVERY"), ("oem", "COS_OEM"), ("state", "COS_STATE"))
-STATE_MOUNT = "/run/initramfs/cos-state"
 RELEASE = "/etc/kairos-release"
-
-
-def boot_word(host: Host) -> str:
-    """`active_boot`, `passive_boot`, `recovery_boot`, `autoreset_boot`, `livecd_boot` or `unknown`."""
-    return next((word for name, word in MODES if host.exists(f"{SENTINELS}/{name}")), "unknown")
-
-
-def one_file(host: Host) -> bool:
-    """Whether the whole system is one signed EFI program (trusted boot), installed or on an installation medium."""
-    return any(host.exists(f"{SENTINELS}/uki_{kind}_mode") for kind in ("boot", "install"))
 
 
 def release(host: Host) -> dict[str, str]:

@@ -194,14 +194,13 @@ node.close()
 def test_the_systems_partition_is_not_made_writable_beside_an_action(unshared: Callable[..., Any]) -> None:
     """The action would lose it in its midst; who holds it keeps actions from beginning."""
     said, before, within, after = unshared(START + """
-from contextlib import contextmanager
 from kairos_boot.lifecycle.writable import writable_state
 from kairos_boot.system.lock import Lock, holder
 node = UpgradeNode(home)
 def readonly():
     return "ro" in mounts.at(COS, mounts.mounted()).super_options
 def work(limit):
-    with contextmanager(writable_state)(node.host, "test", limit, lambda _, text, **about: node.lines.append(text), home + "/action"):
+    with writable_state(node.host, "test", limit, lambda _, text, **about: node.lines.append(text), home + "/action"):
         return readonly()
 ready, go = os.pipe()
 child = os.fork()

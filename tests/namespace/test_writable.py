@@ -16,9 +16,8 @@ pytestmark = pytest.mark.root
 def test_a_state_partition_that_stays_writable_is_told(unshared: Callable[..., Any], *, busy: bool) -> None:
     """A file that is open for writing keeps the kernel from it."""
     told = unshared(f"""
-from contextlib import contextmanager
 from kairos_boot.lifecycle.writable import writable_state
-from kairos_boot.node.state import STATE_MOUNT
+from kairos_boot.node.mode import STATE_MOUNT
 from kairos_boot.system import mounts
 from kairos_boot.system.host import Host
 mounts.mount("tmpfs", "/run", "tmpfs")
@@ -26,7 +25,7 @@ os.makedirs(STATE_MOUNT)
 mounts.mount("tmpfs", STATE_MOUNT, "tmpfs")
 mounts.mount("", STATE_MOUNT, options=("remount", "ro"))
 said = []
-with contextmanager(writable_state)(Host("/"), "a test", 1.0, lambda priority, text, **about: said.append([priority, text]), home + "/lock"):
+with writable_state(Host("/"), "a test", 1.0, lambda priority, text, **about: said.append([priority, text]), home + "/lock"):
     file = open(STATE_MOUNT + "/x", "w")
     if not {busy}:
         file.close()

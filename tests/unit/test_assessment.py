@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from kairos_boot.lifecycle.assessment import Verdict, judge, known_failures, settle, trial_of
+from kairos_boot.lifecycle.assessment import KNOWN, Verdict, judge, known_failures, settle, trial_of
 from kairos_boot.node import grubenv
 from kairos_boot.stages.ledger import encode
 from kairos_boot.system.host import Host
 from kairos_boot.system.process import Processes
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 STAGES = ("rootfs", "initramfs", "fs", "boot", "network")
 
@@ -157,3 +156,44 @@ def test_a_failure_is_known_in_the_next_boot_whatever_is_in_the_steps_name(tmp_p
     (tmp_path / "cOS").mkdir()
     settle(str(tmp_path), "boot_tries", Verdict((), (f"boot {name}",)), "b1")
     assert known_failures(str(tmp_path)) == [f"boot {name}"]
+
+
+JUDGE = """
+import sys
+sys.path[:0] = [TOP]
+from kairos_boot.cli import assess
+from kairos_boot.lifecycle import assessment, writable
+from kairos_boot.node import grubenv, mode
+from kairos_boot.stages.ledger import encode
+from kairos_boot.system.host import Host
+records = [{"kind": "stage", "stage": s, "event": "end"} for s in assessment.NEEDED]
+verdict = assessment.judge(Host(PLACE), "".join(encode(r) + chr(10) for r in records).encode(), trial=False, known=assessment.known_failures(PLACE))
+assert verdict.good
+assessment.settle(PLACE, "boot_tries", verdict, "this")
+print(*sys.modules)
+"""
+
+
+def test_the_judgement_of_a_good_boot_imports_nothing_dear(tmp_path: Path) -> None:
+    """The end of every boot waits for it, behind all stages."""
+    (tmp_path / "cOS").mkdir()
+    grubenv.save(str(tmp_path / "grubenv"), {"boot_tries": "x"})
+    script = JUDGE.replace("TOP", repr(str(Path(__file__).parents[2]))).replace("PLACE", repr(str(tmp_path)))
+    run = subprocess.run([sys.executable, "-I", "-S", "-c", script], check=False, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    names = set(run.stdout.split())
+    assert "kairos_boot.lifecycle.writable" in names
+    assert {"collections", "contextlib", "enum", "functools", "json", "re", "typing"} & names == set()
+    assert {f"kairos_boot.{name}" for name in ("system.facts", "system.filesystems", "system.trusted", "system.udev", "node.state")} & names == set()
+    assert grubenv.load(str(tmp_path / "grubenv")) == {}
+
+
+def test_known_failures_that_stayed_the_same_are_not_written_again(tmp_path: Path) -> None:
+    """A good boot costs the disk no more than it has to tell."""
+    (tmp_path / "cOS").mkdir()
+    settle(str(tmp_path), "boot_tries", Verdict((), ("boot Mine",)), "this")
+    before = (tmp_path / KNOWN).stat().st_ino
+    settle(str(tmp_path), "boot_tries", Verdict((), ("boot Mine",)), "next")
+    assert (tmp_path / KNOWN).stat().st_ino == before
+    settle(str(tmp_path), "boot_tries", Verdict((), ()), "next")
+    assert known_failures(str(tmp_path)) == []

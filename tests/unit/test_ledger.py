@@ -135,3 +135,36 @@ def test_writing_imports_neither_json_nor_re(tmp_path: Path) -> None:
                "b = Ledger(sys.argv[1], 'b'); b.write('boot', mode='x'); print(*sorted({'json', 're', 'typing'} & set(sys.modules)))")
     done = subprocess.run(["/usr/bin/python3", "-S", "-c", program, str(tmp_path)], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("line", [
+    b'{"kind": "x", "n": [1, -2.5, 1e3, true, null, "\\u00fc\\n"]}', b' {"kind": "x"}\t\r', '{"kind": "ü🚢"}'.encode(), b'{"kind": "x", "kind": "y"}',
+    b'{"kind": "x"', b'{"kind": "x"} {', b'{"kind": "x",}', b'{"kind": "\x01"}', b'{"kind": "\xff"}', b"[", b"]", b'"', b'"\\', b"nul", b"NaN", b"-Infinity", b'{"kind": "x", "n": 1e999}',
+    b'{"kind": "x", "n": NaN}', b'{"kind": "\\ud800"}', b"{1: 2}", b"{" * 40, b'\xef\xbb\xbf{"kind": "x"}',
+])  # fmt: skip
+def test_a_line_reads_as_pythons_json_reads_it(line: bytes) -> None:
+    """By its half that is C, whose errors have no names where the other half was never imported."""
+    program = "import sys; from kairos_boot.stages.ledger import read\nprint(ascii(read(bytes.fromhex(sys.argv[1]))), ascii(sys.modules.get('json') and 'json'))"
+    done = subprocess.run(["/usr/bin/python3", "-S", "-c", program, line.hex()], capture_output=True, text=True, check=True, timeout=60)
+
+    def finite(text: str) -> float:
+        if float(text) in (float("inf"), float("-inf")) or text == "NaN":
+            raise ValueError
+        return float(text)
+
+    try:
+        value = json.loads(line, parse_constant=finite, parse_float=finite)
+    except ValueError:
+        value = None
+    expected = ([value], 0) if isinstance(value, dict) else ([], 1)
+    assert done.stdout.startswith(f"{expected!a} ")
+
+
+def test_reading_a_whole_record_imports_no_json(tmp_path: Path) -> None:
+    """It is what the judgement of each boot does, and the end of the boot waits for it."""
+    book = ledger(tmp_path)
+    book.write("step", stage="boot", step='"A".x', result="done", duration=0.25, reasons=["a\n", None, True, 2])
+    program = ("import sys; from kairos_boot.stages.ledger import read\n"
+               "r, damaged = read(open(sys.argv[1], 'rb').read()); print(len(r), damaged, *sorted({'json', 're', 'typing'} & set(sys.modules)))")
+    done = subprocess.run(["/usr/bin/python3", "-S", "-c", program, book.path], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["1", "0"]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kairos_boot.node.state import boot_word, document, release
+from kairos_boot.node.mode import boot_word
+from kairos_boot.node.state import document, release
 from kairos_boot.system.host import Host
 from kairos_boot.system.mounts import parse
 from kairos_boot.system.udev import Partition
