@@ -31,7 +31,7 @@ from kairos_boot.errors import Ended, KairosError
 from kairos_boot.shown import one_line
 from kairos_boot.stages.culprits import Culprits
 from kairos_boot.stages.runner import Options, Outcome, Runner, substages
-from kairos_boot.stages.turn import await_turn
+from kairos_boot.stages.turn import await_turn, unit
 from kairos_boot.system import notify
 from kairos_boot.system.host import Host
 from kairos_boot.system.process import STOPPED
@@ -52,6 +52,8 @@ AROUND = "KAIROS_BOOT_STAGES"
 """The runs whose steps started this one: a number for each stage with its sources."""
 COLLECTED = ("/var/lib/prometheus/node-exporter", "/var/lib/node_exporter/textfile_collector")
 """Where node-exporter looks for metrics of others, on Debian and as its own pages have it."""
+JUDGED_BEHIND = "network"
+"""The last stage of a boot."""
 DEEPEST = 16
 """So many runs may stand in each other."""
 
@@ -157,6 +159,10 @@ def _emit(stage: str, options: Options, host: Host, sources: Sources, *, as_json
             reconcile(runner, load(), ledger.path, outcome)
         runner.emit(stage, load, outcome)
         runner.report(wiring.strangers(stage, loaded), outcome, stage)
+        if stage == JUDGED_BEHIND and runner.origin.get("unit") == unit(stage):
+            from kairos_boot.cli.assess import at_once
+
+            at_once(host, ledger, log)
     finally:  # whatever ends the run
         if host.online:
             ledger.keep(host)

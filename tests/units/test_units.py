@@ -213,3 +213,9 @@ def test_the_end_of_the_boot_costs_no_process_of_its_own() -> None:
     assert values("kairos-boot-assess.service", "After") == ["cos-setup-network.service"]
     assert values("kairos-boot-assess.timer", "Unit") == ["kairos-boot-assess-late.service"]
     assert "--job-mode=ignore-dependencies" in values("kairos-boot-assess-late.service", "ExecStart")
+
+
+def test_what_stage_network_judged_is_not_judged_again() -> None:
+    from kairos_boot.cli.assess import JUDGED
+
+    assert f"!{JUDGED}" in values("kairos-boot-assess.service", "ConditionPathExists")
