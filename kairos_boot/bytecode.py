@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 FILE = "bytecode"
+BEGUN = ("__main__", "cli/main", "cli/run_stage", "system/surroundings", "system/lock", "system/journal", "loading/documents", "system/reader", "system/identity",
+         "cloudconfig/plain", "stages/ledger", "stages/shelltest")
+"""What every stage of a boot imports, itself and by what it imports when it is imported. It lies in the beginning, together: the first stage finds nothing of it in
+memory, and a disk is asked a few times for what lies together, and once for each module otherwise."""
 HEAD = len(MARK) + 4
 """Bytes before the table: the mark and the length of the table."""
 
@@ -76,7 +80,9 @@ def write(target: str, sources: Iterable[str], top: str, shown: str, optimize: i
     """Write to the directory *target* the byte code of *sources*, which lie below *top* and call themselves below *shown*."""
     table: dict[str, tuple[str, bool, int, int]] = {}
     codes = bytearray()
-    for path in sorted(sources):
+    paths = sorted(sources)
+    early = _early(paths, top)
+    for path in sorted(paths, key=lambda path: path not in early):
         inner = path.removeprefix(f"{top}/")
         package, name = os.path.split(inner.removesuffix(".py"))
         origin, is_package = f"{shown}/{inner}", name == "__init__"
@@ -89,6 +95,28 @@ def write(target: str, sources: Iterable[str], top: str, shown: str, optimize: i
     with open(f"{target}/{FILE}.new", "wb") as file:
         file.write(MARK + len(index).to_bytes(4, "little") + index + codes)
     os.rename(f"{target}/{FILE}.new", f"{target}/{FILE}")
+
+
+def _early(paths: list[str], top: str) -> set[str]:
+    """Those of *paths* that every stage imports."""
+    import ast
+
+    there = set(paths)
+    found: set[str] = set()
+    todo = [f"{top}/kairos_boot/{name}.py" for name in BEGUN]
+    while todo:
+        path = todo.pop()
+        if path not in there - found:
+            continue
+        found.add(path)
+        with open(path, "rb") as file:
+            body = ast.parse(file.read()).body
+        for node in body:
+            if isinstance(node, ast.ImportFrom) and node.module:
+                places = [f"{top}/{name.replace('.', '/')}" for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))]
+                todo += [place + end for place in places for end in (".py", "/__init__.py")]
+    packages = {f"{folder}/__init__.py" for path in found for folder in (os.path.dirname(path), os.path.dirname(os.path.dirname(path)))}
+    return found | packages
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 import subprocess
 import sys
 from pathlib import Path
@@ -70,3 +71,15 @@ def test_an_installed_program_needs_no_file_but_this_one(tmp_path: Path) -> None
     run = subprocess.run([tmp_path / "usr/bin/kairos-boot", "plan", "s", document], check=False, capture_output=True, text=True, timeout=60)
     assert run.returncode == 0, run.stderr
     assert "make directory /x" in run.stdout
+
+
+def test_what_every_stage_imports_lies_together_in_the_beginning(tmp_path: Path) -> None:
+    """The first stage finds nothing of it in memory: a disk is asked a few times, not once for each module."""
+    bytecode.write(str(tmp_path), map(str, (TOP / "kairos_boot").rglob("*.py")), str(TOP), "/shown")
+    data = (tmp_path / bytecode.FILE).read_bytes()
+    table = marshal.loads(data[bytecode.HEAD:bytecode.HEAD + int.from_bytes(data[bytecode.HEAD - 4:bytecode.HEAD], "little")])
+    script = f"import sys; sys.path[:0] = [{str(TOP)!r}]\nfor n in {bytecode.BEGUN!r}: __import__('kairos_boot.' + n.replace('/', '.'))\nprint(*sys.modules)"
+    run = subprocess.run([sys.executable, "-ISB", "-c", script], check=True, capture_output=True, text=True, timeout=60)
+    used = {name for name in run.stdout.split() if name.startswith("kairos_boot")}
+    assert {"kairos_boot.stages.execution", "kairos_boot.cloudconfig.model", "kairos_boot.cli"} < used
+    assert max(table[name][2] for name in used) < min(entry[2] for name, entry in table.items() if name not in used)

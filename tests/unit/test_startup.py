@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from kairos_boot import bytecode
+
 TOP = Path(__file__).parents[2]
 DEAR = {
     "argparse", "collections", "contextlib", "dataclasses", "enum", "functools", "inspect", "json", "logging", "pathlib", "re", "shutil", "site",
@@ -151,3 +153,7 @@ def test_a_stage_with_kept_documents_imports_what_its_steps_use(tmp_path: Path) 
     assert (PARSING | DEAR) & names == set()
     assert {f"kairos_boot.{name}" for name in UNUSED} & names == set()
     assert {n for n in names if n.startswith("kairos_boot.modules.")} == {"kairos_boot.modules.directories"}
+    begun = python("-c", f"import sys; sys.path[:0] = [{str(TOP)!r}]\nfor n in {bytecode.BEGUN!r}: __import__('kairos_boot.' + n.replace('/', '.'))\nprint(*sys.modules)").stdout.split()
+    others = {n for n in names - set(begun) if n.startswith("kairos_boot")}
+    assert {n for n in others if not n.startswith(("kairos_boot.modules.", "kairos_boot.actions.", "kairos_boot.system."))} <= {"kairos_boot.bytecode", "kairos_boot.stages.shellfacts"}, \
+        "what every stage imports is not in bytecode.BEGUN"
