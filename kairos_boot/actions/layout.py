@@ -141,6 +141,7 @@ class ArrangeDisk:
         formats = [(p, slot) for p, slot in wanted if slot is not None]
         if new:
             known = {slot.number for slot in table.slots}
+            filesystems.wipe_places(disk, [(start * table.sector, size * table.sector) for p, start, size in new if p.fstype not in UNFORMATTED])
             partitions.write_table(host, disk, "".join(p.script(start, size) for p, start, size in new), "--append", "--wipe-partitions=always")
             table = self._table(host, disk)
             starts = {slot.start: slot for slot in table.slots if slot.number not in known}

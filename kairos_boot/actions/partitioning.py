@@ -66,7 +66,8 @@ class PartitionDisk:
     def apply(self, host: Host) -> bool:
         """Blank the disk, write the table, format. KairosError: it is in use, a tool is missing or fails.
 
-        What could be booted goes first and durably: a cut leaves an old disk or one that no firmware starts, never a mixture.
+        What could be booted goes first and durably, in the table and where the new partitions will lie: a cut leaves an old disk or one that no firmware
+        starts, never a mixture.
         """
         from kairos_boot.system import partitions
         from kairos_boot.system.blockdev import look_again
@@ -79,6 +80,7 @@ class PartitionDisk:
         partitions.try_table(host, self.disk, script)  # what sfdisk refuses costs no content
         try:
             _blank(self.disk)
+            filesystems.wipe_places(self.disk, [(place.start, place.size) for place in self.places])
             partitions.write_table(host, self.disk, script, "--wipe=always", "--wipe-partitions=always")
             for place, node in zip(self.places, nodes, strict=True):
                 filesystems.wipe(node)

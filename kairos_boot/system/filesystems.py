@@ -53,6 +53,14 @@ def wipe(node: str) -> None:
         os.fsync(fd)
 
 
+def wipe_places(disk: str, places: Iterable[tuple[int, int]]) -> None:
+    """The same for what is no partition yet: *places* are starts and bytes on *disk*. Durable before a table names them, else a cut leaves a partition with what lay there. OSError."""
+    with Held(os.open(disk, os.O_WRONLY | os.O_CLOEXEC)) as fd:
+        for start, size in places:
+            os.pwrite(fd, bytes(min(WIPED, size)), start)
+        os.fsync(fd)
+
+
 def is_blank(node: str) -> bool:
     """Whether the start of *node* is zero, as `wipe` leaves it."""
     with Held(os.open(node, os.O_RDONLY | os.O_CLOEXEC)) as fd:

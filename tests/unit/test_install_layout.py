@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -109,6 +110,33 @@ def test_a_table_that_sfdisk_refuses_costs_nothing_of_the_disk(tmp_path: Path) -
     with pytest.raises(KairosError, match="no table"):
         PartitionDisk(str(disk), layout().places).apply(Host(str(tmp_path), Refusing()))
     assert disk.read_bytes() == b"content" * 512
+
+
+def test_before_a_table_names_new_partitions_what_lay_there_is_gone_from_the_disk(tmp_path: Path) -> None:
+    """Else a cut behind the table leaves the boot loader of an older node, and nothing else of it."""
+    disk = tmp_path / "disk"
+    places = layout().places
+    with disk.open("wb") as file:
+        for place in places:
+            file.seek(place.start)
+            file.write(b"an older one")
+        file.truncate(places[-1].start + places[-1].size + MIB)
+    seen: list[list[bytes]] = []
+
+    class Writing:
+        """A sfdisk that fails when it is to write the table."""
+
+        def run(self, argv: Sequence[str], **_: object) -> Result:
+            """Look at the disk."""
+            if "--no-act" in argv:
+                return Result(0)
+            with disk.open("rb") as file:
+                seen.append([os.pread(file.fileno(), 12, place.start) for place in places])
+            return Result(1, "cut")
+
+    with pytest.raises(KairosError, match="cut"):
+        PartitionDisk(str(disk), places).apply(Host(str(tmp_path), Writing()))
+    assert seen == [[bytes(12)] * len(places)]
 
 
 def test_a_disk_that_is_too_small_is_told_what_is_wanted() -> None:

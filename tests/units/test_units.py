@@ -113,6 +113,11 @@ def test_a_boot_that_resets_the_node_leaves_a_stage_out_whoever_wrote_its_unit(s
     assert values("cos-setup-fs.service", "ConditionPathExists") == []
 
 
+def test_a_boot_that_resets_the_node_never_makes_its_entry_one_that_is_taken_by_itself() -> None:
+    """The entry `statereset` has no tries, and would be like any other without its counter."""
+    assert values("systemd-bless-boot.service", "ConditionPathExists", own=False) == ["!/run/cos/autoreset_mode"]
+
+
 @pytest.mark.parametrize("name", sorted(path.name for path in INITRD.glob("*.service")))
 def test_a_unit_of_the_initrd_is_known_after_the_switch_to_the_root(name: str) -> None:
     """Its result stays and is shown with its description; it never runs again, and isolating a target does not drop it."""
