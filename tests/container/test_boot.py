@@ -258,3 +258,17 @@ def test_a_stage_that_never_ends_does_not_put_off_the_judgement_for_ever(contain
     container.run("systemctl", "start", "kairos-boot-assess-late.service")
     until(lambda: container.show(judgement, "ActiveState") == {"ActiveState": "active"}, "the judgement still waits")
     container.run("sh", "-c", "systemctl stop endless.service; rm -r /run/systemd/system/kairos-boot-assess.service.d /run/systemd/system/endless.service; systemctl daemon-reload")
+
+
+def test_stage_network_judges_a_plain_boot_and_leaves_its_unit_nothing_to_do(container: Container) -> None:
+    """Of a node whose initrd came to its end, as seen by its record; the unit of the judgement is skipped, not started for nothing."""
+    ended = "".join(f'{{"kind": "stage", "stage": "{stage}", "event": "end", "result": "done"}}\n' for stage in ("rootfs", "initramfs"))
+    container.run("sh", "-ec", "mkdir -p /run/initramfs/cos-state/cOS; touch /run/cos/active_mode; systemctl stop kairos-boot-assess;"
+                  "{ printf '# GRUB Environment Block\\nboot_tries=x\\nmine=stays\\n'; head -c 1024 /dev/zero | tr '\\0' '#'; } | head -c 1024 > /run/initramfs/cos-state/grubenv;"
+                  f"tee -a /run/cos/ledger/*.jsonl <<'END'\n{ended}END\nsystemctl restart cos-setup-network")  # fmt: skip
+    assert "boot_tries" not in container.read("/run/initramfs/cos-state/grubenv")
+    assert "mine=stays" in container.read("/run/initramfs/cos-state/grubenv")
+    container.run("test", "-e", "/run/kairos-boot/judged")
+    container.run("systemctl", "start", "kairos-boot-assess")
+    assert container.show("kairos-boot-assess.service", "ConditionResult", "ActiveState") == {"ConditionResult": "no", "ActiveState": "inactive"}
+    assert container.read("/var/log/kairos-boot/000001-" + container.read("/proc/sys/kernel/random/boot_id").strip() + ".jsonl").count('"kind": "assessment"') == 1
