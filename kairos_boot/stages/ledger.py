@@ -20,6 +20,7 @@ writing; one with a `duration` was `duration` seconds long and ended then. The k
 - `difference`: `stage`, `step`, `file`, `module`, `path`, `wanted`, `found`, `where`: something that a step of this boot declared is otherwise now.
 - `drift`: a comparison has ended, its `difference` records stand before it: `steps`, `things` that were compared, `differences`,
   `again` (the steps that run again), `left` (those that their `frequency` leaves out), `changed` (the documents that were changed since, and so not compared), `duration`.
+- `assessment`: `result` good or not good, `trial` (after which action, or nothing), `reasons`: the boot was judged.
 - `kept`: `result` failed, `error`: the copy on the persistent partition could not be made.
 """
 
