@@ -1,12 +1,13 @@
 """What the program costs a whole boot, above all from the switch to the root on.
 
-    sudo /usr/bin/python3 benchmarks/bench_boot.py [ROUNDS] [--against CHECKOUT] [--only PATTERN] [--chain]
+    sudo /usr/bin/python3 benchmarks/bench_boot.py [ROUNDS] [--against CHECKOUT] [--only PATTERN] [--chain] [--counted]
 
 The same tree is booted in several ways, in turn, so that a busy machine slows them alike: without us (a plain, writable root on the same disk, the same kernel
 and initrd, nothing of ours), the same with its end behind `network-online.target`, as that of a node is for stage network, as a node with our defaults, as a node with the published ones, and, with `--against`, as a node of another version of this program with
 the published ones. A first boot of each node comes before the rounds and does not count: keys are made in it, disks grow. Nobody logs in before the console says
 that the boot is over. Times are the guest's own clock's, CPU is what its control groups counted; only ratios mean anything, since an emulated processor is
-ten times slower than a real one. `--chain` also shows what the last boot of each kind waited for.
+ten times slower than a real one. `--chain` also shows what the last boot of each kind waited for. With `--counted` the machine has one processor, whose clock counts instructions: what a boot has to do, the same on a
+busy machine, and not how well two processors share it.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ systemctl show -p InitRDTimestampMonotonic -p UserspaceTimestampMonotonic -p Fin
 echo
 systemctl show -p Id -p ActiveEnterTimestampMonotonic -p ExecMainStartTimestampMonotonic -p ExecMainExitTimestampMonotonic -p CPUUsageNSec '*.service' '*.target'
 echo
+echo "pid1=$(cut -d' ' -f14,15 /proc/1/stat)"
 echo "waits=$(journalctl -b -t kairos-boot -o cat KAIROS_EVENT=lock | wc -l)"
 """
 TOP_CPU = "systemctl show -p Id -p CPUUsageNSec '*.service' | awk -F= '/^Id/ {id=$2} /^CPU/ {cpu=$2} /^$/ && cpu > 0 && length(cpu) < 16 {printf \"%.3f s of CPU  %s\\n\", cpu/1e9, id; cpu=0}' | sort -rn | head -n 25"
@@ -61,6 +63,7 @@ class Kind:
         self.name, self.scratch = name, scratch
         self.taken: list[dict[str, float]] = []
         self.how: dict[str, object] = {}
+        self.counted = False
         scratch.mkdir()
 
     def machine(self) -> qemu.Machine:
@@ -70,6 +73,7 @@ class Kind:
     def prepare(self) -> None:
         """Make the disk."""
         self.node = self.machine()
+        self.node.counted = self.counted
 
     def boot(self, *, chain: bool = False) -> dict[str, float]:
         """Boot, take the figures, switch off; once more where the emulator's processor got stuck."""
@@ -86,7 +90,7 @@ class Kind:
         node = self.node
         try:
             node.start(**self.how)  # type: ignore[arg-type]
-            node.wait_console(r"Reached target.*(multi-user|Multi-User)|login: ", MARK)
+            node.wait_console(r"Reached target.*(multi-user|Multi-User)|login: ", LIMIT if self.counted else MARK)
             settle(node)
             told = node.ssh(ASK, LIMIT, check=False)
             if chain:
@@ -168,6 +172,7 @@ def parse(told: str) -> dict[str, float]:
         "basic": stamp(units["basic.target"], "ActiveEnterTimestampMonotonic") - switch,
         "login": max(stamp(units[name], "ActiveEnterTimestampMonotonic") for name in ("ssh.service", "getty.target")) - switch,
         "cpu": sum(cpu(unit) for name, unit in units.items() if name not in ("kairos-boot-image.service", "kairos-boot-initrd.service")),
+        "manager": sum(map(int, merged.get("pid1", "0").split())) / 100,
         "waits": float(merged.get("waits") or 0),
     }
     for name in STAGES:
@@ -229,6 +234,7 @@ def main() -> None:
     parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="a checkout of another version, booted with the published defaults")
     parser.add_argument("--only", metavar="PATTERN", default="", help="only the kinds whose name has this expression")
     parser.add_argument("--chain", action="store_true", help="show what the last boot of each kind waited for")
+    parser.add_argument("--counted", action="store_true", help="let the guest's clock count instructions")
     given = parser.parse_args()
     need_root(sys.argv)
     with tempfile.TemporaryDirectory(prefix="bench-boot-") as place:
@@ -239,6 +245,7 @@ def main() -> None:
             kinds += [Node(OTHER, scratch / "other", PUBLISHED, given.against.resolve())] if given.against else []
         chosen = [kind for kind in kinds if re.search(given.only, kind.name)]
         for kind in chosen:
+            kind.counted = given.counted
             kind.prepare()
         for number in range(given.rounds):
             taken = []

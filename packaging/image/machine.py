@@ -45,6 +45,8 @@ class Machine:
         *others*, vdb and on, are qcow2 files, *scratch* takes console logs and sockets, and what firmware and TPM remember.
         """
         self.disk, self.scratch, self.uefi, self.secure, self.keys, self.tpm, self.memory, self.others = disk, scratch, uefi, secure, keys, tpm, memory, others
+        self.counted = False
+        """One emulated processor whose clock counts its instructions: the guest's times are the work that it does, whatever else the host does meanwhile."""
         self.boots = 0
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
@@ -61,7 +63,8 @@ class Machine:
         discard(self.monitor)
         discard(self.keyboard)
         self.console.write_text("")
-        words = ["qemu-system-x86_64", "-name", "kairos-boot", "-machine", "q35,smm=on" if self.secure else "q35", "-accel", acceleration(), "-cpu", "max", "-smp", "2", "-m", str(self.memory)]
+        words = ["qemu-system-x86_64", "-name", "kairos-boot", "-machine", "q35,smm=on" if self.secure else "q35", "-accel", "tcg" if self.counted else acceleration(), "-cpu", "max", "-smp", "1" if self.counted else "2", "-m", str(self.memory)]
+        words += ["-icount", "shift=3"] if self.counted else []
         serial = f"socket,id=serial,path={self.keyboard},server=on,wait=off,logfile={self.console}" if keyboard else f"file,id=serial,path={self.console}"
         words += ["-display", "none", "-chardev", serial, "-serial", "chardev:serial", "-qmp", f"unix:{self.monitor},server=on,wait=off"]
         words += ["-nic", f"user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:{self.port}-:22", "-device", "virtio-rng-pci"]
