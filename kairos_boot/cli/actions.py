@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from kairos_boot.cloudconfig.model import Document, Step
+    from kairos_boot.cloudconfig.model import Document
     from kairos_boot.lifecycle.wired import Outcome
     from kairos_boot.loading.documents import Sources
     from kairos_boot.node.config import Config
     from kairos_boot.node.partitions import NodeDisk
     from kairos_boot.stages.runner import Log
 
+WITH_SUBSTAGES = (".before", "", ".after")
 BRIEF = 2.0
 """Seconds that an action waits for who holds its lock only for a moment."""
 SHOWN = ("action", "phase", "progress", "failure")
@@ -113,15 +114,13 @@ class Wired:
 
     def steps(self, stage: str, root: str) -> int:
         """How many steps the documents below *root* have for *stage*."""
-        return len(self._steps(stage, root))
+        documents = _sources(self.host, self.extra).load() if root == "/" else self._documents(root)
+        return sum(len(document.stages.get(stage + suffix, ())) for document in documents for suffix in WITH_SUBSTAGES)
 
     def calls(self, stage: str, program: str) -> bool:
         """Whether a command of *stage*, of the running system, names *program*."""
-        return any(program in command for step in self._steps(stage, "/") for command in step.commands)
-
-    def _steps(self, stage: str, root: str) -> list[Step]:
-        documents = _sources(self.host, self.extra).load() if root == "/" else self._documents(root)
-        return [step for document in documents for suffix in (".before", "", ".after") for step in document.stages.get(stage + suffix, ())]
+        documents = _sources(self.host, self.extra).load()
+        return any(program in command for document in documents for suffix in WITH_SUBSTAGES for step in document.steps(stage + suffix) for command in step.commands)
 
     def _documents(self, root: str) -> Sequence[Document]:
         return wiring.sources_of(Host(root), cmdline="").load()

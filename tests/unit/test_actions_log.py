@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import tty
@@ -16,6 +17,7 @@ from kairos_boot.system.process import Result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 
 class Refusing:
@@ -58,3 +60,16 @@ def test_a_restart_that_is_refused_does_not_call_back_what_was_done(capsys: pyte
     wired.host = Host("/", Refusing())
     assert wired.carry_out(lambda: Outcome(()), "reboot") == 1
     assert "it is done, but systemctl reboot" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("stage", "command", "found"), [("after-reset", "cryptsetup close vda3", True), ("after-reset.before", "for p in x; do\n  cryptsetup close $p\ndone", True),
+                                                         ("after-reset", "echo done", False), ("boot", "cryptsetup close vda3", False)])
+def test_whether_a_command_of_a_stage_names_a_program_is_known_from_the_nodes_documents(tmp_path: Path, stage: str, command: str, *, found: bool) -> None:
+    """By it a reset knows whether a step of after-reset opens the containers itself."""
+    document = tmp_path / "oem/90.yaml"
+    document.parent.mkdir()
+    document.write_text(json.dumps({"stages": {stage: [{"name": "other"}, {"commands": ["echo", command]}]}}))
+    wired = Wired("reset")
+    wired.host = Host(str(tmp_path))
+    assert wired.calls("after-reset", "cryptsetup") is found
+    assert wired.steps("after-reset", "/") == (0 if stage == "boot" else 2)
