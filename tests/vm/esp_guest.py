@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import cut_recording
 import machine as qemu
+import rootfs
 
+from tests.unit.esp_node import program
+
+TOP = Path(__file__).resolve().parents[2]
+PATHS = """\
+import sys
+sys.path[:0] = ["/prog", "/prog/tests/namespace", "/usr/lib/python3.11", "/usr/lib/python3.11/lib-dynload", "/usr/lib/python3/dist-packages"]
+"""
+"""How a guest's program begins that uses what `put_program` put there."""
+UNUSED = ("__pycache__", "test", "tests", "idlelib", "lib2to3", "ensurepip", "tkinter", "turtledemo", "distutils", "pydoc_data", "config-*")
+LARGE = 150_000
 INIT = """\
 #!/bin/sh
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev; mount -t tmpfs tmpfs /run
@@ -52,3 +65,24 @@ def read(disk: Path, name: str) -> bytes | None:
     """A file of the ESP, as a reader without a memory sees it; None where there is none."""
     done = subprocess.run(["mcopy", "-n", "-i", disk, f"::{name}", "-"], capture_output=True, check=False, env={**os.environ, "MTOOLS_SKIP_CHECK": "1"})
     return done.stdout if done.stdout or not done.returncode else None
+
+
+def put_program(root: Path, *tests: str) -> None:
+    """The whole program, what of Python's library it uses, and files of *tests*, in the guest's initrd."""
+    shutil.copytree(rootfs.tree() / "usr/lib/python3.11", root / "usr/lib/python3.11", ignore=shutil.ignore_patterns(*UNUSED), symlinks=True)
+    shutil.copytree(TOP / "kairos_boot", root / "prog/kairos_boot", ignore=shutil.ignore_patterns("__pycache__"))
+    for path in tests:
+        (root / "prog/tests" / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(TOP / "tests" / path, root / "prog/tests" / path)
+
+
+def system(word: str) -> bytes:
+    """A program of many clusters, each of which is its own."""
+    return program(word) + hashlib.shake_128(word.encode()).digest(LARGE)
+
+
+def menu(disk: Path) -> dict[str, str]:
+    """The files of the menu, and the program that each names. systemd-boot does not show a file that cannot be read, or names none."""
+    listed = subprocess.run(["mdir", "-b", "-i", disk, "::loader/entries"], capture_output=True, text=True, check=False, env={**os.environ, "MTOOLS_SKIP_CHECK": "1"}).stdout
+    files = {name: (read(disk, f"loader/entries/{name}") or b"").decode(errors="replace") for name in (line.rpartition("/")[2] for line in listed.splitlines())}
+    return {name: text.split("efi ")[1].split()[0] for name, text in files.items() if "efi " in text}

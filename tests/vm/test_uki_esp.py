@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,24 +11,18 @@ import cut_recording
 import cut_states
 import esp_guest
 import pytest
-import rootfs
-from esp_guest import read
+from esp_guest import menu, read, system
 
-from tests.unit.esp_node import program, word_of
-
-TOP = Path(__file__).resolve().parents[2]
+from tests.unit.esp_node import word_of
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
 
 SIZE = 36 << 20
 """FAT32, as firmware wants it, has no fewer clusters."""
-LARGE = 150_000
 BEFORE = {"active": "one", "passive": "zero", "recovery": "rescue"}
 ALLOWED = {"active": {"one", "two"}, "passive": {"zero", "one"}, "recovery": {"rescue", "three"}, "statereset": {"rescue", "three"}}
 """What each role may start at any time; all but the last one have to be there always."""
-GUEST = """\
-import sys
-sys.path[:0] = ["/prog", "/usr/lib/python3.11", "/usr/lib/python3.11/lib-dynload", "/usr/lib/python3/dist-packages"]
+GUEST = esp_guest.PATHS + """\
 import pathlib
 from kairos_boot.lifecycle import entries, uki_upgrading
 from kairos_boot.system import mounts
@@ -57,11 +50,6 @@ print("upgraded:", node.emitted, flush=True)
 """
 
 
-def system(word: str) -> bytes:
-    """A program of several hundred clusters, each of which is its own."""
-    return program(word) + hashlib.shake_128(word.encode()).digest(LARGE)
-
-
 def partition(path: Path) -> None:
     """An ESP as an installation leaves it."""
     with path.open("wb") as file:
@@ -79,25 +67,12 @@ def put(disk: Path, name: str, content: bytes) -> None:
 
 
 def record(base: Path, home: Path) -> list[cut_recording.Entry]:
-    """Let a guest upgrade the active and the recovery system, with the entry of a reset between; every write and flush. The whole program, and what of Python's
-    library it uses, are in its initrd.
-    """
-    root, tree = home / "root", rootfs.tree()
-    skip = shutil.ignore_patterns("__pycache__", "test", "tests", "idlelib", "lib2to3", "ensurepip", "tkinter", "turtledemo", "distutils", "pydoc_data", "config-*")
-    shutil.copytree(tree / "usr/lib/python3.11", root / "usr/lib/python3.11", ignore=skip, symlinks=True)
-    shutil.copytree(TOP / "kairos_boot", root / "prog/kairos_boot", ignore=shutil.ignore_patterns("__pycache__"))
-    (root / "prog/tests/unit").mkdir(parents=True)
-    shutil.copyfile(TOP / "tests/unit/esp_node.py", root / "prog/tests/unit/esp_node.py")
+    """Let a guest upgrade the active and the recovery system, with the entry of a reset between; every write and flush."""
+    root = home / "root"
+    esp_guest.put_program(root, "unit/esp_node.py")
     for word in ("two", "three"):
         (root / f"{word}.efi").write_bytes(system(word))
     return esp_guest.record(base, home, GUEST, says="upgraded: [", memory=1024, seconds=900)
-
-
-def menu(disk: Path) -> dict[str, str]:
-    """The files of the menu, and the program that each names. systemd-boot does not show a file that cannot be read, or names none."""
-    listed = subprocess.run(["mdir", "-b", "-i", disk, "::loader/entries"], capture_output=True, text=True, check=False, env={**os.environ, "MTOOLS_SKIP_CHECK": "1"}).stdout
-    files = {name: (read(disk, f"loader/entries/{name}") or b"").decode(errors="replace") for name in (line.rpartition("/")[2] for line in listed.splitlines())}
-    return {name: text.split("efi ")[1].split()[0] for name, text in files.items() if "efi " in text}
 
 
 def judged(disk: Path) -> list[str]:
