@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NAME = "statereset"
 FILE = f"{NAME}+0{loader.SUFFIX}"
-"""Of the entry that is made here. systemd-boot sorts what has no tries behind everything else, and counts nothing there."""
+"""Of the entry that is made here. systemd-boot sorts what has no tries behind everything else."""
 
 
 def is_meant(asked: str) -> bool:
@@ -29,23 +29,34 @@ def is_meant(asked: str) -> bool:
     return (wanted.name if wanted else asked) == NAME
 
 
+def is_made(entry: loader.Entry) -> bool:
+    """Whether *entry* is one that was made here: it has no tries. systemd-boot counts its starts in its name all the same: `statereset+0-1.conf`."""
+    return entry.name == NAME and entry.left == 0
+
+
+def made(host: Host) -> list[str]:
+    """The files of such entries, on the ESP of *host*. KairosError: the menu cannot be read."""
+    return [f"{loader.ENTRIES}/{entry.file}" for entry in loader.entries(host) if is_made(entry)]
+
+
 def make(host: Host, limit: float) -> None:
     """Have the entry in the menu. KairosError: there is no recovery system, an action still runs after *limit* seconds, or the disk fails."""
-    there = [entry for entry in loader.entries(host) if entry.name == NAME]
-    if [entry for entry in there if entry.file != FILE]:
+    if [entry for entry in loader.entries(host) if entry.name == NAME and not is_made(entry)]:
         return
     recovery = roles.known(host).get("recovery")
     if recovery is None or recovery.size < 0:
         raise KairosError("the boot menu has no entry 'recovery', whose system resets a node", host.path(loader.ENTRIES), "upgrade the active system instead, or install the node anew")
     content = loader.text(host, NAME, recovery.lines.get("title", ""), recovery.program, recovery.lines).encode()
     path = f"{loader.ENTRIES}/{FILE}"
-    if host.read(path) == content:
+    olds = made(host)
+    if [host.read(old) for old in olds] == [content]:
         return
     from kairos_boot.lifecycle.writable import Writable
     from kairos_boot.system.lock import ACTIONS
 
     with Writable(host, loader.EFI, "the entry of a reset", limit, lock=host.path(ACTIONS)), Explained("the entry cannot be written", path, "make room on the EFI system partition"):
-        roles.remove(host.path(path))  # of an older recovery system; nothing is written over
+        for old in olds:  # of an older recovery system; nothing is written over
+            roles.remove(host.path(old))
         with open(host.path(path), "xb") as file:
             file.write(content)
             file.flush()
@@ -63,12 +74,13 @@ class DropEntry:
 
     def would_change(self, host: Host) -> bool | None:
         """Whether it is there, and not chosen."""
-        return host.exists(f"{loader.ENTRIES}/{FILE}") and loader.next_once(host) != NAME
+        return bool(made(host)) and loader.next_once(host) != NAME
 
     def apply(self, host: Host) -> bool:
         """Remove it. KairosError: the disk fails."""
         if not self.would_change(host):
             return False
-        with Explained("it cannot be removed", f"{loader.ENTRIES}/{FILE}", roles.CHECK):
-            roles.remove(host.path(f"{loader.ENTRIES}/{FILE}"))
+        with Explained("it cannot be removed", loader.ENTRIES, roles.CHECK):
+            for path in made(host):
+                roles.remove(host.path(path))
         return True

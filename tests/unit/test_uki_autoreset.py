@@ -77,3 +77,16 @@ def test_it_goes_with_an_upgrade_where_another_entry_was_chosen_since(tmp_path: 
     uki_upgrading.upgrade(node, {"source": "file:/new.efi", "recovery": True})  # type: ignore[arg-type]
     assert node.entries == ["active.conf", "passive.conf", "recovery+3-0.conf"]
     assert sorted(node.programs) == ["one", "two", "zero"]
+
+
+def test_it_goes_under_the_name_that_the_boot_loader_gave_it_when_it_was_started(tmp_path: Path) -> None:
+    """systemd-boot counts starts also where no tries are left; under that name it is no other one when a reset is asked for again."""
+    node = Node(tmp_path)
+    entries.select(node.host, "statereset")
+    started = (node.menu / FILE).rename(node.menu / "statereset+0-1.conf")
+    entries.select(node.host, "statereset")
+    assert [name for name in node.entries if "statereset" in name] == [started.name]
+    entries.select(node.host, "cos")
+    assert DropEntry().apply(node.host) is True
+    assert node.entries == ["active.conf", "passive.conf", "recovery+3.conf"]
+    assert DropEntry().apply(node.host) is False

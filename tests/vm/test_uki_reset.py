@@ -8,6 +8,7 @@ from typing import Any
 
 import machine as qemu
 import pytest
+from resets import RESET as RESETS
 from uki_node import send, started, system, told, without_root
 from vm import BOOT
 
@@ -17,7 +18,9 @@ UPGRADE = ["kairos-uki-upgrade.pre", "before-upgrade", "after-upgrade", "kairos-
 RESET = ["kairos-uki-reset.pre", "after-reset", "kairos-uki-reset.after"]
 UNMOUNT = "mkdir -p /usr/local/cloud-config; cp /oem/91_stages.yaml /usr/local/cloud-config; umount /oem"
 """What the step of after-reset does under the running reset; the last stage has its configuration from elsewhere then."""
-STAGES = "stages:\n" + "".join(f"  {name}:\n    - commands: ['echo {name} >> /run/order{'; ' + UNMOUNT if name == 'after-reset' else ''}']\n" for name in UPGRADE + RESET)
+MORE = {"after-reset": UNMOUNT, RESET[-1]: "cp /run/order /usr/local/order"}
+"""The last one keeps the order where the boot after a reset finds it: on the persistent partition, which is a new one by then."""
+STAGES = "stages:\n" + "".join(f"  {name}:\n    - commands: ['{'; '.join([f'echo {name} >> /run/order', *([MORE[name]] if name in MORE else [])])}']\n" for name in UPGRADE + RESET)
 FAILED = {"active+0-3.conf": "title Node\nefi /EFI/kairos/active.efi\nsort-key 0001\n", "recovery+3.conf": "title Node recovery\nefi /EFI/kairos/active.efi\nsort-key 0003\n"}
 """The menu of a node whose active system was started in vain: what comes is recovery."""
 MENU = "grep -H ^efi /efi/loader/entries/*; ls /efi/EFI/kairos"
@@ -25,7 +28,9 @@ MENU = "grep -H ^efi /efi/loader/entries/*; ls /efi/EFI/kairos"
 
 @pytest.fixture(scope="module")
 def reset(scratch: Path, machines: list[qemu.Machine]) -> dict[str, Any]:
-    """A node that came up in recovery: there its active system is upgraded (to a bad one), then reset; the boot after that is the passive system, which is chosen."""
+    """A node that came up in recovery: there its active system is upgraded (to a bad one), then reset; the boot after that is the passive system, which is chosen.
+    There a boot is chosen that resets the node by itself, and the one after it.
+    """
     bad = without_root(system(scratch), scratch / "small.efi")
     machine = started(scratch, machines, "reset", STAGES, FAILED)
     found: dict[str, Any] = {"recovery": told(machine)}
@@ -38,6 +43,14 @@ def reset(scratch: Path, machines: list[qemu.Machine]) -> dict[str, Any]:
     machine.reboot(BOOT)
     found["passive"] = told(machine)
     found["data"] = machine.ssh("ls -A /oem; cat /usr/local/.kairos-state")
+    machine.ssh("rm -r /usr/local/cloud-config; touch /usr/local/mine")
+    found["asked"] = machine.ssh("kairos-boot reset --next-boot; echo code $?; ls /efi/loader/entries; kairos-boot bootentry --select cos; kairos-boot bootentry --select statereset; kairos-boot bootentry")
+    machine.reboot(BOOT)
+    machine.wait_off(RESETS)
+    found["screen"] = machine.screen()
+    machine.start()
+    found["active"] = told(machine)
+    found["order"] = machine.ssh("cat /usr/local/order; ls -A /oem /usr/local; cat /usr/local/.kairos-state")
     machine.press_power(BOOT)
     return found
 
@@ -81,3 +94,31 @@ def test_the_configuration_stays_and_the_reset_is_noted(reset: dict[str, Any]) -
     assert "mine" in reset["data"].split()
     assert "last-reset" in reset["data"]
     assert reset["passive"]["failed"] == "code 0"
+
+
+def test_a_boot_that_resets_the_node_by_itself_is_chosen_by_its_entry_which_is_made_for_it(reset: dict[str, Any]) -> None:
+    """Both ways to ask for it; what another entry chose since is over."""
+    assert "statereset+0.conf" in reset["asked"].split("code 0\n")[1].split()
+    assert reset["asked"].splitlines()[-1] == "statereset  (the next boot, once)"
+
+
+def test_that_boot_resets_and_restarts_by_itself(reset: dict[str, Any]) -> None:
+    """Its stages come in their order, one of which takes /oem away; nobody logs in."""
+    order = reset["order"].split("/oem:")[0].split()
+    assert order == RESET
+    assert "the reset is done" in reset["screen"]
+    assert "login:" not in reset["screen"]
+
+
+def test_the_active_system_comes_up_after_it_with_the_old_configuration_and_nothing_else(reset: dict[str, Any]) -> None:
+    assert reset["active"]["state"].startswith("active_boot")
+    assert reset["active"]["failed"] == "code 0"
+    oem, persistent = reset["order"].split("/oem:\n")[1].split("/usr/local:\n")
+    assert {"mine", "91_stages.yaml"} <= set(oem.split())
+    assert "mine" not in persistent.split()
+    assert "last-reset" in persistent
+
+
+def test_the_choice_of_that_boot_is_used_up(reset: dict[str, Any]) -> None:
+    assert "next boot" not in reset["active"]["menu"]
+    assert reset["active"]["menu"].splitlines()[0].startswith("cos  (this boot)")
