@@ -259,3 +259,16 @@ def link_sources(names: Iterable[str], sysroot: str) -> None:
     for name in names:
         if not os.path.lexists(name):
             os.symlink(f"{sysroot}{name}", name)
+
+
+def name_the_system(sysroot: str, path: str = "/etc/os-release") -> None:
+    """The system's own os-release where the conditions and the commands of the initrd's stage look for it.
+
+    dracut puts an own one there. On Debian 13 it has nothing but dracut's name in it, so that a step for Debian would be left out.
+    """
+    for name in ("/etc/os-release", "/usr/lib/os-release"):
+        found = os.path.realpath(f"{sysroot}{name}")
+        if found.startswith(f"{sysroot}/") and os.path.isfile(found):
+            os.symlink(found, f"{path}.new")
+            os.replace(f"{path}.new", path)
+            return

@@ -231,10 +231,11 @@ def tell_of_recovery_keys(boot: Boot) -> None:
 
 
 def link_the_sources(_boot: Boot) -> None:
-    """Stage rootfs runs in the initrd, and finds the node's configuration at the paths it has in the node."""
-    from kairos_boot.boot.build import link_sources
+    """Stage rootfs runs in the initrd, and finds the node's configuration at the paths it has in the node, and what system it is."""
+    from kairos_boot.boot.build import link_sources, name_the_system
 
     link_sources(("/system", "/oem"), SYSROOT)
+    name_the_system(SYSROOT)
 
 
 def run_rootfs(boot: Boot) -> None:

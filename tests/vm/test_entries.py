@@ -139,7 +139,7 @@ def test_the_plan_of_the_image_is_what_the_first_boot_did(cos: Node, tmp_path: P
     planned = [step for step in told if step["stage"] in STAGES]
     did = [step for step in cos.steps() if step["stage"] in STAGES]
     assert [(step["stage"], step["step"]) for step in did] == [(step["stage"], step["step"]) for step in planned]
-    # The initrd calls itself another system than the image: the condition is the same one, its words are not.
+    # A path below the root has other words in the initrd: the condition is the same one.
     left_out = [step.get("reason", "").partition(":")[0] if step["result"] == "skipped" else "" for step in did]
     assert [(step["step"], reason) for step, reason in zip(planned, left_out, strict=True) if not step["if"] and step["skip"].partition(":")[0] != reason] == []
     assert {reason for step, reason in zip(planned, left_out, strict=True) if step["if"]} <= {"", "if", "if_files"}
