@@ -7,7 +7,7 @@
 # make uki         build the disk of a node that is one signed EFI program (trusted boot) and print its path (root); OUT=FILE
 # make uki-iso     build the medium that installs such a node (root); OUT=FILE
 # make ukis        such a node in a virtual machine with Secure Boot (root)
-# make crypts       a node with encrypted partitions in a virtual machine with a TPM: opened by it, by the recovery key, reset (root)
+# make crypts       nodes with encrypted partitions in virtual machines with a TPM: opened by it, by the recovery key, reset (root)
 # make stop         end a node that was left running
 # make build        the program as it is installed, below build/: build/usr/bin/kairos-boot is tried without a virtual machine
 # make install      install into DESTDIR (default: /); install-image: besides, what makes a tree the image of a node
@@ -107,7 +107,7 @@ ukis: packages $(TOOLS)
 
 crypts: PACKAGES += swtpm
 crypts: packages $(TOOLS)
-	$(BIN)/python -m pytest -q tests/vm/test_crypt.py
+	$(BIN)/python -m pytest -q $(addprefix tests/vm/,test_crypt.py test_uki_crypt.py)
 
 stop:
 	@packaging/image/boot --stop

@@ -12,8 +12,7 @@ import pytest
 import uki_iso
 import variant
 from common import run
-from uki_node import LOOK
-from vm import BOOT
+from uki_node import LOOK, told_by
 
 pytestmark = [pytest.mark.vm, pytest.mark.root, pytest.mark.long]
 
@@ -56,13 +55,6 @@ say ssh id kairos
 """
 
 
-def told(machine: qemu.Machine, script: str) -> dict[str, str]:
-    """What the running system tells, each answer by its name."""
-    machine.wait_up(BOOT)
-    parts = machine.ssh(script, INSTALL).split("== ")[1:]
-    return {name: answer.rstrip() for name, _, answer in (part.partition("\n") for part in parts)}
-
-
 @pytest.fixture(scope="module")
 def installed(scratch: Path, machines: list[qemu.Machine]) -> dict[str, Any]:
     """The medium, which installs by itself, and then the node from its disk."""
@@ -74,10 +66,10 @@ def installed(scratch: Path, machines: list[qemu.Machine]) -> dict[str, Any]:
     machine = qemu.Machine(disk, scratch, secure=True, memory=MEMORY, others=[beside])
     machines.append(machine)
     machine.start(disc=uki_iso.iso())
-    live = told(machine, LIVE)
+    live = told_by(machine, LIVE, INSTALL)
     machine.press_power()
     machine.start()
-    node = told(machine, NODE)
+    node = told_by(machine, NODE, INSTALL)
     machine.press_power()
     return {"live": live, "node": node}
 

@@ -38,8 +38,13 @@ say blessed systemctl show -P Result -P ActiveState systemd-bless-boot.service k
 
 def told(machine: qemu.Machine) -> dict[str, str]:
     """What the running node tells, each answer by its name."""
+    return told_by(machine, LOOK, 600)
+
+
+def told_by(machine: qemu.Machine, script: str, seconds: float) -> dict[str, str]:
+    """What a script of the running system tells, each answer by its name."""
     machine.wait_up(BOOT)
-    parts = machine.ssh(LOOK, 600).split("== ")[1:]
+    parts = machine.ssh(script, seconds).split("== ")[1:]
     return {name: answer.rstrip() for name, _, answer in (part.partition("\n") for part in parts)}
 
 
