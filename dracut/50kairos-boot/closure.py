@@ -23,6 +23,8 @@ FIRST = ("__init__", "bytecode")
 """What finds the one file with the program's byte code, and so cannot be in it alone."""
 ROOTS = ("__init__", "__main__", "cli/initrd", "cli/run_stage", "cli/status", "cli/logs")
 """Where the program begins there. Nodes fail in the initrd, too: what happened can be told and packed there."""
+BEHIND = ("cli/assess",)
+"""What only a run behind the switch to the root imports: a boot is judged in its last stage."""
 BY_NAME = ("modules/", "template/functions/", "actions/datasource_")
 """What is imported by a name that is made when it runs: every key of a step may stand in the stage rootfs."""
 WHOLE = ("yaml", "_yaml", "pyudev")
@@ -52,6 +54,7 @@ def sources() -> list[str]:
     """The program's files that what runs in an initrd may import, now or ever."""
     top = f"{PROGRAM}/kairos_boot/"
     there = {f"{folder}/{name}" for folder, _, names in os.walk(top.rstrip("/")) for name in names if name.endswith(".py")}
+    there -= {f"{top}{name}.py" for name in BEHIND}
     todo = [path for path in there if path.removeprefix(top).startswith(BY_NAME) or path.removeprefix(top).removesuffix(".py") in ROOTS]
     found: set[str] = set()
     while todo:

@@ -51,7 +51,7 @@ def _files(host: Host) -> int:
     now, once = loader.selected(host), loader.next_once(host)
     for entry in loader.entries(host):
         says = [text for text, holds in (("this boot", entry.name == now), ("the next boot, once", entry.name == once)) if holds]
-        says += [f"{entry.left} {'try' if entry.left == 1 else 'tries'} left"] if entry.left is not None and not uki_autoreset.is_made(entry) else []
+        says += [f"{entry.left} {'try' if entry.left == 1 else 'tries'} left"] if entry.left is not None and not uki_autoreset.is_made(host, entry) else []
         shown = f"  ({'; '.join(says)})" if says else ""
         sys.stdout.write(f"{entry.word}{shown}\n")
     return 0

@@ -58,7 +58,7 @@ def run(words: list[str]) -> int:
         installer.judge(wired, config)  # it may tell why
         raise KairosError("no device is named, and the configuration does not allow an installation by itself", "install.auto",
                           "name the disk, whose content is lost: kairos-boot install /dev/…; or set install.auto: true")
-    return installer.run(given, wired, config, Asked(device, given.value("source"), insecure="allow-insecure-registries" in given))
+    return installer.run(given, wired, config, Asked(device, given.value("source"), insecure="allow-insecure-registries" in given, then=given.follows()))
 
 
 def _image(given: Arguments) -> int:

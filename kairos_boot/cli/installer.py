@@ -126,7 +126,6 @@ def kind_of(wired: Installer, asked: installing.Asked) -> type[installing.Instal
 
 def run(given: Arguments, wired: Installer, config: Config, asked: installing.Asked) -> int:
     """Install, or print what it would do."""
-    then = given.follows()
     given.needs("json", "plan")
     if not asked.image:
         judge(wired, config)
@@ -139,7 +138,7 @@ def run(given: Arguments, wired: Installer, config: Config, asked: installing.As
         return 1 if installing.install(wired, config, asked).failures else 0
     wired.take(config)
     try:
-        return wired.carry_out(lambda: installing.install(wired, config, asked, kind_of(wired, asked)), then)
+        return wired.carry_out(lambda: installing.install(wired, config, asked, kind_of(wired, asked)), asked.then)
     finally:
         wired.forget()
 

@@ -31,4 +31,4 @@ def run(words: list[str]) -> int:
     if len(given.words) != 1:
         raise UsageError("it takes one configuration: a path or an address")
     wired, config = installer.on_this_machine(given.words[0], DIRECTORIES if "use-default-dirs" in given else (), looks="plan" in given)
-    return installer.run(given, wired, config, Asked(given.value("device"), given.value("source"), default=AUTO, insecure="allow-insecure-registries" in given))
+    return installer.run(given, wired, config, Asked(given.value("device"), given.value("source"), default=AUTO, insecure="allow-insecure-registries" in given, then=given.follows()))

@@ -159,7 +159,7 @@ def _emit(stage: str, options: Options, host: Host, sources: Sources, *, as_json
             reconcile(runner, load(), ledger.path, outcome)
         runner.emit(stage, load, outcome)
         runner.report(wiring.strangers(stage, loaded), outcome, stage)
-        if stage == JUDGED_BEHIND and runner.origin.get("unit") == unit(stage):
+        if stage == JUDGED_BEHIND and origin["by"] == "unit" and origin.get("unit") == unit(stage):  # and no step of it, with documents of its own
             from kairos_boot.cli.assess import at_once
 
             at_once(host, ledger, log)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from kairos_boot.system.host import Host
 
 INITRD, UNIT = "boot/initrd", "usr/lib/systemd/system/kairos-boot-crypt.service"
+LIBRARIES = ("/libtss2-esys.so", "/libcryptsetup-token-systemd-tpm2.so")
+"""Without these an initrd opens containers by the recovery key alone: somebody has to type it at each boot."""
 
 
 @record
@@ -37,7 +39,7 @@ class Encryption:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is said where nobody has the time to write the key down."""
-        return (f"install.{self.then}: the machine does not wait until somebody has read the recovery key; record its console",) if self.then else ()
+        return (f"{self.then}: the machine does not wait until somebody has read the recovery key; record its console",) if self.then else ()
 
     def phase(self, target: Target, again: str) -> Phase:
         """The phase that makes and opens the containers on the partitions of *target*."""
@@ -67,8 +69,8 @@ class Encryption:
         return opened
 
 
-def asked(settings: Setting, section: Mapping[str, Any], *, image: bool, prepared: bool, terminals: tuple[str, ...]) -> Encryption | None:
-    """What *section*, `install` of *settings*, says. KairosError: it cannot be meant, or not done."""
+def asked(settings: Setting, section: Mapping[str, Any], *, image: bool, prepared: bool, terminals: tuple[str, ...], then: str) -> Encryption | None:
+    """What *section*, `install` of *settings*, says; *then* follows at once. KairosError: it cannot be meant, or not done."""
     install = settings.value.get("install")
     for problem in unencryptable(install) if install is not None else ():
         raise KairosError(problem.message, problem.where, problem.hint)
@@ -81,12 +83,12 @@ def asked(settings: Setting, section: Mapping[str, Any], *, image: bool, prepare
         raise KairosError("partitions of a disk image are not encrypted: the TPM of this machine is not the node's", where, "install the node by a live medium")
     if prepared:
         raise KairosError("partitions that are there already are not formatted (no-format), and so not encrypted", where, "leave one of the two out")
-    return Encryption(names, RecoveryKey(), terminals, _then(section))
+    return Encryption(names, RecoveryKey(), terminals, then)
 
 
-def by_default(section: Mapping[str, Any], terminals: tuple[str, ...]) -> Encryption:
+def by_default(terminals: tuple[str, ...], then: str) -> Encryption:
     """What is asked for where a node of one signed file is made and its configuration says nothing: all that can be encrypted."""
-    return Encryption(tuple(dict.fromkeys(ENCRYPTED.values())), RecoveryKey(), terminals, _then(section))
+    return Encryption(tuple(dict.fromkeys(ENCRYPTED.values())), RecoveryKey(), terminals, then)
 
 
 def left_plain(encryption: Encryption | None, why: str) -> str:
@@ -104,26 +106,27 @@ def must_open(host: Host, tree: str, name: str) -> None:
     _must_have_unit(host, f"{tree}/{INITRD}", None, f"/{INITRD}", name)
 
 
-def must_open_signed(host: Host, program: str, name: str) -> None:
-    """The same of the signed file *program*, whose initrd is a part of it."""
+def must_open_signed(host: Host, program: str, name: str, *, alone: bool = False) -> None:
+    """The same of the signed file *program*, whose initrd is a part of it; where nobody asked for containers it must surely open them *alone*, by the TPM."""
     path = host.path(program)
-    _must_have_unit(host, path, authenticode.read(path).sections.get(".initrd", (0, 0)), "the initrd", name)
+    _must_have_unit(host, path, authenticode.read(path).sections.get(".initrd", (0, 0)), "the initrd", name, alone=alone)
 
 
-def _must_have_unit(host: Host, path: str, part: tuple[int, int] | None, called: str, name: str) -> None:
+def _must_have_unit(host: Host, path: str, part: tuple[int, int] | None, called: str, name: str, *, alone: bool = False) -> None:
     from kairos_boot.system.initramfs import NoProgramError, names
 
     try:
         found = names(path, host.processes, part)
     except NoProgramError:
+        if alone:
+            raise
         return  # the program that packed it is not on this node
+    lacking = [library for library in LIBRARIES if not any(library in path for path in found)] if alone else []
+    if UNIT in found and lacking:
+        raise KairosError(f"{called} of what is to become the system lacks the TPM's libraries ({', '.join(library[1:] for library in lacking)})", name)
     if UNIT not in found:
         raise KairosError(f"{called} of what is to become the system opens no encrypted partitions: it lacks {UNIT}", name,
                           "make it with dracut --add kairos-boot-crypt, in an image with cryptsetup and the TPM's libraries (libtss2)")
-
-
-def _then(section: Mapping[str, Any]) -> str:
-    return next((how for how in ("reboot", "poweroff") if section.get(how) is True), "")
 
 
 def _mapper(target: Target, name: str) -> str:

@@ -17,7 +17,7 @@ from kairos_boot.lifecycle.finish import RECORD, KeepRecord, NoteEvent
 from kairos_boot.lifecycle.install import ACTION, EXECUTABLES, OEM, PERSISTENT, PLACES, PRE, Options, before, phases
 from kairos_boot.lifecycle.layout import Images, Layout, Wishes, compute, wishes
 from kairos_boot.lifecycle.phases import Broken, Engine, Memory, Phase, Refused, must_be_met, plan
-from kairos_boot.lifecycle.wired import Surroundings, ended
+from kairos_boot.lifecycle.wired import Surroundings, ended, follows
 from kairos_boot.node.sections import REFUSED, understood
 from kairos_boot.node.settings import listing, mapping
 from kairos_boot.node.state import release
@@ -63,6 +63,8 @@ class Asked:
     """Where a recovery key is shown."""
     users: bool = True
     """Whether somebody must be able to log in."""
+    then: str = ""
+    """What follows it, `reboot` or `poweroff`; empty: what the configuration says."""
 
 
 class Installation:
@@ -83,6 +85,7 @@ class Installation:
         self.bundles, self.odd_bundles = bundles.named(self.settings.get("bundles"), "install.bundles", insecure=self.insecure)
         self.encryption: Encryption | None = None
         self.eject = data.get("eject-cd") is True and "cdroot" in wired.cmdline.split()
+        self.then = asked.then or follows(self.settings)
         self._device = ""
 
     # -- what is asked for
@@ -94,7 +97,7 @@ class Installation:
             if self.settings.get(key):
                 raise KairosError(why, f"install.{key}", "leave it out")
         self.encryption = encrypting.asked(self.config.settings, self.settings, image=self.asked.image, prepared=self.prepared,
-                                           terminals=self.asked.terminals)
+                                           terminals=self.asked.terminals, then=self.then)
         if self.settings.get("reboot") is True and self.settings.get("poweroff") is True:
             raise KairosError("reboot or poweroff, not both", "install.reboot", "leave one of them out")
         for fault in self.odd_bundles:

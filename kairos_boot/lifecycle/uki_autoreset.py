@@ -22,6 +22,9 @@ NAME = "statereset"
 FILE = f"{NAME}+0{loader.SUFFIX}"
 """Of the entry that is made here. systemd-boot sorts what has no tries behind everything else."""
 
+MARK = b"# made for one reset, and removed behind it\n"
+"""The first line of such an entry."""
+
 
 def is_meant(asked: str) -> bool:
     """Whether *asked* is a name of that entry."""
@@ -29,24 +32,30 @@ def is_meant(asked: str) -> bool:
     return (wanted.name if wanted else asked) == NAME
 
 
-def is_made(entry: loader.Entry) -> bool:
-    """Whether *entry* is one that was made here: it has no tries. systemd-boot counts its starts in its name all the same: `statereset+0-1.conf`."""
-    return entry.name == NAME and entry.left == 0
+def is_made(host: Host, entry: loader.Entry) -> bool:
+    """Whether *entry* is one that was made here, which it says itself: systemd-boot counts its starts in its name (`statereset+0-1.conf`), and a menu's own
+    one has no tries left one day, too. KairosError: it cannot be read.
+    """
+    if entry.name != NAME or entry.left != 0:
+        return False
+    path = f"{loader.ENTRIES}/{entry.file}"
+    with Explained("the entry cannot be read", path, roles.CHECK):
+        return (host.read(path) or b"").startswith(MARK)
 
 
 def made(host: Host) -> list[str]:
     """The files of such entries, on the ESP of *host*. KairosError: the menu cannot be read."""
-    return [f"{loader.ENTRIES}/{entry.file}" for entry in loader.entries(host) if is_made(entry)]
+    return [f"{loader.ENTRIES}/{entry.file}" for entry in loader.entries(host) if is_made(host, entry)]
 
 
 def make(host: Host, limit: float) -> None:
     """Have the entry in the menu. KairosError: there is no recovery system, an action still runs after *limit* seconds, or the disk fails."""
-    if [entry for entry in loader.entries(host) if entry.name == NAME and not is_made(entry)]:
+    if [entry for entry in loader.entries(host) if entry.name == NAME and not is_made(host, entry)]:
         return
     recovery = roles.known(host).get("recovery")
     if recovery is None or recovery.size < 0:
         raise KairosError("the boot menu has no entry 'recovery', whose system resets a node", host.path(loader.ENTRIES), "upgrade the active system instead, or install the node anew")
-    content = loader.text(host, NAME, recovery.lines.get("title", ""), recovery.program, recovery.lines).encode()
+    content = MARK + loader.text(host, NAME, recovery.lines.get("title", ""), recovery.program, recovery.lines).encode()
     path = f"{loader.ENTRIES}/{FILE}"
     olds = made(host)
     if [host.read(old) for old in olds] == [content]:

@@ -56,7 +56,7 @@ class UkiInstallation(Installation):
             raise KairosError("a node that is one signed file is started by UEFI alone", "install.firmware", "leave it out")
         super().check()
         if self.settings.get("encrypted_partitions") is None:
-            wanted = encrypting.by_default(self.settings, self.asked.terminals)
+            wanted = encrypting.by_default(self.asked.terminals, self.then)
             self._by_itself, self._plain = True, wanted.hindered(self.host)
             self.encryption = None if self._plain else wanted
 
@@ -94,7 +94,7 @@ class UkiInstallation(Installation):
         if path in self._opened:  # its initrd is large
             return
         try:
-            encrypting.must_open_signed(self.host, path, str(source.named))
+            encrypting.must_open_signed(self.host, path, str(source.named), alone=self._by_itself)
         except KairosError as error:
             if not self._by_itself:
                 raise

@@ -27,6 +27,7 @@ from kairos_boot.lifecycle.wired import Outcome, ended
 from kairos_boot.node import loader
 from kairos_boot.node.mode import RECOVERY_WORDS, boot_word
 from kairos_boot.node.partitions import LABELS
+from kairos_boot.records import record
 from kairos_boot.system import authenticode
 
 TYPE_CHECKING = False
@@ -46,6 +47,26 @@ AGAIN = "the reset is called again, from recovery: it begins anew"
 BY_ITSELF = "the next boot begins the reset anew"
 AUTORESET = "autoreset_boot"
 OPENER = "cryptsetup"
+
+
+
+@record
+class UnmountForSteps:
+    """The persistent partition is not mounted, if a step of after-reset that is still there opens its container itself."""
+
+    wired: Node
+
+    def describe(self) -> str:
+        """The place."""
+        return Unmount(PERSISTENT).describe()
+
+    def would_change(self, host: Host) -> bool | None:
+        """Whether there is such a step: one that lay on what the reset erased is gone."""
+        return self.wired.calls("after-reset", OPENER) and Unmount(PERSISTENT).would_change(host)
+
+    def apply(self, host: Host) -> bool:
+        """Unmount it. KairosError: something uses it."""
+        return bool(self.would_change(host)) and Unmount(PERSISTENT).apply(host)
 
 
 def reset(wired: Node, asked: Mapping[str, bool]) -> Outcome:
@@ -132,7 +153,7 @@ def _left_to_steps(wired: Node, disk: NodeDisk, again: str) -> list[Phase]:
     partition mounted.
     """
     if disk.need("persistent").within and wired.calls("after-reset", OPENER):
-        return [Phase("unmount", "unmount the persistent partition", (Unmount(PERSISTENT),), again=again, extra=True, notes=(f"a step of after-reset opens it itself ({OPENER})",))]
+        return [Phase("unmount", "unmount the persistent partition", (UnmountForSteps(wired),), again=again, extra=True, notes=(f"a step of after-reset opens it itself ({OPENER})",))]
     return []
 
 

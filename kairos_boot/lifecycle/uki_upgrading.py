@@ -209,7 +209,15 @@ def _phases(wired: Node, options: Options, known: dict[str, roles.Role], change:
     around = Surroundings(wired.emit, wired.steps, wired.progress, tuple(_note(host, options.entry, origin)))
     left = roles.RemoveUnused().unused(host)  # of an earlier upgrade, which goes first
     room = survey.room(host.path(loader.EFI)) + sum(roles.size_of(host, path) for path in left)
-    return phases(host, change, new, around, room, passive.size if passive is not None and alone else 0, strict=options.strict, opens=wired.disk().encrypted)
+    return phases(host, change, new, around, room, passive.size if passive is not None and alone else 0, strict=options.strict, opens=_is_encrypted(wired))
+
+
+def _is_encrypted(wired: Node) -> bool:
+    try:
+        return bool(wired.disk().encrypted)
+    except KairosError as error:  # a node whose disk is not known was never encrypted by us, and an upgrade needs no partition but the ESP
+        wired.log(4, f"whether partitions are encrypted is not known: {error}", kind="warning", stage=ACTION)
+        return False
 
 
 def _note(host: Host, entry: str, origin: str) -> list[Action]:

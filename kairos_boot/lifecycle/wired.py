@@ -81,4 +81,9 @@ class Outcome:
 
 def ended(failures: Sequence[str], settings: Mapping[str, Any]) -> Outcome:
     """The outcome of an action that came to its end, whose *settings* say what follows."""
-    return Outcome(tuple(failures), next((how for how in ("reboot", "poweroff") if settings.get(how) is True), ""))
+    return Outcome(tuple(failures), follows(settings))
+
+
+def follows(settings: Mapping[str, Any]) -> str:
+    """What the *settings* of an action let follow it: `reboot`, `poweroff`, or nothing."""
+    return next((how for how in ("reboot", "poweroff") if settings.get(how) is True), "")

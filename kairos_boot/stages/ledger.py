@@ -148,6 +148,14 @@ class NoLedger(Ledger):
     def write(self, kind: str, **fields: Any) -> None:
         """Forget the record."""
 
+    def keep(self, host: Host, directory: str = KEPT, boots: int = BOOTS) -> bool:  # noqa: ARG002
+        """There is nothing to keep."""
+        return False
+
+    def adopt(self, boot_id: str, data: bytes) -> bool:  # noqa: ARG002
+        """No boot is looked at."""
+        return False
+
 
 def _keep(path: str, boot_id: str, directory: str, boots: int) -> None:
     with open(path, "rb", buffering=0) as source:

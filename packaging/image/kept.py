@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import signal
 import time
 from pathlib import Path
@@ -34,7 +35,7 @@ def alone(home: Path) -> None:
 
 
 def end(home: Path, disk: Path) -> bool:
-    """End the node that an earlier run kept in *home* and that runs from *disk*, and say so before; whether there was one.
+    """End the node that an earlier run kept in *home* and that runs from *disk*, and say so before; whether there was one. BusyError: it does not end.
 
     The number of its process may be another's by now: only what has that disk on its command line is it.
     """
@@ -50,9 +51,8 @@ def end(home: Path, disk: Path) -> bool:
         began = time.strftime("%H:%M", time.localtime(process.stat().st_ctime))
         say(f"ending the node that a run kept at {began} (KEEP=1, process {pid}): it has the disk {disk}; a cache of its own (XDG_CACHE_HOME) would let it go on")
         signal.pidfd_send_signal(watched, signal.SIGTERM)
-        until = time.monotonic() + PATIENCE
-        while process.exists() and process.joinpath("cmdline").read_bytes() and time.monotonic() < until:
-            time.sleep(0.1)
+        if not select.select([watched], [], [], PATIENCE)[0]:
+            raise BusyError(f"the node (process {pid}) does not end within {PATIENCE:g} s, and has the disk {disk}")
     except OSError:  # it ended by itself
         pass
     finally:

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("cryptsetup"), reason="needs root and cryptsetup")]
 
 UNIT = "usr/lib/systemd/system/kairos-boot-crypt.service"
+LIBRARIES = ("usr/lib/libtss2-esys.so.0", "usr/lib/cryptsetup/libcryptsetup-token-systemd-tpm2.so")
 SEALED = MACHINE + f"""
 import crypt_programs
 from crypt_programs import inside, keys_shown, open_ones, opens
-OPENS = {initrd(names=(UNIT,))!r}
+OPENS = {initrd(names=(UNIT, *LIBRARIES))!r}
 """ + """
 def machine(initrd=OPENS, **how):
     node = UkiMachine()
@@ -89,7 +90,8 @@ finally:
 
 @pytest.mark.parametrize(("made", "asked", "why"), [
     ("tpm=''", "{}", "no TPM 2 that can be used"), ("modules='kernel/ext4.ko:'", "{}", "it has no dm-crypt"), ("", "{'terminals': ('/nowhere',)}", "no terminal to show the recovery key on"),
-    ("initrd=''", "{}", "cannot be read as an initrd"), (f"initrd={initrd()!r}", "{}", f"it lacks {UNIT}")])
+    ("initrd=''", "{}", "cannot be read as an initrd"), (f"initrd={initrd()!r}", "{}", f"it lacks {UNIT}"),
+    (f"initrd={initrd(names=(UNIT, LIBRARIES[1]))!r}", "{}", "lacks the TPM's libraries (libtss2-esys.so)")])
 def test_where_it_cannot_be_done_nothing_is_encrypted_and_plan_and_log_say_why(unshared: Callable[..., Any], made: str, asked: str, why: str) -> None:
     told = unshared(SEALED + f"""
 node = machine({made})
@@ -144,19 +146,19 @@ finally:
     assert shown == ("crypto_LUKS" in kinds)
 
 
-@pytest.mark.parametrize("how", ["reboot", "poweroff"])
-def test_a_machine_that_leaves_before_somebody_has_read_the_key_says_so_beforehand(unshared: Callable[..., Any], how: str) -> None:
+@pytest.mark.parametrize(("words", "asked", "how"), [("reboot: true, ", {}, "reboot"), ("poweroff: true, ", {}, "poweroff"), ("", {"then": "reboot"}, "reboot"), ("reboot: true, ", {"then": "poweroff"}, "poweroff")])
+def test_a_machine_that_leaves_before_somebody_has_read_the_key_says_so_beforehand(unshared: Callable[..., Any], words: str, asked: dict[str, str], how: str) -> None:
     """Nobody asked for encryption, so nobody waits at its console."""
     told = unshared(SEALED + f"""
 node = machine()
 try:
-    plan, done = attempt(node, {TEXT.replace("partitions:", f"{how}: true, partitions:")!r})
+    plan, done = attempt(node, {TEXT.replace("partitions:", f"{words}partitions:")!r}, **{asked!r})
     tell([plan, done, node.lines])
 finally:
     close(node)
 """)
     plan, done, lines = told
-    said = f"install.{how}: the machine does not wait until somebody has read the recovery key; record its console"
+    said = f"{how}: the machine does not wait until somebody has read the recovery key; record its console"
     assert done == "installed"
     assert said in plan
     assert f"4 {said}" in lines

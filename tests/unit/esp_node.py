@@ -74,7 +74,7 @@ class Node:
     def entry(self, name: str) -> dict[str, str]:
         """The lines of the only entry of that name."""
         [path] = [path for path in self.menu.iterdir() if path.name.removesuffix(".conf").partition("+")[0] == name]
-        return dict(line.split(" ", 1) for line in path.read_text().splitlines())
+        return dict(line.split(" ", 1) for line in path.read_text().splitlines() if not line.startswith("#"))
 
     def starts(self, name: str) -> str:
         """The word in the program that the entry starts."""

@@ -90,3 +90,15 @@ def test_it_goes_under_the_name_that_the_boot_loader_gave_it_when_it_was_started
     assert DropEntry().apply(node.host) is True
     assert node.entries == ["active.conf", "passive.conf", "recovery+3.conf"]
     assert DropEntry().apply(node.host) is False
+
+
+def test_a_menus_own_entry_stays_its_own_when_its_tries_are_used_up(tmp_path: Path) -> None:
+    """Boots that reset are not blessed, so the third one leaves it none."""
+    node = Node(tmp_path)
+    own = node.menu / "statereset+0-3.conf"
+    own.write_text("title Mine\nefi /EFI/kairos/mine.efi\n")
+    entries.select(node.host, "statereset")
+    assert own.read_text() == "title Mine\nefi /EFI/kairos/mine.efi\n"
+    entries.select(node.host, "cos")
+    assert DropEntry().apply(node.host) is False
+    assert own.exists()
