@@ -17,10 +17,10 @@ from kairos_boot.errors import KairosError
 from kairos_boot.system.blkid import probe
 from kairos_boot.system.host import Host
 from kairos_boot.system.partitions import Table, node_of, read_table, tell_kernel
-from kairos_boot.system.process import Processes
+from kairos_boot.system.process import Processes, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: loop devices")]
 MIB = 1 << 20
@@ -117,6 +117,27 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(disk: Disk) -> 
     with pytest.raises(KairosError, match="not enough free space for big: 300 MiB wanted, 148 MiB free"):
         arrange(disk, NewPartition("a", "A", 50, "ext4"), NewPartition("big", "B", 300, "ext4")).apply(Host("/"))
     assert digest(disk.file) == before
+
+
+def test_where_a_new_partition_will_lie_is_empty_before_the_table_names_it(disk: Disk) -> None:
+    """Else a cut behind the table leaves a partition with a file system that nobody made, and what was in it."""
+    disk.sfdisk('size=50MiB, name="old"\n', "--append")
+    start = disk.table().slots[0].start * disk.table().sector
+    subprocess.run(["mkfs.ext4", "-q", "-L", "OLD", disk.part(1)], check=True)
+    subprocess.run(["sfdisk", "-q", "--no-reread", "--no-tell-kernel", "--delete", disk.node, "1"], check=True)
+    found: list[bool] = []
+
+    class Cut(Processes):
+        def run(self, argv: Sequence[str], **more: Any) -> Result:
+            if "--append" in argv:
+                with disk.file.open("rb") as file:
+                    found.append(any(os.pread(file.fileno(), MIB, start)))
+                return Result(1, "cut")
+            return super().run(argv, **more)
+
+    with pytest.raises(KairosError, match="cut"):
+        arrange(disk, NewPartition("a", "A", 50, "ext4")).apply(Host("/", Cut()))
+    assert found == [False]
 
 
 def test_a_partition_that_an_interrupted_run_left_unformatted_is_formatted(disk: Disk) -> None:
