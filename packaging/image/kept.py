@@ -34,7 +34,7 @@ def alone(home: Path) -> None:
     _held.append(lock)
 
 
-def end(home: Path, disk: Path) -> bool:
+def end(home: Path, disk: Path, patience: float = PATIENCE) -> bool:
     """End the node that an earlier run kept in *home* and that runs from *disk*, and say so before; whether there was one. BusyError: it does not end.
 
     The number of its process may be another's by now: only what has that disk on its command line is it.
@@ -51,8 +51,8 @@ def end(home: Path, disk: Path) -> bool:
         began = time.strftime("%H:%M", time.localtime(process.stat().st_ctime))
         say(f"ending the node that a run kept at {began} (KEEP=1, process {pid}): it has the disk {disk}; a cache of its own (XDG_CACHE_HOME) would let it go on")
         signal.pidfd_send_signal(watched, signal.SIGTERM)
-        if not select.select([watched], [], [], PATIENCE)[0]:
-            raise BusyError(f"the node (process {pid}) does not end within {PATIENCE:g} s, and has the disk {disk}")
+        if not select.select([watched], [], [], patience)[0]:
+            raise BusyError(f"the node (process {pid}) does not end within {patience:g} s, and has the disk {disk}")
     except OSError:  # it ended by itself
         pass
     finally:

@@ -31,6 +31,16 @@ def test_a_node_that_was_kept_is_ended_and_that_is_said(tmp_path: Path, node: su
     assert f"process {node.pid}" in capsys.readouterr().err
 
 
+def test_a_node_that_does_not_end_keeps_its_disk(tmp_path: Path) -> None:
+    with subprocess.Popen(["sh", "-c", "trap '' TERM; echo; read word", f"file={tmp_path}/node.qcow2,if=virtio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as deaf:
+        assert deaf.stdout
+        deaf.stdout.readline()
+        (tmp_path / "pid").write_text(str(deaf.pid))
+        with pytest.raises(kept.BusyError, match=f"process {deaf.pid}\\) does not end"):
+            kept.end(tmp_path, tmp_path / "node.qcow2", 0.2)
+        deaf.kill()
+
+
 def test_a_process_that_has_the_number_of_an_older_node_is_left_alone(tmp_path: Path, node: subprocess.Popen[bytes], capsys: pytest.CaptureFixture[str]) -> None:
     """Be it another machine of these tests."""
     assert not kept.end(tmp_path, tmp_path / "other.qcow2")
