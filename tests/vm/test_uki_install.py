@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ pytestmark = [pytest.mark.vm, pytest.mark.root, pytest.mark.long]
 MEMORY = 4096
 INSTALL = 1800
 """Seconds for an installation, against hanging only."""
+NAME = "deb.debian.org"
 STAGES = ("kairos-uki-install.pre", "before-install", "after-install", "kairos-uki-install.after")
 DOCUMENT = """\
 #cloud-config
@@ -47,11 +49,17 @@ say altered kairos-boot install --source file:/run/altered.efi /dev/vda
 say plan kairos-boot install --plan /dev/vda
 say failed systemctl --failed --no-legend --plain
 """
-NODE = LOOK + """\
+NODE = LOOK + f"""\
 say order cat /oem/order
 say documents ls /oem
 say programs sh -c 'cat /efi/loader/entries/*; sha256sum /efi/EFI/kairos/*'
 say ssh id kairos
+say tmp sh -c 'echo kept >/tmp/mine; cat /tmp/mine'
+say mounts mount
+say shared sh -c 'grep " / / " /proc/1/mountinfo'
+say servers cat /etc/resolv.conf
+say name getent ahosts {NAME}
+say units systemctl status kairos-interactive kairos-recovery
 """
 
 
@@ -147,3 +155,27 @@ def test_the_configuration_is_the_nodes(installed: dict[str, Any]) -> None:
     assert "(admin)" in installed["node"]["ssh"]
     assert installed["node"]["oem"].startswith("/dev/vda2")
     assert installed["node"]["persistent"].startswith("/dev/vda3")
+
+
+def test_the_running_system_is_writable_where_it_has_to_be(installed: dict[str, Any]) -> None:
+    """UKI-14 to UKI-16 (BST-13 to BST-15)."""
+    node = installed["node"]
+    assert node["tmp"] == "kept\ncode 0"
+    assert " type bpf " in node["mounts"]
+    assert "shared" in node["shared"]
+
+
+def test_names_resolve(installed: dict[str, Any]) -> None:
+    """UKI-17 (BST-16). A name is asked for where this machine itself can resolve one."""
+    assert any(line.startswith("nameserver ") for line in installed["node"]["servers"].splitlines())
+    try:
+        socket.getaddrinfo(NAME, 80)
+    except OSError:
+        return
+    assert installed["node"]["name"].endswith("code 0")
+
+
+def test_units_of_the_medium_are_unknown_to_the_node(installed: dict[str, Any]) -> None:
+    """UKI-18 (BST-17)."""
+    for unit in ("kairos-interactive", "kairos-recovery"):
+        assert f"Unit {unit}.service could not be found" in installed["node"]["units"]
