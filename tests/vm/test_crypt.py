@@ -1,5 +1,5 @@
 """A node whose OEM and persistent partitions are encrypted, on a machine with an emulated TPM: installed by a live medium, opened without anybody, by the recovery key
-where the TPM is another one, by the TPM again once it was told, reset; and where nobody has the key.
+where the TPM is another one, by the TPM again once it was told, reset; the same where the firmware is another one; and where nobody has the key.
 
 One machine, one boot after the other; the tests look at what each of them told.
 """
@@ -19,6 +19,9 @@ import variant
 from common import run
 from resets import RESET
 from vm import BOOT, HERE
+
+from kairos_boot.system import efi
+from tests.unit.esp_node import signature_list
 
 pytestmark = [pytest.mark.vm, pytest.mark.root, pytest.mark.long]
 
@@ -44,6 +47,16 @@ say blocks sh -c 'ls /oem; cat /run/initramfs/cos-state/grubenv'
 say failed systemctl --failed --no-legend --plain
 say log cat /run/immucore/immucore.log
 """
+REMEDY = re.compile(r"systemd-cryptenroll --wipe-slot=tpm2 (/dev/vda\d) && systemd-cryptenroll --tpm2-device=auto --tpm2-pcrs=7 \1(?!\d)")
+"""What `status` says of one partition."""
+TRUST = f"""\
+import struct, sys, uuid
+content = bytes.fromhex(sys.argv[1])
+descriptor = struct.pack("<HBBBBBBIhBB", 2025, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0) + struct.pack("<IHH", 24, 0x200, 0xEF1) + uuid.UUID("4aafd29d-68df-49ee-8aa9-347d375665a7").bytes_le
+with open("/sys/firmware/efi/efivars/db-{efi.SECURITY}", "wb", buffering=0) as file:
+    file.write(struct.pack("<I", 0x27) + descriptor + content)
+"""
+"""Firmware without a key of its owner takes such a list unsigned: of whom it trusts, which is what PCR 7 measures, be Secure Boot on or off."""
 LEAKS = """\
 import os, subprocess, sys
 key = sys.stdin.buffer.read().strip()
@@ -82,13 +95,20 @@ class Story:
         self.first = self.boots()
         self.machine.ssh("echo mine >/usr/local/mine; echo kept >/oem/kept")
         self.off()
-        self.asked = self.boots_by_the_key()
+        shutil.rmtree(self.machine.secrets)
+        self.asked = self.boots_by_the_key("wrong")
         self.tell_the_tpm()
         self.selected = self.machine.ssh("kairos-boot bootentry --select statereset; ls /oem; cat /run/initramfs/cos-state/grubenv")
         self.machine.reboot()
         self.machine.wait_off(RESET)
         self.reset = self.machine.screen()
         self.after = self.boots()
+        self.trust_another()
+        self.off()
+        self.changed = self.boots_by_the_key()
+        self.do_as_status_says()
+        self.off()
+        self.mended = self.boots()
         self.off()
         shutil.rmtree(self.machine.secrets)
         self.closed = self.boots_without_it()
@@ -117,14 +137,12 @@ class Story:
         self.machine.start()
         return self.look()
 
-    def boots_by_the_key(self) -> dict[str, str]:
-        """Another TPM, as in another machine; a wrong recovery key, then the right one."""
-        shutil.rmtree(self.machine.secrets)
+    def boots_by_the_key(self, *before: str) -> dict[str, str]:
+        """The node, whose TPM refuses; the recovery key, and others *before* it."""
         self.machine.start(keyboard=True)
-        self.question(0)
-        self.machine.type("wrong\n")
-        self.question(1)
-        self.machine.type(f"{self.key}\n")
+        for number, key in enumerate((*before, self.key)):
+            self.question(number)
+            self.machine.type(f"{key}\n")
         return self.look()
 
     def boots_without_it(self) -> str:
@@ -154,12 +172,22 @@ class Story:
         found: str = subprocess.run(words, input=self.key, capture_output=True, text=True, timeout=600, check=True).stdout
         return found.split()
 
-    def tell_the_tpm(self) -> None:
-        """What status says, with the key in a file in the node's memory."""
+    def tell_the_tpm(self, *commands: str) -> None:
+        """What the documentation says, or these *commands*, with the key in a file in the node's memory instead of at a terminal."""
         subprocess.run([*self.machine.ssh_command(), "umask 077; cat >/run/key"], input=self.key, text=True, timeout=180, check=True)
-        for part in PARTS:
-            words = "systemd-cryptenroll --unlock-key-file=/run/key"
-            self.machine.ssh(f"{words} --wipe-slot=tpm2 {part} && {words} --tpm2-device=auto --tpm2-pcrs=7 {part}", 300)
+        for command in commands or [f"systemd-cryptenroll --wipe-slot=tpm2 {part} && systemd-cryptenroll --tpm2-device=auto --tpm2-pcrs=7 {part}" for part in PARTS]:
+            self.machine.ssh(command.replace("systemd-cryptenroll", "systemd-cryptenroll --unlock-key-file=/run/key"), 300)
+
+    def trust_another(self) -> None:
+        """Change the firmware's list of whom it trusts: the same TPM finds another PCR 7 in the next boot."""
+        content = signature_list(efi.SHA256, [bytes(range(32))]).hex()
+        self.machine.ssh(f"/usr/bin/python3 - {content} <<'EOF'\n{TRUST}EOF")
+
+    def do_as_status_says(self) -> None:
+        """Its commands, word by word, one for each partition."""
+        self.remedy = [found[0] for found in REMEDY.finditer(self.changed["status"])]
+        assert len(self.remedy) == len(PARTS), self.changed["status"]
+        self.tell_the_tpm(*self.remedy)
 
     def off(self) -> None:
         """Shut it down."""
@@ -187,7 +215,7 @@ def test_the_installation_says_what_it_does_and_shows_the_key_once(story: Story)
 
 def test_the_recovery_key_is_in_no_file_log_argument_or_variable_of_any_boot(story: Story) -> None:
     """Neither on the live system nor on the node, whose boot asked for it."""
-    assert len(story.left) == 4
+    assert len(story.left) == 6
     assert set(map(tuple, story.left.values())) == {("/run/control",)}
 
 
@@ -252,6 +280,28 @@ def test_a_reset_makes_the_content_anew_and_keeps_the_containers(story: Story) -
     assert story.after["oem"] == story.first["oem"]
     assert story.after["status"].startswith("OK: ")
     assert "next_entry" not in story.after["blocks"]
+
+
+def test_another_register_of_the_same_tpm_leads_to_the_question_and_the_recovery_key_opens_them(story: Story) -> None:
+    changed = story.changed
+    assert changed["register"] != story.first["register"] == story.after["register"]
+    assert "the TPM does not open COS_OEM" in changed["screen"]
+    assert len(ASKED.findall(changed["screen"])) == 1
+    assert changed["oem"] == story.first["oem"]
+    assert changed["persistent"] == story.first["persistent"]
+    assert changed["kept"] == "kept\ncode 0"
+    assert changed["failed"] == "code 0"
+
+
+def test_what_status_says_then_lets_the_tpm_open_them_again(story: Story) -> None:
+    """Each partition once, and nobody is asked in the next boot."""
+    assert len(set(story.remedy)) == len(PARTS)
+    mended = story.mended
+    assert mended["register"] == story.changed["register"]
+    assert not ASKED.search(mended["screen"])
+    assert mended["status"].startswith("OK: ")
+    assert mended["oem"] == story.first["oem"]
+    assert mended["persistent"] == story.first["persistent"]
 
 
 def test_where_nobody_knows_the_key_the_boot_goes_on_without_the_partitions(story: Story) -> None:
