@@ -30,7 +30,7 @@ from kairos_boot.system.host import Host
 from tests.unit.esp_node import Ledger, Node
 class Guest(Node):
     def __init__(self, root):
-        self.root, self.host, self.emitted, self.fails, self.document, self.ledger, self.told = root, Host(str(root)), [], {}, {}, Ledger(), []
+        self.root, self.host, self.emitted, self.fails, self.document, self.ledger, self.told, self.parts = root, Host(str(root)), [], {}, {}, Ledger(), [], {}
         for name in ("efi", "oem/.kairos", "usr/local", "tmp", "run/cos", "sys/firmware/efi/efivars"):
             (root / name).mkdir(parents=True)
         for name in ("active_mode", "uki_boot_mode"):
