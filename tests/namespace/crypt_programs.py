@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from kairos_boot.system import loop, mounts
 
@@ -52,10 +53,11 @@ def open_ones() -> list[str]:
     return [name for name in os.listdir("/dev/mapper") if name != "control"]
 
 
-def close_all() -> None:
-    """What was left open is closed."""
+def close(node: Any) -> None:
+    """What was left open is closed, and then *node* is."""
     for name in open_ones():
         loop.detach(os.readlink(f"/dev/mapper/{name}"))
+    node.close()
 
 
 def opens(home: str, node: str, key: str) -> bool:

@@ -25,7 +25,7 @@ from kairos_boot.errors import KairosError
 from kairos_boot.lifecycle.installing import plan_of
 from kairos_boot.system import filesystems
 import crypt_programs
-from crypt_programs import inside, keys_shown, open_ones, opens
+from crypt_programs import close, inside, keys_shown, open_ones, opens
 OPENS = {{"boot/initrd": {initrd(names=(*HALF, UNIT))!r}}}
 """ + '''
 def machine(files=OPENS, disk=700, **how):
@@ -34,9 +34,6 @@ def machine(files=OPENS, disk=700, **how):
     crypt_programs.put(home, **how)
     return node
 WHERE = {"terminals": (f"{home}/terminal",)}
-def close(node):
-    crypt_programs.close_all()
-    node.close()
 '''
 REFUSED = """
 try:

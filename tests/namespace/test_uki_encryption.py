@@ -21,7 +21,7 @@ UNIT = "usr/lib/systemd/system/kairos-boot-crypt.service"
 LIBRARIES = ("usr/lib/libtss2-esys.so.0", "usr/lib/cryptsetup/libcryptsetup-token-systemd-tpm2.so")
 SEALED = MACHINE + f"""
 import crypt_programs
-from crypt_programs import inside, keys_shown, open_ones, opens
+from crypt_programs import close, inside, keys_shown, open_ones, opens
 OPENS = {initrd(names=(UNIT, *LIBRARIES))!r}
 """ + """
 def machine(initrd=OPENS, **how):
@@ -30,9 +30,6 @@ def machine(initrd=OPENS, **how):
     crypt_programs.put(home, **how)
     return node
 WHERE = {"terminals": (f"{home}/terminal",)}
-def close(node):
-    crypt_programs.close_all()
-    node.close()
 def attempt(node, text, **more):
     said = []
     for act in (plan_of, install):

@@ -127,7 +127,7 @@ class Story:
         self.shown = KEY.findall(self.machine.screen())
         assert self.shown, f"{self.plan}{self.installed}{self.machine.screen()}"
         self.key = self.shown[0]
-        self.left = {"install": self.leaks()}
+        self.left = {"install": leaks(self.machine, self.key)}
         self.off()
         self.machine.others = ()
         self.machine.variables.unlink()  # the firmware was told to start the medium, and forgot the disk for it
@@ -162,15 +162,8 @@ class Story:
         """What the running node tells, each answer by its name, and its console; what has the key."""
         self.machine.wait_up(BOOT)
         told = {name: answer.rstrip() for name, _, answer in (part.partition("\n") for part in self.machine.ssh(LOOK, 600).split("== ")[1:])}
-        self.left[str(self.machine.boots)] = self.leaks()
+        self.left[str(self.machine.boots)] = leaks(self.machine, self.key)
         return {**told, "screen": self.machine.screen()}
-
-    def leaks(self) -> list[str]:
-        """The files, the arguments and variables of programs, and the logs that have the key; a file of ours is among them, so that the search is seen to find it."""
-        self.machine.ssh(f"cat >/run/leaks.py <<'EOF'\n{LEAKS}EOF")
-        words = [*self.machine.ssh_command(), "/usr/bin/python3 /run/leaks.py"]
-        found: str = subprocess.run(words, input=self.key, capture_output=True, text=True, timeout=600, check=True).stdout
-        return found.split()
 
     def tell_the_tpm(self, *commands: str) -> None:
         """What the documentation says, or these *commands*, with the key in a file in the node's memory instead of at a terminal."""
@@ -198,6 +191,14 @@ class Story:
 @pytest.fixture(scope="module")
 def story(scratch: Path, machines: list[qemu.Machine]) -> Story:
     return Story(scratch, machines)
+
+
+def leaks(machine: qemu.Machine, key: str) -> list[str]:
+    """The files, the arguments and variables of programs, and the logs that have *key*; a file of ours is among them, so that the search is seen to find it."""
+    machine.ssh(f"cat >/run/leaks.py <<'EOF'\n{LEAKS}EOF")
+    words = [*machine.ssh_command(), "/usr/bin/python3 /run/leaks.py"]
+    found: str = subprocess.run(words, input=key, capture_output=True, text=True, timeout=600, check=True).stdout
+    return found.split()
 
 
 def slots(told: dict[str, str]) -> list[str]:

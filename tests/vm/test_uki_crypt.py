@@ -18,7 +18,7 @@ import pytest
 import uki_iso
 import variant
 from common import run
-from test_crypt import ASKED, KEY, LEAKS, slots
+from test_crypt import ASKED, KEY, leaks, slots
 from uki_node import LOOK, told_by
 from vm import BOOT
 
@@ -95,7 +95,7 @@ class Story:
         self.shown = KEY.findall(self.machine.screen())
         assert self.shown, f"{self.live}{self.machine.screen()}"
         self.key = self.shown[0]
-        self.left["live"] = self.leaks()
+        self.left["live"] = leaks(self.machine, self.key)
         self.off()
         self.machine.others = ()
         self.machine.start()
@@ -119,15 +119,8 @@ class Story:
     def look(self) -> dict[str, str]:
         """What the running node tells, each answer by its name, and its console; what has the key."""
         found = told_by(self.machine, NODE, 600)
-        self.left[str(self.machine.boots)] = self.leaks()
+        self.left[str(self.machine.boots)] = leaks(self.machine, self.key)
         return {**found, "screen": self.machine.screen()}
-
-    def leaks(self) -> list[str]:
-        """The files, the arguments and variables of programs, and the logs that have the key; a file of ours is among them, so that the search is seen to find it."""
-        self.machine.ssh(f"cat >/run/leaks.py <<'EOF'\n{LEAKS}EOF")
-        words = [*self.machine.ssh_command(), "/usr/bin/python3 /run/leaks.py"]
-        found: str = subprocess.run(words, input=self.key, capture_output=True, text=True, timeout=600, check=True).stdout
-        return found.split()
 
     def update_the_list(self) -> None:
         """As an update of the firmware's list of what it does not start; all that it starts stays."""
