@@ -39,7 +39,7 @@ def record(base: Path, home: Path, guest: str, *, says: str, before: str = "", m
     """
     log, console = home / "log", home / "console"
     log.write_bytes(b"")
-    words: list[str | Path] = ["qemu-system-x86_64", "-machine", "q35", "-accel", qemu.acceleration(), "-cpu", "max", "-m", str(memory), "-display", "none", "-no-reboot", "-nic", "none",
+    words: list[str | Path] = ["qemu-system-x86_64", "-machine", "q35", *qemu.processors(qemu.acceleration()), "-m", str(memory), "-display", "none", "-no-reboot", "-nic", "none",
              "-serial", f"file:{console}", "-kernel", base.parent / "vmlinuz", "-initrd", initrd(base, home, guest, before), "-append", "console=ttyS0 rdinit=/start panic=1 quiet",
              "-blockdev", f"driver=file,node-name=esp,filename={home / 'esp'}", "-blockdev", f"driver=file,node-name=log,filename={log}",
              "-blockdev", "driver=blklogwrites,node-name=both,file=esp,log=log", "-device", "virtio-blk-pci,drive=both"]
