@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _CONFIGURE, _GET_FREE, _CLEAR, _STATUS = 0x4C0A, 0x4C82, 0x4C01, 0x4C05
-_READ_ONLY, _AUTOCLEAR = 1, 4
+_READ_ONLY, _AUTOCLEAR, _DIRECT = 1, 4, 16
 _TRIES = 64
 """Another process may take the free device that the kernel named; so often we ask again."""
 
@@ -73,9 +73,13 @@ def _attach(file: int, path: str, *, read_only: bool) -> tuple[str, int]:
 
 
 def _request(file: int, path: str, *, read_only: bool) -> bytes:
-    """Struct loop_config: descriptor, block size (0: chosen by the kernel), loop_info64, 64 bytes to spare."""
+    """Struct loop_config: descriptor, block size (0: chosen by the kernel), loop_info64, 64 bytes to spare.
+
+    An image that is read is in memory once, as files of its file system, and not a second time as its own blocks. A file system that
+    cannot do that (tmpfs), or a disk of larger blocks, is read as ever: the kernel takes the flag for a wish.
+    """
     order = sys.byteorder
-    flags = _READ_ONLY if read_only else 0
+    flags = _READ_ONLY | _DIRECT if read_only else 0
     name = os.fsencode(path)[-63:]
     head = file.to_bytes(4, order) + bytes(4)
     info = bytes(5 * 8) + bytes(3 * 4) + flags.to_bytes(4, order) + name.ljust(64, b"\0") + bytes(64 + 32 + 16)

@@ -33,6 +33,31 @@ assert loop.attached(path) == ""
     assert told == [True, True, "1", "0", True, ["ro"]]
 
 
+@pytest.mark.parametrize("direct", [True, False])
+def test_an_image_that_is_read_is_in_memory_once_where_its_file_system_can(unshared: Callable[..., Any], direct: bool) -> None:
+    """Its own blocks are not kept besides its files. One on a tmpfs, which has no direct reads before Linux 6.6, is attached all the same."""
+    told = unshared(f"""
+from boot_node import make_file_system
+from kairos_boot.system import loop, mounts
+path = home + "/m/a.img"
+os.mkdir(home + "/m")
+if not {direct}:
+    mounts.mount("tmpfs", home + "/m", "tmpfs")
+make_file_system(path, "COS_ACTIVE")
+try:
+    os.close(os.open(path, os.O_RDONLY | os.O_DIRECT))
+    can = "1"
+except OSError:
+    can = "0"
+node = loop.attach(path)
+try:
+    tell([open("/sys/block/" + os.path.basename(node) + "/loop/dio").read().strip(), can])
+finally:
+    loop.detach(node)
+""")
+    assert told[0] == told[1]
+
+
 def test_a_device_that_cannot_be_written_is_not_used_for_writing(unshared: Callable[..., Any]) -> None:
     """Whoever is to fill an image that is attached read-only gets a device of his own; who only reads takes what is there."""
     told = unshared("""

@@ -37,6 +37,7 @@ def main() -> None:
         "mounts": [line.split()[:4] for line in read("/proc/mounts").splitlines()],
         "loops": {os.path.basename(os.path.dirname(os.path.dirname(path))): read(path).strip() for path in glob.glob("/sys/block/loop*/loop/backing_file")},
         "loops_read_only": {path.split("/")[3]: read(path).strip() for path in glob.glob("/sys/block/loop*/ro")},
+        "loops_direct": {path.split("/")[3]: read(path).strip() for path in glob.glob("/sys/block/loop*/loop/dio")},
         "labels": labels(),
         "order": [line.split() for line in read("/run/order").splitlines()],
         "units": {unit: show(unit) for unit in UNITS},

@@ -98,6 +98,7 @@ def image_of(node: Node) -> str:
     """The image file that the root file system is in."""
     device = node.mount("/")[0].removeprefix("/dev/")
     assert node.facts["loops_read_only"][device] == "1"
+    assert node.facts["loops_direct"][device] == "1"  # the image is not in memory twice
     return str(node.facts["loops"][device])
 
 
