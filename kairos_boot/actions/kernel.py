@@ -26,13 +26,20 @@ class WriteKernel:
         return f"set {self.path} to {self.value!r}"
 
     def would_change(self, host: Host) -> bool | None:
-        """Whether it has another value; None on a tree that does not run. KairosError: there is no such setting."""
+        """Whether it has another value; None on a tree that does not run. KairosError: there is no such setting, or it is one that nobody can set.
+
+        In a network namespace Linux shows some settings of the whole machine, such as net.core.rmem_max, to be read only.
+        """
         now = host.read(self.path)
         if now is None and not host.online:
             return None
         if now is None:
             raise KairosError(f"no such kernel setting: {self.path}", self.where)
-        return now.decode("utf-8", "replace").split() != self.value.split()
+        if now.decode("utf-8", "replace").split() == self.value.split():
+            return False
+        if not os.stat(host.path(self.path)).st_mode & 0o222:
+            raise KairosError(f"cannot set {self.path} to {self.value!r}: the kernel lets nobody change it here", self.where)
+        return True
 
     def apply(self, host: Host) -> bool:
         """Write the value unless it is there. KairosError: no such setting, or the kernel refuses the value."""

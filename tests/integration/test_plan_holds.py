@@ -73,8 +73,8 @@ def machine(tmp_path: Path) -> Iterator[Isolated]:
 
 
 def planned(machine: Isolated) -> list[dict[str, Any]]:
-    """The plan of the tree, made from outside."""
-    argv = [sys.executable, "-m", "kairos_boot", "plan", "--all", "--json", "--root", str(machine.root)]
+    """The plan of the tree, made from outside, but for its network namespace: what /proc/sys/net shows is that of whoever looks."""
+    argv = ["nsenter", f"--net=/proc/{machine.pid}/ns/net", sys.executable, "-m", "kairos_boot", "plan", "--all", "--json", "--root", str(machine.root)]
     done = subprocess.run(argv, cwd=TOP, capture_output=True, text=True, check=False)
     steps: list[dict[str, Any]] = json.loads(done.stdout)["steps"]
     return steps

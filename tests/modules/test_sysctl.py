@@ -68,6 +68,19 @@ def test_an_unknown_setting_does_not_stop_the_next(host: Node, step: MakeStep) -
     assert not host.exists("/proc/sys/vm/no_such")
 
 
+def test_a_setting_that_nobody_can_change_is_told_before_and_after(host: Node, step: MakeStep) -> None:
+    """As Linux shows net.core.rmem_max in a network namespace, where not even root can write it; one that has the value already is fine."""
+    for name in ("rmem_max", "wmem_max"):
+        host.put(f"/proc/sys/net/core/{name}", "7\n", 0o444)
+    refused, same = sysctl.plan(step(sysctl={"net.core.rmem_max": "8", "net.core.wmem_max": "7"}), Facts())
+    with pytest.raises(KairosError, match=r"cannot set /proc/sys/net/core/rmem_max to '8': the kernel lets nobody change it here"):
+        refused.would_change(host)
+    with pytest.raises(KairosError, match="lets nobody change it"):
+        refused.apply(host)
+    assert same.would_change(host) is False
+    assert host.text("/proc/sys/net/core/rmem_max") == "7\n"
+
+
 def test_a_plan_tells_of_an_unknown_setting(tmp_path: Path, step: MakeStep) -> None:
     """As the run will; of a tree that does not run nobody knows its kernel."""
     [action] = sysctl.plan(step(sysctl={"net.ipv4.ip_foward": "1"}), Facts())
