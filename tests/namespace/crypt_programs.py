@@ -21,6 +21,7 @@ def put(home: str, *, tpm: str = "/dev/tpmrm0", modules: str = "kernel/dm-crypt.
     assert real
     shutil.copy(real, f"{home}/cryptsetup.real")
     Path(home, "mapper").mkdir()
+    os.makedirs("/dev/mapper", exist_ok=True)  # a machine that has used no device mapper has none
     mounts.mount(f"{home}/mapper", "/dev/mapper", options=("bind",))
     recorded = f"""#!/bin/sh
 printf '%s ' "${{0##*/}}" "$@" >>{home}/calls; echo >>{home}/calls; env >>{home}/environment
