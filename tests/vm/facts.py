@@ -35,9 +35,9 @@ def main() -> None:
         "efi": os.path.isdir("/sys/firmware/efi"),
         "cos": {os.path.basename(path): read(path) for path in glob.glob("/run/cos/*") if os.path.isfile(path)},
         "mounts": [line.split()[:4] for line in read("/proc/mounts").splitlines()],
-        "loops": {os.path.basename(os.path.dirname(os.path.dirname(path))): read(path).strip() for path in glob.glob("/sys/block/loop*/loop/backing_file")},
-        "loops_read_only": {path.split("/")[3]: read(path).strip() for path in glob.glob("/sys/block/loop*/ro")},
-        "loops_direct": {path.split("/")[3]: read(path).strip() for path in glob.glob("/sys/block/loop*/loop/dio")},
+        "loops": of_loops("loop/backing_file"),
+        "loops_read_only": of_loops("ro"),
+        "loops_direct": of_loops("loop/dio"),
         "labels": labels(),
         "order": [line.split() for line in read("/run/order").splitlines()],
         "units": {unit: show(unit) for unit in UNITS},
@@ -54,6 +54,11 @@ def main() -> None:
         "fstab": [line.split() for line in read("/etc/fstab").splitlines() if line.strip() and line[0] != "#"],
     }
     print(json.dumps(facts))
+
+
+def of_loops(file: str) -> dict[str, str]:
+    """What *file* of a loop device's directory in sysfs says, by the device."""
+    return {path.split("/")[3]: read(path).strip() for path in glob.glob(f"/sys/block/loop*/{file}")}
 
 
 def labels() -> dict[str, list[str]]:
