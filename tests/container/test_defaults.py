@@ -186,8 +186,8 @@ def test_recovery_is_told_by_name_and_screen(container: Container) -> None:
 
 
 def test_the_kernel_settings_are_names_that_the_kernel_knows(container: Container) -> None:
-    """The container may not set them; that they are there is seen all the same."""
-    planned = container.run("kairos-boot", "plan", "boot", CONFIGS)
-    for name in ("vm.max_map_count", "fs.inotify.max_user_instances", "fs.inotify.max_user_watches"):
-        assert name in planned or "/proc/sys/" + name.replace(".", "/") in planned
-        container.run("test", "-e", "/proc/sys/" + name.replace(".", "/"))
+    """The container may not set them, one of them can only be set in the machine's own network namespace; that they are there is seen all the same."""
+    planned = container.run("kairos-boot", "plan", "boot", CONFIGS, check=False)
+    assert "no such kernel setting" not in planned
+    for name in ("net.core.rmem_max", "vm.max_map_count", "fs.inotify.max_user_instances", "fs.inotify.max_user_watches"):
+        assert "/proc/sys/" + name.replace(".", "/") in planned
