@@ -38,7 +38,7 @@ from kairos_boot.system.process import STOPPED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from kairos_boot.cloudconfig.model import Document
@@ -139,6 +139,11 @@ def _called_alike() -> bool:
     return called_alike()
 
 
+def is_judged_behind(stage: str, origin: Mapping[str, object]) -> bool:
+    """Whether this run is the boot's own last stage, and neither a person's, nor another unit's, nor one of its own steps', with documents of its own."""
+    return stage == JUDGED_BEHIND and origin["by"] == "unit" and origin.get("unit") == unit(stage)
+
+
 def _emit(stage: str, options: Options, host: Host, sources: Sources, *, as_json: bool) -> int:
     ledger = wiring.ledger_of(host)
     kept = _Kept(ledger)
@@ -159,7 +164,7 @@ def _emit(stage: str, options: Options, host: Host, sources: Sources, *, as_json
             reconcile(runner, load(), ledger.path, outcome)
         runner.emit(stage, load, outcome)
         runner.report(wiring.strangers(stage, loaded), outcome, stage)
-        if stage == JUDGED_BEHIND and origin["by"] == "unit" and origin.get("unit") == unit(stage):  # and no step of it, with documents of its own
+        if is_judged_behind(stage, origin):
             from kairos_boot.cli.assess import at_once
 
             at_once(host, ledger, log)

@@ -6,9 +6,9 @@ What the last stages do with partitions is theirs: nothing of the reset is left 
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from functools import partial
 
-from kairos_boot.actions.filesystem import MakeFileSystem, Remount, Unmount
+from kairos_boot.actions.filesystem import MakeFileSystem, Unmount
 from kairos_boot.actions.mounts import Mount
 from kairos_boot.actions.remove import Remove
 from kairos_boot.boot.resume import RESET as ACTION
@@ -24,6 +24,7 @@ from kairos_boot.lifecycle.uki_autoreset import NAME, DropEntry
 from kairos_boot.lifecycle.uki_upgrade import SPARE, accepted
 from kairos_boot.lifecycle.uki_upgrading import end_what_was_begun
 from kairos_boot.lifecycle.wired import Outcome, ended
+from kairos_boot.lifecycle.writable import Remounted
 from kairos_boot.node import loader
 from kairos_boot.node.mode import RECOVERY_WORDS, boot_word
 from kairos_boot.node.partitions import LABELS
@@ -32,7 +33,7 @@ from kairos_boot.system import authenticode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from typing import Any
 
     from kairos_boot.lifecycle.roles import Role
@@ -47,7 +48,6 @@ AGAIN = "the reset is called again, from recovery: it begins anew"
 BY_ITSELF = "the next boot begins the reset anew"
 AUTORESET = "autoreset_boot"
 OPENER = "cryptsetup"
-
 
 
 @record
@@ -78,7 +78,7 @@ def reset(wired: Node, asked: Mapping[str, bool]) -> Outcome:
     ending.forget(host)
     try:
         settings, options = _options(wired, asked)
-        with contextmanager(_writable)(wired):
+        with Remounted(host, loader.EFI, partial(wired.log, stage=ACTION)):
             end_what_was_begun(wired)
             engine = Engine(ACTION, host, wired.ledger, wired.log)
             first, *todo = _phases(wired, options)
@@ -190,16 +190,3 @@ def _must_be_possible(host: Host, disk: NodeDisk, options: Options, recovery: Ro
         tool = f"mkfs.{_kind(disk, name)}"
         if wanted and not any(host.exists(f"{directory}/{tool}") for directory in ("/usr/sbin", "/sbin", "/usr/bin")):
             raise KairosError(f"the program {tool} is not in this system", disk.need(name).node, "build it with that program")
-
-
-def _writable(wired: Node) -> Iterator[None]:
-    """The ESP is writable while it lasts. For `contextlib.contextmanager`. KairosError: the kernel refuses."""
-    changed = Remount(loader.EFI).apply(wired.host)
-    try:
-        yield
-    finally:
-        if changed:
-            try:
-                Remount(loader.EFI, writable=False).apply(wired.host)
-            except KairosError as error:
-                wired.log(4, f"{loader.EFI} stays writable until the next boot: {error.message}", kind="warning", stage=ACTION)

@@ -14,19 +14,42 @@ if TYPE_CHECKING:
     from kairos_boot.system.host import Host
 
 
-class Writable:
-    """`with Writable(host, place, about, limit):` makes what is mounted at *place* writable, and leaves it as it was. KairosError: an action still runs after
-    *limit* seconds, or the kernel refuses.
+class Remounted:
+    """`with Remounted(host, place, log):` makes what is mounted at *place* writable, and leaves it as it was. KairosError: the kernel refuses.
 
-    An action that began meanwhile would find it writable, and lose that in its midst. The *log*, else that of the process, tells when it has to be waited
-    for, and when the place stays writable: what was done there is done, and is no failure.
+    The *log*, else that of the process, tells when the place stays writable: what was done there is done, and is no failure.
+    """
+
+    def __init__(self, host: Host, place: str, log: Log | None = None) -> None:
+        self._host, self._place = host, place
+        self._log = log or Journal()
+        self._changed = False
+
+    def __enter__(self) -> None:
+        """Make it writable."""
+        self._changed = Remount(self._place).apply(self._host)
+
+    def __exit__(self, *raised: object) -> None:
+        """Leave it as it was."""
+        if not self._changed:
+            return
+        try:
+            Remount(self._place, writable=False).apply(self._host)
+        except KairosError as error:  # somebody writes there, or has a file open that is gone
+            self._log(4, f"{self._place} stays writable until the next boot: {error.message}", kind="warning")
+
+
+class Writable:
+    """`with Writable(host, place, about, limit):` is `Remounted` besides the actions. KairosError: one still runs after *limit* seconds, too.
+
+    An action that began meanwhile would find the place writable, and lose that in its midst. The *log* tells when one has to be waited for, too.
     """
 
     def __init__(self, host: Host, place: str, about: str, limit: float, log: Log | None = None, lock: str = ACTIONS) -> None:
-        self._host, self._place, self._limit = host, place, limit
+        self._limit = limit
         self._log = log or Journal()
         self._held = Lock(lock, about=about)
-        self._changed = False
+        self._remounted = Remounted(host, place, self._log)
 
     def __enter__(self) -> None:
         """Wait for an action that runs, and remount."""
@@ -35,7 +58,7 @@ class Writable:
         except KairosError as error:
             raise KairosError(f"an action is running: {error.message}", error.where, "wait for it; kairos-boot status tells what it does") from error
         try:
-            self._changed = Remount(self._place).apply(self._host)
+            self._remounted.__enter__()
         except BaseException:
             self._held.release()
             raise
@@ -43,16 +66,9 @@ class Writable:
     def __exit__(self, *raised: object) -> None:
         """Leave it as it was."""
         try:
-            if self._changed:
-                self._read_only_again()
+            self._remounted.__exit__(*raised)
         finally:
             self._held.release()
-
-    def _read_only_again(self) -> None:
-        try:
-            Remount(self._place, writable=False).apply(self._host)
-        except KairosError as error:  # somebody writes there, or has a file open that is gone
-            self._log(4, f"{error.where} stays writable until the next boot: {error.message}", kind="warning")
 
 
 def writable_state(host: Host, about: str, limit: float, log: Log | None = None, lock: str = ACTIONS) -> Writable:

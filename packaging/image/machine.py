@@ -289,7 +289,7 @@ def acceleration() -> str:
 
 def processors(accelerator: str, count: int = 1) -> list[str]:
     """QEMU's words for so many processors. An emulated one clears and copies eight bytes at a time, and not single ones, as the kernel would with `erms` and `fsrm`:
-    behind the switch to the root both processors were seen in it for 16 s, probably in pages of programs, where each store looks for their translated code.
+    behind the switch to the root both processors were seen in it for 16 s, and the emulator in giving up translated code: in pages of programs each store looks for it.
     """
     return ["-accel", accelerator, "-cpu", "max,-erms,-fsrm" if accelerator == "tcg" else "max", "-smp", str(count)]
 

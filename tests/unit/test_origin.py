@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kairos_boot.cli import wiring
+from kairos_boot.cli.run_stage import is_judged_behind
 from kairos_boot.system.host import Host
 
 if TYPE_CHECKING:
@@ -33,3 +34,14 @@ def test_who_started_a_run(cgroup: str, environment: dict[str, str], words: list
         monkeypatch.setenv(name, value)
     host = Host(str(tmp_path))
     assert wiring.origin(host, wiring.sources_of(host, words)) == told
+
+
+@pytest.mark.parametrize(("stage", "by", "unit", "judged"), [
+    ("network", "unit", "cos-setup-network.service", True),
+    ("network", "step", "cos-setup-network.service", False),
+    ("network", "unit", "mine.service", False),
+    ("network", "hand", "", False),
+    ("boot", "unit", "cos-setup-boot.service", False),
+])  # fmt: skip
+def test_a_boot_is_judged_behind_its_own_last_stage_alone(stage: str, by: str, unit: str, *, judged: bool) -> None:
+    assert is_judged_behind(stage, {"by": by, "unit": unit} if unit else {"by": by}) is judged
