@@ -140,7 +140,7 @@ def _called_alike() -> bool:
 
 
 def is_judged_behind(stage: str, origin: Mapping[str, object]) -> bool:
-    """Whether this run is the boot's own last stage, and neither a person's, nor another unit's, nor one of its own steps', with documents of its own."""
+    """Whether this run is the boot's own last stage, and neither a person's, nor another unit's, nor one of its own steps'."""
     return stage == JUDGED_BEHIND and origin["by"] == "unit" and origin.get("unit") == unit(stage)
 
 

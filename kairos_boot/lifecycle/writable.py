@@ -1,4 +1,4 @@
-"""COS_STATE, or another place, writable for a moment, besides the actions: none of them begins or ends meanwhile."""
+"""COS_STATE, or another place, writable for a while: within an action, or while none runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Remounted:
     """`with Remounted(host, place, log):` makes what is mounted at *place* writable, and leaves it as it was. KairosError: the kernel refuses.
 
-    The *log*, else that of the process, tells when the place stays writable: what was done there is done, and is no failure.
+    It takes no lock: it is for an action, which holds that of the actions itself. The *log*, else that of the process, tells when the place stays writable: what was done there is done, and is no failure.
     """
 
     def __init__(self, host: Host, place: str, log: Log | None = None) -> None:
@@ -40,9 +40,10 @@ class Remounted:
 
 
 class Writable:
-    """`with Writable(host, place, about, limit):` is `Remounted` besides the actions. KairosError: one still runs after *limit* seconds, too.
+    """`with Writable(host, place, about, limit):` is `Remounted` while no action runs; it holds their lock. KairosError: one still runs after *limit* seconds, or the
+    kernel refuses.
 
-    An action that began meanwhile would find the place writable, and lose that in its midst. The *log* tells when one has to be waited for, too.
+    An action that began meanwhile would find the place writable, and lose that in its midst. The *log* also tells when an action has to be waited for.
     """
 
     def __init__(self, host: Host, place: str, about: str, limit: float, log: Log | None = None, lock: str = ACTIONS) -> None:

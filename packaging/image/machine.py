@@ -288,8 +288,9 @@ def acceleration() -> str:
 
 
 def processors(accelerator: str, count: int = 1) -> list[str]:
-    """QEMU's words for so many processors. An emulated one clears and copies eight bytes at a time, and not single ones, as the kernel would with `erms` and `fsrm`:
-    behind the switch to the root both processors were seen in it for 16 s, and the emulator in giving up translated code: in pages of programs each store looks for it.
+    """QEMU's words for so many processors. An emulated one clears and copies eight bytes at a time, and not single ones, as the kernel would with `erms` and `fsrm`.
+
+    With them both processors were seen clearing pages for 16 s: the emulator searches for translated code, and discards it, at each store into a page of a program.
     """
     return ["-accel", accelerator, "-cpu", "max,-erms,-fsrm" if accelerator == "tcg" else "max", "-smp", str(count)]
 

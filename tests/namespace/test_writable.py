@@ -1,4 +1,4 @@
-"""COS_STATE that cannot be made read-only again stays writable, and that is said: what was done there is done."""
+"""A place that cannot be made read-only again stays writable, and that is said: what was done there is done."""
 
 from __future__ import annotations
 
@@ -37,3 +37,33 @@ tell([said, "ro" not in mounts.at(STATE_MOUNT, mounts.mounted()).options])
         assert text.startswith("/run/initramfs/cos-state stays writable until the next boot: cannot be remounted")
     else:
         assert told == [[], False]
+
+
+@pytest.mark.parametrize("busy", [False, True])
+@pytest.mark.parametrize("before", ["ro", "rw"])
+def test_a_place_is_left_as_an_action_found_it(unshared: Callable[..., Any], before: str, *, busy: bool) -> None:
+    """One that was writable stays so, and nothing is said of it."""
+    writable, said, after = unshared(f"""
+from functools import partial
+from kairos_boot.lifecycle.writable import Remounted
+from kairos_boot.system import mounts
+from kairos_boot.system.host import Host
+place = home + "/esp"
+os.mkdir(place)
+mounts.mount("tmpfs", place, "tmpfs")
+mounts.mount("", place, options=("remount", {before!r}))
+said = []
+def log(priority, text, **about):
+    said.append([priority, text.partition(":")[0].removeprefix(place), about])
+with Remounted(Host("/"), place, partial(log, stage="reset")):
+    file = open(place + "/x", "w")
+    writable = "ro" not in mounts.at(place, mounts.mounted()).options
+    if not {busy}:
+        file.close()
+tell([writable, said, "ro" if "ro" in mounts.at(place, mounts.mounted()).options else "rw"])
+""")
+    assert writable
+    if before == "ro" and busy:
+        assert (said, after) == ([[4, " stays writable until the next boot", {"kind": "warning", "stage": "reset"}]], "rw")
+    else:
+        assert (said, after) == ([], before)
