@@ -29,6 +29,9 @@ MEASURED = Path("/usr/share/OVMF/OVMF_CODE_4M.fd"), Path("/usr/share/OVMF/OVMF_V
 """Firmware that keeps its variables and measures them into a TPM, and never checks a signature."""
 ESCAPES = re.compile(r"\x1b\[[0-9;?=]*[a-zA-Z]|\r")
 FAILED = re.compile(r"(?i)emergency mode|THIS NODE CANNOT BOOT|kernel panic|system halted|error: (?!no such device: COS_OEM\.).*(no such|not found)|grub rescue>")
+EARLY = re.compile(r"\[ +[0-2]\.\d+\] ")
+STILL = 180.0
+"""Seconds in which the console says nothing, the kernel being in its first three: a processor or clock of the emulator has stopped then. They take one or two."""
 TRIAL = 20  # seconds in which a kernel under KVM must have said something; without trouble it takes one
 
 
@@ -52,12 +55,14 @@ class Machine:
         self.process: subprocess.Popen[bytes] | None = None
         self.chip: subprocess.Popen[bytes] | None = None
         self.started = 0.0
+        self._how: dict[str, Any] = {}
 
     def start(self, *, kernel: Path | None = None, initrd: Path | None = None, append: str = "", reboots: bool = False,
               disc: Path | None = None, stick: Path | None = None, keyboard: bool = False) -> None:
         """Switch on; with a *keyboard* something can be typed at the serial console. A kernel and an initrd given here are started directly, without the disk's boot loader. A medium, the image of a disc or of a
         stick, is started before the disk.
         """
+        self._how = {"kernel": kernel, "initrd": initrd, "append": append, "reboots": reboots, "disc": disc, "stick": stick, "keyboard": keyboard}
         self.boots += 1
         self.port = free_port()
         discard(self.monitor)
@@ -175,8 +180,18 @@ class Machine:
                 raise self.fail(f"QEMU ended before {what}")
             if time.monotonic() > end:
                 raise self.fail(f"no {what} within {seconds:.0f} s")
+            self._start_again_if_stopped()
             time.sleep(0.2)
         return value
+
+    def _start_again_if_stopped(self) -> None:
+        """Start the machine once more where its emulator has stopped before anything of the node ran. What the boot loader wrote stays: a try more is counted."""
+        if self.running() and time.time() - self.console.stat().st_mtime > STILL and is_early(self.screen()):
+            self.kill()
+            with (self.scratch / "qemu.log").open("a") as log:
+                log.write(f"boot {self.boots}: the emulator stopped in the kernel's first seconds, once more: {self.screen().strip().splitlines()[-1]}\n")
+            self.boots -= 1
+            self.start(**self._how)
 
     def wait_console(self, pattern: str, seconds: float, *, failed: re.Pattern[str] | None = FAILED) -> re.Match[str]:
         """Wait until the console shows *pattern*."""
@@ -225,11 +240,12 @@ class Machine:
 
     def wait_off(self, seconds: float = 300) -> None:
         """Wait until QEMU has ended."""
-        assert self.process
-        try:
-            self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            raise self.fail("the machine does not switch off") from None
+        end = time.monotonic() + seconds
+        while self.running():
+            if time.monotonic() > end:
+                raise self.fail("the machine does not switch off")
+            self._start_again_if_stopped()
+            time.sleep(0.2)
 
     def press(self, *names: str) -> None:
         """Press keys, one after the other, by QEMU's names of them."""
@@ -268,6 +284,12 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
+
+
+def is_early(screen: str) -> bool:
+    """Does this console end in the kernel's first three seconds?"""
+    lines = screen.strip().splitlines()
+    return bool(lines and EARLY.match(lines[-1]))
 
 
 def acceleration() -> str:
