@@ -240,6 +240,7 @@ class Machine:
 
     def wait_off(self, seconds: float = 300) -> None:
         """Wait until QEMU has ended."""
+        assert self.process
         end = time.monotonic() + seconds
         while self.running():
             if time.monotonic() > end:
